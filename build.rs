@@ -1,0 +1,37 @@
+//! Compiles `proto/` once: a descriptor set with comments for the running gateway, Rust types for what code handles by name.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let mut files = Vec::new();
+    collect(&PathBuf::from("proto"), &mut files)?;
+    files.sort();
+
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    let set = compiler.file_descriptor_set();
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("causeway.binpb"), set.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .bytes(".")
+        .include_file("pb.rs")
+        .compile_fds(set)?;
+    Ok(())
+}
+
+fn collect(folder: &PathBuf, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
