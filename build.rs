@@ -16,11 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("causeway.binpb"), set.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .build_client(false)
-        .bytes(".")
-        .include_file("pb.rs")
-        .compile_fds(set)?;
+    tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
     Ok(())
 }
 

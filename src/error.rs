@@ -1,0 +1,388 @@
+//! The one error of the gateway: a canonical code, a stable reason, words for the caller, and a cause for the log.
+//!
+//! Every module returns [`Error`]. What it displays is what a caller may read; the cause chain is for the log and is
+//! printed once, where the error is handled ([`Error::chain`]). How a code becomes an HTTP status is decided in `http`.
+//!
+//! An error deliberately does not know HTTP, tonic or JSON.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use bytes::Bytes;
+
+/// The result of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Field violations and metadata kept per error: a body with a million mistakes gets the first few named.
+pub const VIOLATIONS_MAX: usize = 32;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
+        /// The canonical codes of `google.rpc.Code`, without `OK`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name = $number,)* }
+
+        impl Code {
+            /// Finds a code by its number; `0` and numbers outside the enum are `None`.
+            pub fn from_number(number: i32) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)* _ => None }
+            }
+
+            /// Returns the name in `google.rpc.Code`, e.g. `INVALID_ARGUMENT`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Returns the number in `google.rpc.Code`.
+            pub fn number(self) -> i32 {
+                self as i32
+            }
+        }
+    };
+}
+
+codes! {
+    /// The caller gave up.
+    Cancelled = 1, "CANCELLED";
+    /// Nobody knows.
+    Unknown = 2, "UNKNOWN";
+    /// The request is wrong whatever the state of the system.
+    InvalidArgument = 3, "INVALID_ARGUMENT";
+    /// The time allowed has run out.
+    DeadlineExceeded = 4, "DEADLINE_EXCEEDED";
+    /// No such thing.
+    NotFound = 5, "NOT_FOUND";
+    /// The thing to create is there.
+    AlreadyExists = 6, "ALREADY_EXISTS";
+    /// The caller is known and may not.
+    PermissionDenied = 7, "PERMISSION_DENIED";
+    /// A quota or limit is used up.
+    ResourceExhausted = 8, "RESOURCE_EXHAUSTED";
+    /// The system is not in the state that the request needs.
+    FailedPrecondition = 9, "FAILED_PRECONDITION";
+    /// A conflict with another request.
+    Aborted = 10, "ABORTED";
+    /// Past the valid range.
+    OutOfRange = 11, "OUT_OF_RANGE";
+    /// Not offered here.
+    Unimplemented = 12, "UNIMPLEMENTED";
+    /// A fault of ours or of the upstream.
+    Internal = 13, "INTERNAL";
+    /// Not now; may work later.
+    Unavailable = 14, "UNAVAILABLE";
+    /// Data is lost or damaged.
+    DataLoss = 15, "DATA_LOSS";
+    /// The caller is not known.
+    Unauthenticated = 16, "UNAUTHENTICATED";
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// Why the gateway itself refused: the `reason` of its `ErrorInfo`. Names are added, never renamed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Returns the published name, e.g. `ROUTE_NOT_FOUND`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No template matches the path.
+    RouteNotFound = "ROUTE_NOT_FOUND";
+    /// The path is known, with other verbs.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED";
+    /// The body is not JSON.
+    InvalidJson = "INVALID_JSON";
+    /// The message has no such field.
+    UnknownField = "UNKNOWN_FIELD";
+    /// A field, parameter or header has a value it cannot take.
+    InvalidField = "INVALID_FIELD";
+    /// The body is larger than allowed.
+    BodyTooLarge = "BODY_TOO_LARGE";
+    /// Another named limit was passed.
+    LimitExceeded = "LIMIT_EXCEEDED";
+    /// The body's content type or encoding is not one we read.
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE";
+    /// The upstream cannot be reached.
+    UpstreamUnavailable = "UPSTREAM_UNAVAILABLE";
+    /// The upstream did not answer in time.
+    UpstreamTimeout = "UPSTREAM_TIMEOUT";
+    /// The service is known but the configuration has no section for it.
+    UpstreamNotConfigured = "UPSTREAM_NOT_CONFIGURED";
+    /// The upstream answered with something that cannot be shown.
+    UpstreamInvalidResponse = "UPSTREAM_INVALID_RESPONSE";
+    /// No valid credential.
+    Unauthenticated = "UNAUTHENTICATED";
+    /// A valid credential that may not do this.
+    PermissionDenied = "PERMISSION_DENIED";
+    /// Too many requests.
+    RateLimited = "RATE_LIMITED";
+    /// A request with this Idempotency-Key is still running.
+    IdempotencyInProgress = "IDEMPOTENCY_IN_PROGRESS";
+    /// The Idempotency-Key was used with another request.
+    IdempotencyMismatch = "IDEMPOTENCY_MISMATCH";
+    /// Nobody can say whether the first request took effect.
+    OutcomeUnknown = "OUTCOME_UNKNOWN";
+    /// The audit log cannot be written, so nothing was sent.
+    AuditUnavailable = "AUDIT_UNAVAILABLE";
+    /// The gateway is stopping.
+    ShuttingDown = "SHUTTING_DOWN";
+    /// A fault of the gateway.
+    Internal = "INTERNAL";
+}
+
+/// One wrong field of a request: an entry of `google.rpc.BadRequest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field as the caller wrote it, e.g. `connection.cloudSql.noSuch`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+/// One packed detail of an upstream's status, passed through as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Type URL, e.g. `type.googleapis.com/google.rpc.ErrorInfo`.
+    pub type_url: String,
+    /// The message in wire format.
+    pub value: Bytes,
+}
+
+/// What went wrong. One pointer wide, so that `Result` stays small on the fast path.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: Code,
+    reason: Option<Reason>,
+    message: String,
+    violations: Vec<FieldViolation>,
+    metadata: Vec<(&'static str, String)>,
+    details: Vec<Detail>,
+    allow: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Creates an error of ours. `message` is for the caller: it names the field and the way out.
+    pub fn new(code: Code, reason: Reason, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            reason: Some(reason),
+            message: message.into(),
+            violations: Vec::new(),
+            metadata: Vec::new(),
+            details: Vec::new(),
+            allow: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// Creates the error that an upstream answered: its code, words and details, with no reason of ours.
+    pub fn upstream(code: Code, message: impl Into<String>, details: Vec<Detail>) -> Self {
+        let mut error = Self::new(code, Reason::Internal, message);
+        error.0.reason = None;
+        error.0.details = details;
+        error
+    }
+
+    /// A field that cannot take the value given.
+    pub fn invalid_field(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::field(Reason::InvalidField, field.into(), description.into())
+    }
+
+    /// A field or parameter that the message does not have.
+    pub fn unknown_field(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::field(Reason::UnknownField, field.into(), description.into())
+    }
+
+    /// A named limit was passed.
+    pub fn limit(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, Reason::LimitExceeded, message)
+    }
+
+    /// A fault of ours. The message is generic on purpose; `source` goes to the log.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(
+            Code::Internal,
+            Reason::Internal,
+            "The gateway failed. Quote the request id when you report this.",
+        )
+        .with_source(source)
+    }
+
+    fn field(reason: Reason, field: String, description: String) -> Self {
+        let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
+        let mut error = Self::new(Code::InvalidArgument, reason, message);
+        error.0.violations.push(FieldViolation { field, description });
+        error
+    }
+
+    /// Adds a cause for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds a fact to the `ErrorInfo` metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        if self.0.metadata.len() < VIOLATIONS_MAX {
+            self.0.metadata.push((key, value.into()));
+        }
+        self
+    }
+
+    /// Adds one more wrong field; those past [`VIOLATIONS_MAX`] are dropped.
+    #[must_use]
+    pub fn with_violation(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
+        if self.0.violations.len() < VIOLATIONS_MAX {
+            self.0.violations.push(FieldViolation { field: field.into(), description: description.into() });
+        }
+        self
+    }
+
+    /// Sets the verbs that the path does accept, as the `Allow` header prints them.
+    #[must_use]
+    pub fn with_allow(mut self, verbs: impl Into<String>) -> Self {
+        self.0.allow = Some(verbs.into());
+        self
+    }
+
+    /// Sets how long a caller should wait before trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Puts `prefix.` before every field named, for errors found inside a field's own value.
+    #[must_use]
+    pub fn within(mut self, prefix: &str) -> Self {
+        if prefix.is_empty() {
+            return self;
+        }
+        for violation in &mut self.0.violations {
+            let separator =
+                if violation.field.is_empty() || violation.field.starts_with('[') { "" } else { "." };
+            violation.field = format!("{prefix}{separator}{}", violation.field);
+        }
+        if let [first, ..] = self.0.violations.as_slice() {
+            self.0.message = format!("{}: {}", first.field, first.description);
+        }
+        self
+    }
+
+    /// Returns the canonical code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Returns our reason; `None` when an upstream said it.
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.reason
+    }
+
+    /// Returns the words for the caller.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the wrong fields.
+    pub fn violations(&self) -> &[FieldViolation] {
+        &self.0.violations
+    }
+
+    /// Returns the facts of the `ErrorInfo`.
+    pub fn metadata(&self) -> &[(&'static str, String)] {
+        &self.0.metadata
+    }
+
+    /// Returns the details that an upstream packed.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// Returns the value of the `Allow` header, on a wrong verb.
+    pub fn allow(&self) -> Option<&str> {
+        self.0.allow.as_deref()
+    }
+
+    /// Returns how long to wait before trying again, when that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Prints the error and every cause, joined by `: `. For the log only.
+    pub fn chain(&self) -> String {
+        let mut text = self.0.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug.field("code", &self.0.code).field("reason", &self.0.reason).field("message", &self.0.message);
+        if !self.0.violations.is_empty() {
+            debug.field("violations", &self.0.violations);
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_reaches_every_field_and_the_message() {
+        let error = Error::unknown_field("noSuch", "no such field").within("cloudSql").within("connection");
+        assert_eq!(error.violations()[0].field, "connection.cloudSql.noSuch");
+        assert_eq!(error.to_string(), "connection.cloudSql.noSuch: no such field");
+    }
+
+    #[test]
+    fn the_chain_is_for_the_log_and_not_in_the_message() {
+        let error = Error::internal("disk on fire");
+        assert!(!error.to_string().contains("disk"));
+        assert!(error.chain().ends_with(": disk on fire"));
+    }
+
+    #[test]
+    fn codes_go_both_ways() {
+        for number in 1..=16 {
+            assert_eq!(Code::from_number(number).map(Code::number), Some(number));
+        }
+        assert_eq!(Code::from_number(0), None);
+        assert_eq!(Code::from_number(17), None);
+    }
+}
