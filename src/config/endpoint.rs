@@ -34,6 +34,9 @@ impl Endpoint {
         }
         let port = match authority.port() {
             Some(port) => port.as_str().parse().map_err(|_| "the port is not a number below 65536")?,
+            None if authority.host().len() != authority.as_str().len() => {
+                return Err("the port is not a number below 65536".to_owned());
+            }
             None if tls => 443,
             None => 80,
         };

@@ -131,3 +131,6 @@ impl Loaded {
         toml::to_string_pretty(&self.effective).expect("a table of plain values always prints")
     }
 }
+
+#[cfg(test)]
+mod tests;

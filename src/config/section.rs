@@ -199,9 +199,9 @@ impl<'a> Section<'a> {
         self.known.push(key.to_owned());
         let value = self.input.remove(key)?;
         let full = self.key(key);
-        let value = match (&value, self.report.raws.get(&full)) {
-            (Value::String(_), _) | (_, None) => value,
-            (_, Some(text)) if T::TEXT => Value::String(text.clone()),
+        let scalar = !matches!(value, Value::String(_) | Value::Array(_) | Value::Table(_));
+        let value = match self.report.raws.get(&full) {
+            Some(text) if T::TEXT && scalar => Value::String(text.clone()),
             _ => value,
         };
         match T::read(&value) {
