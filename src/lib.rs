@@ -1,5 +1,6 @@
 //! Causeway: one REST facade with one OpenAPI document over many gRPC services.
 
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod schema;
