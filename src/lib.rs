@@ -3,4 +3,6 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod lifecycle;
 pub mod schema;
+pub mod telemetry;
