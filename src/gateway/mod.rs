@@ -18,7 +18,7 @@ mod routing_header;
 use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
 
 pub use self::{
-    forward::{Forwarded, ForwardedStream, Input, Payload},
+    forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     metadata::Caller,
     route::Route,
 };

@@ -12,7 +12,7 @@ use super::{edge::compress::Gzip, in_flight::InFlight, stream::StreamBody};
 use crate::error::Error;
 
 /// What hyper sends. Holds the request's place among those in flight until the last byte is handed over.
-pub struct Body {
+pub(super) struct Body {
     kind: Kind,
     guard: Option<InFlight>,
 }

@@ -12,6 +12,7 @@
 
 mod body;
 mod connection;
+mod details;
 mod edge;
 mod error;
 mod in_flight;

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::{Response, StatusCode, request::Parts};
 use metrics::{Gauge, gauge};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     body::Body,
+    details::Details,
     edge::Exchange,
     error::{self, Style},
     metrics::{self as numbers, BindingMetrics},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config,
-    error::{Detail, Error, Reason, Result},
+    error::{Error, Reason, Result},
     gateway::{Gateway, Route},
     schema::{RouteTable, Template},
     telemetry::Metrics,
@@ -33,6 +33,7 @@ pub struct Server {
     pub(super) in_flight: Gauge,
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
+    pub(super) details: Details,
     unrouted: BindingMetrics,
 }
 
@@ -41,13 +42,14 @@ pub(super) enum Target {
     /// An endpoint of ours.
     Own(Own, BindingMetrics),
     /// A method of an upstream.
-    Proxied(Arc<Route>, BindingMetrics),
+    Proxied(Arc<Proxied>),
 }
 
 impl Target {
     fn numbers(&self) -> &BindingMetrics {
         match self {
-            Self::Own(_, numbers) | Self::Proxied(_, numbers) => numbers,
+            Self::Own(_, numbers) => numbers,
+            Self::Proxied(proxied) => &proxied.numbers,
         }
     }
 }
@@ -66,6 +68,7 @@ impl Server {
         numbers::describe();
         Ok(Self {
             routes: routes(&gateway)?,
+            details: Details::new(gateway.transcoder()),
             gateway,
             metrics,
             soft,
@@ -80,7 +83,7 @@ impl Server {
     pub(super) fn refuse(&self, error: &Error, head: &Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
         let style = head.uri.query().map_or_else(Style::default, style);
-        let envelope = error::envelope(error, exchange.id(), style, |detail| self.detail(detail));
+        let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));
         error::response(error, envelope)
     }
 
@@ -92,11 +95,6 @@ impl Server {
         } else {
             tracing::debug!(request.id = exchange.id(), status, error = error.chain(), "a request was refused");
         }
-    }
-
-    /// Renders a detail that an upstream packed. A type we do not know stays readable for a program.
-    pub(super) fn detail(&self, detail: &Detail) -> Value {
-        todo_detail(self, detail)
     }
 
     /// Counts an answer.
@@ -118,4 +116,25 @@ impl Server {
 pub(super) fn style(query: &str) -> Style {
     let system = System::parse_lenient(query);
     Style { pretty: system.pretty, legacy: system.error_v1 }
+}
+
+/// One binding and its numbers.
+pub(super) struct Proxied {
+    pub(super) route: Route,
+    numbers: BindingMetrics,
+}
+
+fn routes(gateway: &Gateway) -> Result<RouteTable<Target>> {
+    let mut table = gateway
+        .catalog()
+        .routes(|method, binding| unimplemented!())
+        .map_err(|problems| Error::internal(format!("{problems:?}")))?;
+    for (verb, path, own) in own::ALL {
+        let template: Template = path.parse().expect("our own templates are well formed");
+        let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
+        if table.insert(verb, &template, Target::Own(own, numbers)).is_err() {
+            return Err(Error::internal(format!("{verb} {path} is ours; an upstream's binding claims it too")));
+        }
+    }
+    Ok(table)
 }

@@ -116,8 +116,8 @@ async fn handle<'s>(
     *reached = Some(found.target);
     match found.target {
         Target::Own(own, _) => Ok(own::answer(*own, server)),
-        Target::Proxied(route, _) => {
-            proxied::answer(server, route, &found.captures, &query, head, inbound, exchange).await
+        Target::Proxied(proxied) => {
+            proxied::answer(server, proxied, &found.captures, &query, head, inbound, exchange).await
         }
     }
 }
@@ -174,12 +174,10 @@ fn finish(head: &Parts, exchange: &Exchange, response: &mut Response<Body>) {
     }
 }
 
-/// Prints bytes as hexadecimal digits.
-fn hex<const N: usize, const M: usize>(bytes: [u8; N]) -> [u8; M] {
-    const { assert!(M == 2 * N, "two digits for each byte") };
+/// Prints bytes as hexadecimal digits, two for each; `out` is filled.
+fn hex(bytes: &[u8], out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|i| {
-        let byte = bytes[i / 2];
-        DIGITS[usize::from(if i % 2 == 0 { byte >> 4 } else { byte & 15 })]
-    })
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
 }

@@ -21,8 +21,9 @@ fn is_safe(id: &[u8]) -> bool {
 }
 
 fn fresh() -> HeaderValue {
-    HeaderValue::from_bytes(&super::hex(fastrand::u128(..).to_be_bytes()))
-        .expect("hexadecimal digits are visible ASCII")
+    let mut id = [0; 32];
+    super::hex(&fastrand::u128(..).to_be_bytes(), &mut id);
+    HeaderValue::from_bytes(&id).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ pub(super) fn child(headers: &HeaderMap) -> (HeaderValue, bool) {
     let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
     match caller {
         Some(parent) => value.copy_from_slice(parent),
-        None => value[3..35].copy_from_slice(&hex((fastrand::u128(..) | 1).to_be_bytes())),
+        None => hex(&(fastrand::u128(..) | 1).to_be_bytes(), &mut value[3..35]),
     }
-    value[36..52].copy_from_slice(&hex((fastrand::u64(..) | 1).to_be_bytes()));
+    hex(&(fastrand::u64(..) | 1).to_be_bytes(), &mut value[36..52]);
     let value = HeaderValue::from_bytes(&value).expect("hexadecimal digits and dashes are visible ASCII");
     (value, caller.is_some())
 }
