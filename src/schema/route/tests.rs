@@ -249,10 +249,7 @@ fn same_shapes_conflict_and_leave_the_table_as_it_was() {
         let result = table.insert(verb, &template.parse().unwrap(), template.to_owned()).is_err();
         assert_eq!(result, conflict, "{verb} {template}");
     }
-    assert_eq!(
-        look(&table, "GET", "/v1/projects/self"),
-        "projects/self".replace("projects/self", "/v1/projects/self")
-    );
+    assert_eq!(table.find("GET", "/v1/projects/self").unwrap().target, "/v1/projects/self");
 }
 
 #[test]
