@@ -6,3 +6,4 @@ pub mod error;
 pub mod lifecycle;
 pub mod schema;
 pub mod telemetry;
+pub mod upstream;
