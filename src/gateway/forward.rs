@@ -1,6 +1,6 @@
 //! One request, one call.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -82,8 +82,8 @@ pub async fn server_streaming(route: &Route, input: Input<'_>) -> Result<Forward
     Ok(ForwardedStream { messages, ignored })
 }
 
-fn upstream(route: &Route) -> Result<&Upstream> {
-    route.upstream.as_deref().ok_or_else(|| {
+fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
+    route.upstream.as_ref().ok_or_else(|| {
         let key = &route.upstream_key;
         Error::new(
             Code::Unimplemented,

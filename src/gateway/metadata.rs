@@ -3,9 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
-/// What goes up as it came. Everything else stays here: a caller must not be able to set metadata that an upstream
-/// trusts because it comes from us.
-const PASSED: [HeaderName; 2] = [header::ACCEPT_LANGUAGE, HeaderName::from_static("x-goog-request-reason")];
+/// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here: a caller
+/// must not be able to set metadata that an upstream trusts because it comes from us.
+const PASSED: [HeaderName; 3] = [
+    header::ACCEPT_LANGUAGE,
+    HeaderName::from_static("x-goog-api-client"),
+    HeaderName::from_static("x-goog-user-project"),
+];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -32,7 +36,7 @@ pub struct Caller<'r> {
 impl Caller<'_> {
     /// Makes the metadata of the call.
     pub(super) fn metadata(&self) -> HeaderMap {
-        let mut metadata = HeaderMap::with_capacity(4);
+        let mut metadata = HeaderMap::with_capacity(6);
         metadata.insert(REQUEST_ID, self.request_id.clone());
         metadata.insert(TRACEPARENT, self.traceparent.clone());
         if let Some(state) = self.headers.get(TRACESTATE)
@@ -87,7 +91,6 @@ mod tests {
                 ("authorization", "Bearer secret"),
                 ("cookie", "a=b"),
                 ("x-goog-request-params", "name=forged"),
-                ("x-goog-user-project", "somebody-pays"),
                 ("x-forwarded-for", "1.2.3.4"),
                 ("x-request-id", "not the checked one"),
                 ("accept-language", "de"),

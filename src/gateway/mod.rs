@@ -15,6 +15,8 @@ mod metadata;
 mod route;
 mod routing_header;
 
+use std::collections::BTreeMap;
+
 use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
 
 pub use self::{
@@ -28,7 +30,7 @@ pub struct Gateway {
     catalog: Catalog,
     transcoder: Transcoder,
     upstreams: Upstreams,
-    config: std::collections::BTreeMap<String, config::Upstream>,
+    config: BTreeMap<String, config::Upstream>,
 }
 
 impl Gateway {
@@ -37,7 +39,7 @@ impl Gateway {
         catalog: Catalog,
         transcoder: Transcoder,
         upstreams: Upstreams,
-        config: std::collections::BTreeMap<String, config::Upstream>,
+        config: BTreeMap<String, config::Upstream>,
     ) -> Self {
         Self { catalog, transcoder, upstreams, config }
     }

@@ -11,12 +11,6 @@ pub const HEADERS_MAX: usize = 100;
 /// Bytes of all header names and values.
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 
-/// Parameters in the query, or in a form body that stands for one.
-pub const PARAMETERS_MAX: usize = 200;
-
-/// Bytes of a request body, as sent and as decoded, unless configured otherwise.
-pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -56,7 +50,3 @@ pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a client may leave an answer unread before the connection is dropped.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// How long a connection may be silent between requests: longer than the idle time of common load balancers, which
-/// would otherwise send a request into a connection that we are closing.
-pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(620);

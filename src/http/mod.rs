@@ -33,7 +33,10 @@ use serde_json::Value;
 
 use self::body::Body;
 
-pub use self::{listener::Listener, server::Server};
+pub use self::{
+    listener::Listener,
+    server::{About, Server},
+};
 
 use self::server::Target;
 

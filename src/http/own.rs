@@ -5,7 +5,7 @@ use metrics::gauge;
 use serde_json::{Value, json};
 
 use super::{Server, body::Body};
-use crate::upstream::{BreakerState, Health};
+use crate::upstream::BreakerState;
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +26,18 @@ pub(super) const ALL: [(&str, &str, Own); 4] = [
 
 pub(super) fn answer(own: Own, server: &Server) -> Response<Body> {
     match own {
-        Own::Root => root(),
+        Own::Root => root(server),
         Own::Live => text("text/plain; charset=utf-8", "ok\n".to_owned()),
         Own::Ready => ready(server),
         Own::Metrics => metrics(server),
     }
 }
 
-fn root() -> Response<Body> {
+fn root(server: &Server) -> Response<Body> {
     super::json(&json!({
         "name": "causeway",
         "version": env!("CARGO_PKG_VERSION"),
+        "startTime": server.about.started.to_string(),
         "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/").collect::<Vec<_>>(),
     }))
 }
@@ -50,7 +51,14 @@ fn ready(server: &Server) -> Response<Body> {
         .iter()
         .map(|upstream| {
             let health = upstream.health();
-            json!({"name": upstream.key(), "state": state(&health), "inFlight": health.in_flight})
+            json!({
+                "name": upstream.key(),
+                "state": health.status.name(),
+                "breaker": health.breaker.name(),
+                "inFlight": health.in_flight,
+                "endpointsUp": health.endpoints_up,
+                "endpointsDown": health.endpoints_down,
+            })
         })
         .collect();
     let stopping = server.soft.is_cancelled();
@@ -62,10 +70,6 @@ fn ready(server: &Server) -> Response<Body> {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
-}
-
-fn state(_health: &Health) -> &'static str {
-    "UNKNOWN"
 }
 
 fn metrics(server: &Server) -> Response<Body> {
@@ -80,7 +84,7 @@ fn metrics(server: &Server) -> Response<Body> {
         };
         gauge!("causeway_upstream_breaker_state", "upstream" => key).set(breaker);
     }
-    text("text/plain; version=0.0.4; charset=utf-8", server.metrics.render())
+    text("text/plain; version=0.0.4; charset=utf-8", (server.about.metrics)())
 }
 
 fn text(kind: &'static str, text: String) -> Response<Body> {

@@ -131,8 +131,8 @@ async fn stream(
         return Err(Error::invalid_field("$alt", "proto has no form for a stream; leave it out"));
     }
     let route = &proxied.route;
-    let forwarded = gateway::server_streaming(route, input).await?;
-    let headers = forwarded.messages.headers().clone();
+    let mut forwarded = gateway::server_streaming(route, input).await?;
+    let headers = std::mem::take(&mut forwarded.messages.headers);
     let (body, kind) = if route.response.is_raw() {
         let (body, kind) = StreamBody::raw(proxied.clone(), forwarded.messages, server.soft.clone()).await?;
         (body, raw_type(&kind))

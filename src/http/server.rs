@@ -1,8 +1,9 @@
 //! What all requests share, and what is done with each of them at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{Response, StatusCode, request::Parts};
+use jiff::Timestamp;
 use metrics::{Gauge, gauge};
 use tokio_util::sync::CancellationToken;
 
@@ -20,21 +21,28 @@ use crate::{
     error::{Error, Reason, Result},
     gateway::{Gateway, Route},
     schema::{RouteTable, Template},
-    telemetry::Metrics,
     transcode::System,
 };
 
 /// Everything that answering needs.
 pub struct Server {
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) gateway: Gateway,
     pub(super) routes: RouteTable<Target>,
-    pub(super) metrics: Metrics,
+    pub(super) about: About,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
     unrouted: BindingMetrics,
+}
+
+/// What our own endpoints tell about the process.
+pub struct About {
+    /// When it started.
+    pub started: Timestamp,
+    /// Prints all metrics in the Prometheus text format.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 /// What is bound to a verb and a path.
@@ -55,22 +63,23 @@ impl Target {
 }
 
 impl Server {
-    /// Fills the route table: every binding of the catalog, then our own endpoints. `soft` tells when to stop.
+    /// Fills the route table: every binding of the catalog, then our own endpoints. `about` is what is known of the
+    /// process; `soft` tells when to stop.
     ///
     /// # Errors
-    /// Two bindings claim one path, or one does not fit its method; all such problems are named.
+    /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
-        gateway: Arc<Gateway>,
+        gateway: Gateway,
         config: &config::Http,
-        metrics: Metrics,
+        about: About,
         soft: CancellationToken,
-    ) -> Result<Self> {
+    ) -> Result<Self, Vec<String>> {
         numbers::describe();
         Ok(Self {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
-            metrics,
+            about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
             body_bytes_max: config.body_size_max,
@@ -124,17 +133,38 @@ pub(super) struct Proxied {
     numbers: BindingMetrics,
 }
 
-fn routes(gateway: &Gateway) -> Result<RouteTable<Target>> {
+fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
+    let methods = &gateway.catalog().methods;
+    let mut problems = Vec::new();
+    // A binding is in the table under several paths; it is one binding all the same.
+    let mut made: HashMap<(usize, usize), Arc<Proxied>> = HashMap::new();
+    for (m, method) in methods.iter().enumerate() {
+        for (b, binding) in method.bindings.iter().enumerate() {
+            match gateway.route(method, binding) {
+                Ok(route) => {
+                    let numbers = BindingMetrics::new(&*route.label, &*route.upstream_key);
+                    made.insert((m, b), Arc::new(Proxied { route, numbers }));
+                }
+                Err(error) => problems.push(format!("{}: {}", method.full_name, error.chain())),
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let mut table = gateway
         .catalog()
-        .routes(|method, binding| unimplemented!())
-        .map_err(|problems| Error::internal(format!("{problems:?}")))?;
+        .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     for (verb, path, own) in own::ALL {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
         if table.insert(verb, &template, Target::Own(own, numbers)).is_err() {
-            return Err(Error::internal(format!("{verb} {path} is ours; an upstream's binding claims it too")));
+            problems.push(format!(
+                "{verb} {path} is a path of the gateway itself; give the upstream's binding another by an http rule in \
+                 its service_config"
+            ));
         }
     }
-    Ok(table)
+    if problems.is_empty() { Ok(table) } else { Err(problems) }
 }

@@ -5,10 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::hex;
 
 /// Names the trace and the span that called.
-pub(in crate::http) const PARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// What tracing systems add to it; meaningless without its parent.
-pub(in crate::http) const STATE: HeaderName = HeaderName::from_static("tracestate");
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 const PARENT_LEN: usize = 55;
 
