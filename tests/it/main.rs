@@ -2,3 +2,5 @@
 
 mod architecture;
 mod config;
+mod harness;
+mod limits;
