@@ -93,6 +93,8 @@ async fn faults_are_set_and_lifted_while_it_runs() {
     let refused: Result<Connection, _> = call(&channel, "GetConnection", get(ORDERS)).await;
     let refused = refused.expect_err("under maintenance");
     assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "maintenance"));
+    let noted = emulator.calls().last("*").expect("it was called").request;
+    assert_eq!(GetConnectionRequest::decode(noted).expect("as sent").name, ORDERS);
     call::<_, Connection>(&channel, "GetConnection", get(ORDERS)).await.expect("once only");
 
     // Deleted, and nobody was told.
