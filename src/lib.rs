@@ -8,3 +8,4 @@ pub mod lifecycle;
 pub mod pb;
 pub mod schema;
 pub mod telemetry;
+pub mod upstream;
