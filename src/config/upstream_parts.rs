@@ -43,6 +43,17 @@ pub enum Credentials {
     Caller,
 }
 
+impl Credentials {
+    /// Returns the word that the configuration has for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token(_) => "token",
+            Self::Caller => "caller",
+        }
+    }
+}
+
 /// Where a bearer token comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {

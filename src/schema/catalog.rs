@@ -238,24 +238,20 @@ impl Build<'_> {
             return;
         }
         let origin = Origin { pool: self.pool, secrets: self.secrets, upstream: self.key, service, rpc };
-        let method = binding::compile(self.pool, rpc, rule).and_then(|bindings| {
-            Method::of(&origin, bindings, config.facts(&name), config.poll_hints(&name))
-        });
-        match method {
+        let place = format!("{}: {name}", place(self.key));
+        let home = if config.http_rule(&name).is_some() { &config.file } else { "its proto" };
+        let bindings = match binding::compile(self.pool, rpc, rule) {
+            Ok(bindings) => bindings,
+            Err(problems) => {
+                let way_out = format!("correct its http rule in {home}");
+                return problems.into_iter().for_each(|what| self.problem(&place, what, &way_out));
+            }
+        };
+        match Method::of(&origin, bindings, config.facts(&name), config.poll_hints(&name)) {
             Ok(method) => self.methods.push(method),
             Err(problems) => {
-                for what in problems {
-                    let rule = if config.http_rule(&name).is_some() {
-                        &*config.file
-                    } else {
-                        "its proto or its YAML"
-                    };
-                    self.problem(
-                        format!("{}: {name}", place(self.key)),
-                        what,
-                        format!("correct the rule in {rule}"),
-                    );
-                }
+                let way_out = format!("correct its rule under causeway in {}", config.file);
+                problems.into_iter().for_each(|what| self.problem(&place, what, &way_out));
             }
         }
     }
@@ -320,3 +316,6 @@ fn covers(builtin: &Builtin, services: &[String]) -> bool {
 pub(super) fn place(key: &str) -> String {
     format!("upstreams.{key}")
 }
+
+#[cfg(test)]
+mod tests;

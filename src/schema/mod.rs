@@ -35,6 +35,8 @@ mod descriptor;
 mod effect;
 mod features;
 mod field_path;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod list;
 mod load;
 mod long_running;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of the caller that an upstream sees. All else stays here.
-const UP: [HeaderName; 5] = [
+static UP: [HeaderName; 5] = [
     header::ACCEPT_LANGUAGE,
     HeaderName::from_static("x-goog-api-client"),
     HeaderName::from_static("x-request-id"),
@@ -11,9 +11,9 @@ const UP: [HeaderName; 5] = [
     HeaderName::from_static("tracestate"),
 ];
 /// Goes up too where the caller's own credential does: it names who pays, which is for the credential's owner to say.
-const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
-const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+static USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+static REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Headers of an upstream that reach the caller; those past it are dropped.
 const DOWN_COUNT_MAX: usize = 32;
@@ -86,13 +86,13 @@ pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if let Some(timeout) = additions.timeout {
-        headers.insert(GRPC_TIMEOUT, timeout);
+        headers.insert(&GRPC_TIMEOUT, timeout);
     }
     if let Some(authorization) = additions.authorization {
         headers.insert(header::AUTHORIZATION, authorization);
     }
     if let Some(routing) = additions.routing {
-        headers.insert(REQUEST_PARAMS, routing.clone());
+        headers.insert(&REQUEST_PARAMS, routing.clone());
     }
     if !callers.is_empty() {
         let user_project = additions.callers_credential.then_some(&USER_PROJECT);

@@ -124,3 +124,6 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
