@@ -2,8 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost::Message as _;
-
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut files = Vec::new();
@@ -15,7 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = compiler.file_descriptor_set();
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("causeway.binpb"), set.encode_to_vec())?;
+    // Not `set.encode_to_vec()`: prost's types have no place for the options that extensions add, such as http rules.
+    fs::write(out.join("causeway.binpb"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
     Ok(())
 }

@@ -48,26 +48,23 @@ impl Http {
             listen: s.value("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             tls: s.section("tls", read_tls),
             trusted_proxies: s.value("trusted_proxies", Vec::new()),
-            body_size_max: s.bounded("body_size_max", Size::mib(4), Size::kib(1), Size::mib(256)).0,
+            body_size_max: s.bounded("body_size_max", Size::mib(4), Size::kib(1)..=Size::mib(256)).0,
             request_timeout: s.bounded(
                 "request_timeout",
                 Duration::from_secs(120),
-                Duration::from_millis(100),
-                Duration::from_secs(3600),
+                Duration::from_millis(100)..=Duration::from_secs(3600),
             ),
             idle_timeout: s.bounded(
                 "idle_timeout",
                 Duration::from_secs(300),
-                Duration::from_secs(1),
-                Duration::from_secs(86_400),
+                Duration::from_secs(1)..=Duration::from_secs(86_400),
             ),
-            connections_max: s.bounded("connections_max", 20_000, 1, 1_000_000),
-            worker_threads: s.bounded("worker_threads", cores(), 1, WORKER_THREADS_MAX),
+            connections_max: s.bounded("connections_max", 20_000, 1..=1_000_000),
+            worker_threads: s.bounded("worker_threads", cores(), 1..=WORKER_THREADS_MAX),
             drain_timeout: s.bounded(
                 "drain_timeout",
                 Duration::from_secs(30),
-                Duration::ZERO,
-                Duration::from_secs(3600),
+                Duration::ZERO..=Duration::from_secs(3600),
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! Reading a table key by key: what is left over is unknown, what is wrong is collected, what is in force is shown.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use toml::{Table, Value};
 
@@ -85,31 +85,24 @@ impl<'a> Section<'a> {
         Some(value)
     }
 
-    /// Reads a key whose value must lie between two others, both included.
-    pub(super) fn bounded<T: Setting + PartialOrd>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        min: T,
-        max: T,
-    ) -> T {
-        match self.take::<T>(key) {
-            Some(value) if value >= min && value <= max => {
-                self.shown.insert(key.to_owned(), value.show());
-                value
-            }
+    /// Reads a key whose value must lie in a range.
+    pub(super) fn bounded<T>(&mut self, key: &'static str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: Setting + PartialOrd,
+    {
+        let value = match self.take::<T>(key) {
+            None => default,
+            Some(value) if range.contains(&value) => value,
             Some(value) => {
+                let (min, max) = range.into_inner();
                 let message =
                     format!("expected between {} and {}, found {}", min.show(), max.show(), value.show());
                 self.wrong(key, message);
-                self.shown.insert(key.to_owned(), default.show());
                 default
             }
-            None => {
-                self.shown.insert(key.to_owned(), default.show());
-                default
-            }
-        }
+        };
+        self.shown.insert(key.to_owned(), value.show());
+        value
     }
 
     /// Reads a table below this one; an absent one is read as empty, so that its defaults stand in one place.

@@ -1,6 +1,12 @@
 //! Where values come from, and how four sources become one tree.
 
-use std::{collections::BTreeMap, env, ffi::OsString, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use toml::{Table, Value};
 
@@ -40,7 +46,7 @@ impl Sources {
             merge.put(&key, &value, Origin::Command);
         }
         if let Some(path) = self.file {
-            merge.file(path);
+            merge.file(&path);
         }
         merge.environment(self.environment);
         for argument in self.set {
@@ -57,13 +63,13 @@ struct Merge {
 }
 
 impl Merge {
-    fn file(&mut self, path: PathBuf) {
-        let origin = Origin::File(path.clone());
-        let read = match fs::metadata(&path) {
+    fn file(&mut self, path: &Path) {
+        let origin = Origin::File(path.to_owned());
+        let read = match fs::metadata(path) {
             Ok(facts) if facts.len() > FILE_BYTES_MAX => {
                 Err(format!("the file is larger than {FILE_BYTES_MAX} bytes"))
             }
-            Ok(_) => fs::read_to_string(&path).map_err(|error| format!("the file cannot be read: {error}")),
+            Ok(_) => fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}")),
             Err(error) => Err(format!("the file cannot be read: {error}")),
         };
         match read.and_then(|text| parse(&text)) {

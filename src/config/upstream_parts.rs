@@ -43,6 +43,17 @@ pub enum Credentials {
     Caller,
 }
 
+impl Credentials {
+    /// Returns the word that the configuration has for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token(_) => "token",
+            Self::Caller => "caller",
+        }
+    }
+}
+
 /// Where a bearer token comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
@@ -107,7 +118,7 @@ pub struct Retry {
 
 impl Retry {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        Self { attempts: s.bounded("attempts", 3, 1, 10), budget: s.bounded("budget", 0.2, 0.0, 1.0) }
+        Self { attempts: s.bounded("attempts", 3, 1..=10), budget: s.bounded("budget", 0.2, 0.0..=1.0) }
     }
 }
 
@@ -123,12 +134,11 @@ pub struct Breaker {
 impl Breaker {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
         Self {
-            failures: s.bounded("failures", 10, 0, 10_000),
+            failures: s.bounded("failures", 10, 0..=10_000),
             open_for: s.bounded(
                 "open_for",
                 Duration::from_secs(5),
-                Duration::from_millis(10),
-                Duration::from_secs(600),
+                Duration::from_millis(10)..=Duration::from_secs(600),
             ),
         }
     }

@@ -43,7 +43,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// `credentials`, `token`, `token_file`: what is shown to the upstream. Default none.
     pub credentials: Credentials,
-    /// `services`: full names, e.g. `acme.v1.Library`. Empty for a known upstream, which brings its own.
+    /// `services`: full names, e.g. `acme.v1.Library`. Empty for a known upstream, which brings its own, and where
+    /// `service_config` names them.
     pub services: Vec<String>,
     /// `service_config`: a service YAML with further rules.
     pub service_config: Option<PathBuf>,
@@ -80,7 +81,7 @@ fn read_one(s: &mut Section<'_>, key: &str) -> Upstream {
     }
     let known = KNOWN_UPSTREAMS.iter().find(|known| known.key == key);
     let upstream = s.section(key, |s| Upstream::read(s, known));
-    if known.is_some_and(|known| !known.served) && upstream.services.is_empty() {
+    if !upstream.has_services(key) {
         s.warn(key, "no services of this upstream are known yet, so nothing is routed to it");
     }
     upstream
@@ -101,6 +102,14 @@ fn wrong_key(key: &str) -> Option<String> {
 }
 
 impl Upstream {
+    /// Says whether anything is known that the upstream, with this key, could serve. One that has nothing is a known
+    /// upstream whose descriptors this version lacks.
+    pub fn has_services(&self, key: &str) -> bool {
+        !self.services.is_empty()
+            || self.service_config.is_some()
+            || KNOWN_UPSTREAMS.iter().all(|known| known.key != key || known.served)
+    }
+
     fn read(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Self {
         s.without_effect("poll_credentials");
         s.without_effect("locations");
@@ -123,17 +132,15 @@ impl Upstream {
             deadline: s.bounded(
                 "deadline",
                 Duration::from_secs(60),
-                Duration::from_millis(10),
-                Duration::from_secs(3600),
+                Duration::from_millis(10)..=Duration::from_secs(3600),
             ),
             connect_timeout: s.bounded(
                 "connect_timeout",
                 Duration::from_secs(5),
-                Duration::from_millis(10),
-                Duration::from_secs(60),
+                Duration::from_millis(10)..=Duration::from_secs(60),
             ),
-            message_size_max: s.bounded("message_size_max", Size::mib(64), Size::kib(1), Size::mib(1024)).0,
-            concurrency_max: s.bounded("concurrency_max", 1024, 1, 1_000_000),
+            message_size_max: s.bounded("message_size_max", Size::mib(64), Size::kib(1)..=Size::mib(1024)).0,
+            concurrency_max: s.bounded("concurrency_max", 1024, 1..=1_000_000),
             tls: s.section("tls", UpstreamTls::read),
             retry: s.section("retry", Retry::read),
             breaker: s.section("breaker", Breaker::read),

@@ -584,3 +584,6 @@ fn index(position: usize) -> u32 {
 fn position(i: usize) -> i32 {
     i32::try_from(i).expect("SYMBOLS_MAX and the size of a set keep positions below i32::MAX")
 }
+
+#[cfg(test)]
+mod tests;

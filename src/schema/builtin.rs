@@ -1,0 +1,43 @@
+//! The upstreams that the gateway knows without being told: their protos and service YAMLs are in the binary.
+
+/// A known upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Builtin {
+    /// Its key in the configuration and in paths.
+    pub key: &'static str,
+    /// Full names of its own services; mixins come from the YAML.
+    pub services: &'static [&'static str],
+    /// File name and text of its service YAML.
+    pub service_config: (&'static str, &'static str),
+    /// Where it is when the configuration gives no endpoint.
+    pub endpoint: &'static str,
+}
+
+/// All known upstreams.
+pub const BUILTINS: &[Builtin] = &[
+    Builtin {
+        key: "bigqueryconnection",
+        services: &["google.cloud.bigquery.connection.v1.ConnectionService"],
+        service_config: (
+            "bigqueryconnection_v1.yaml",
+            include_str!("../../proto/google/cloud/bigquery/connection/v1/bigqueryconnection_v1.yaml"),
+        ),
+        endpoint: "https://bigqueryconnection.googleapis.com",
+    },
+    Builtin {
+        key: "datastream",
+        services: &["google.cloud.datastream.v1.Datastream"],
+        service_config: (
+            "datastream_v1.yaml",
+            include_str!("../../proto/google/cloud/datastream/v1/datastream_v1.yaml"),
+        ),
+        endpoint: "https://datastream.googleapis.com",
+    },
+];
+
+impl Builtin {
+    /// Finds a known upstream by its key.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        BUILTINS.iter().find(|builtin| builtin.key == key)
+    }
+}

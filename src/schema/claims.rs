@@ -1,0 +1,147 @@
+//! Who gets which path.
+//!
+//! Every binding is served under `/{upstream}/…`. Its bare path belongs to one upstream: to the only one that claims it,
+//! else to the one that is `primary`. An upstream that is not configured gives way to those that are.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{
+    catalog::{Catalog, Owner, place},
+    problem::Problem,
+    route::RouteTable,
+    template::Template,
+};
+
+/// Paths shown of a conflict between two upstreams, which often share dozens.
+const SHOWN_MAX: usize = 3;
+
+/// A verb and the shape of a template: what only one method can have.
+type Place = (String, String);
+
+/// A binding that wants a place.
+struct Claim<'c> {
+    method: usize,
+    binding: usize,
+    owner: &'c Owner,
+    template: Template,
+    /// Under `/{upstream}/…`, where its bare twin has said all there is to say.
+    prefixed: bool,
+}
+
+/// Why nobody gets a place.
+enum Conflict<'c> {
+    /// Several upstreams claim it, and not exactly one of them is primary.
+    Upstreams(Vec<&'c str>),
+    /// Two methods of one upstream claim it.
+    Methods(usize, usize),
+}
+
+impl Catalog {
+    /// Builds the route table; `make` turns a method's index and a binding's index into what is found there.
+    ///
+    /// # Errors
+    /// Every path that is claimed twice, and the way out.
+    pub fn routes<T>(&self, mut make: impl FnMut(usize, usize) -> T) -> Result<RouteTable<T>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut table = RouteTable::new();
+        let mut rivals: BTreeMap<Vec<&str>, Vec<&Place>> = BTreeMap::new();
+        let claims = self.claims(&mut problems);
+        for (at, claims) in &claims {
+            match winner(claims) {
+                Ok(claim) => {
+                    let target = make(claim.method, claim.binding);
+                    let free = table.insert(&at.0, &claim.template, target).is_ok();
+                    debug_assert!(free, "places are told apart here as the table tells them apart");
+                }
+                Err(Conflict::Upstreams(keys)) => rivals.entry(keys).or_default().push(at),
+                Err(Conflict::Methods(one, other)) => {
+                    let (one, other) = (&self.methods[one], &self.methods[other]);
+                    problems.push(Problem::new(
+                        place(&one.upstream),
+                        format!(
+                            "{} and {} are both bound to {} {}",
+                            one.full_name, other.full_name, at.0, at.1
+                        ),
+                        "give one of them another path by an http rule in service_config",
+                    ));
+                }
+            }
+        }
+        problems.extend(rivals.into_iter().map(|(keys, places)| rivalry(&keys, &places)));
+        if problems.is_empty() { Ok(table) } else { Err(problems) }
+    }
+
+    fn claims(&self, problems: &mut Vec<Problem>) -> BTreeMap<Place, Vec<Claim<'_>>> {
+        let mut claims: BTreeMap<Place, Vec<Claim<'_>>> = BTreeMap::new();
+        for (method, facts) in self.methods.iter().enumerate() {
+            let owner = self.owners.iter().find(|owner| owner.key == facts.upstream);
+            let Some(owner) = owner else { continue };
+            for (binding, rule) in facts.bindings.iter().enumerate() {
+                let mut claim = |template: Template, prefixed: bool| {
+                    let place = (rule.verb.clone(), template.shape());
+                    claims.entry(place).or_default().push(Claim {
+                        method,
+                        binding,
+                        owner,
+                        template,
+                        prefixed,
+                    });
+                };
+                claim(rule.template.clone(), false);
+                match rule.template.prefixed(&owner.key) {
+                    Ok(template) => claim(template, true),
+                    Err(error) => problems.push(Problem::new(
+                        place(&owner.key),
+                        format!("{} cannot be served under /{}: {}", rule.template, owner.key, error.why),
+                        "use letters, digits, \"-\" and \"_\" in the key, and fewer segments in the path",
+                    )),
+                }
+            }
+        }
+        claims
+    }
+}
+
+/// Decides who gets a place. `claims` is not empty.
+fn winner<'a, 'c>(claims: &'a [Claim<'c>]) -> Result<&'a Claim<'c>, Conflict<'c>> {
+    let configured = claims.iter().any(|claim| claim.owner.configured);
+    let serious: Vec<&Claim<'_>> =
+        claims.iter().filter(|claim| claim.owner.configured == configured).collect();
+    let mut keys: Vec<&str> = Vec::new();
+    for (at, claim) in serious.iter().enumerate() {
+        let same = serious[..at].iter().find(|other| other.owner.key == claim.owner.key);
+        match same {
+            Some(other) if !claim.prefixed => return Err(Conflict::Methods(other.method, claim.method)),
+            Some(_) => {}
+            None => keys.push(&claim.owner.key),
+        }
+    }
+    if keys.len() == 1 || !configured {
+        return Ok(serious[0]);
+    }
+    let mut primaries = serious.iter().filter(|claim| claim.owner.primary);
+    match (primaries.next(), primaries.next()) {
+        (Some(claim), None) => Ok(claim),
+        _ => Err(Conflict::Upstreams(keys)),
+    }
+}
+
+fn rivalry(keys: &[&str], places: &[&Place]) -> Problem {
+    let names: Vec<String> = keys.iter().map(|key| place(key)).collect();
+    let mut what = "claim the same paths: ".to_owned();
+    for (at, (verb, shape)) in places.iter().take(SHOWN_MAX).enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        write!(what, "{comma}{verb} {shape}").expect("writing to a string does not fail");
+    }
+    if places.len() > SHOWN_MAX {
+        write!(what, " and {} more", places.len() - SHOWN_MAX).expect("writing to a string does not fail");
+    }
+    Problem::new(
+        names.join(" and "),
+        what,
+        format!(
+            "set primary = true for exactly one of them; all are also served under their own prefix, such as /{}/…",
+            keys[0]
+        ),
+    )
+}
