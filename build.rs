@@ -2,8 +2,6 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost::Message as _;
-
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut files = Vec::new();
@@ -12,10 +10,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
-    let set = compiler.file_descriptor_set();
+    // Encoded by the compiler itself: prost's descriptor types drop every extension, and with them the http rules.
+    let encoded = compiler.encode_file_descriptor_set();
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("causeway.binpb"), set.encode_to_vec())?;
+    fs::write(out.join("causeway.binpb"), encoded)?;
+    let set = compiler.file_descriptor_set();
     tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
     Ok(())
 }
