@@ -74,7 +74,8 @@ impl Run {
     /// Returns begin and end as a caller sees them now.
     pub(super) fn times(&self, now: Timestamp) -> Times {
         let stopped = self.stopped_at();
-        let begun = if stopped.is_some_and(|at| at < self.begins()) { self.previous.0 } else { Some(self.begins()) };
+        let begun =
+            if stopped.is_some_and(|at| at < self.begins()) { self.previous.0 } else { Some(self.begins()) };
         match self.state(now) {
             State::Pending => self.previous,
             State::Active => (begun, None),
@@ -114,7 +115,10 @@ impl Run {
         Error {
             reason: "BACKFILL_FAILED".to_owned(),
             error_uuid: occurrence(&self.table, at),
-            message: format!("The rows of {} could not be read: permission denied for the replication user.", self.table),
+            message: format!(
+                "The rows of {} could not be read: permission denied for the replication user.",
+                self.table
+            ),
             error_time: Some(wire(at)),
             details: HashMap::from([("table".to_owned(), self.table.clone())]),
         }
@@ -126,7 +130,8 @@ pub(super) fn occurrence(what: &str, at: Timestamp) -> String {
     let seed = what.bytes().fold(at.as_microsecond().cast_unsigned(), |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    let bits = fastrand::Rng::with_seed(seed).u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let bits =
+        fastrand::Rng::with_seed(seed).u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
@@ -181,7 +186,10 @@ mod tests {
         let mut midway = run("public.orders");
         midway.stops = Some(at(30));
         assert_eq!(midway.state(at(29)), State::Active);
-        assert_eq!((midway.state(at(90)), midway.times(at(90))), (State::Stopped, (Some(at(10)), Some(at(30)))));
+        assert_eq!(
+            (midway.state(at(90)), midway.times(at(90))),
+            (State::Stopped, (Some(at(10)), Some(at(30))))
+        );
 
         let mut late = run("public.orders");
         late.stops = Some(at(70));

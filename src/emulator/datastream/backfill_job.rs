@@ -13,7 +13,7 @@ use super::{
     world::World,
 };
 use crate::pb::google::cloud::datastream::v1::{
-    EventFilter, StartBackfillJobRequest, StreamObject,
+    BackfillJob, EventFilter, StartBackfillJobRequest, StreamObject,
     backfill_job::{State, Trigger},
     event_filter::Filter,
     stream::State as StreamState,
@@ -26,16 +26,24 @@ const CONDITION_BYTES_MAX: usize = 4096;
 ///
 /// # Errors
 /// `FAILED_PRECONDITION` when one is in progress, when the object cannot be backfilled, or when its stream is not running.
-pub(super) fn start(world: &mut World, request: StartBackfillJobRequest, now: Timestamp) -> Result<StreamObject, Status> {
+pub(super) fn start(
+    world: &mut World,
+    request: StartBackfillJobRequest,
+    now: Timestamp,
+) -> Result<StreamObject, Status> {
     let name = request.object;
     let shown = get_object(world, "object", &name, now)?;
     let stream = world.streams.get(stream_of(&name));
     let kind = stream.and_then(stream::kind);
     let event_filter = request.event_filter.filter(|it| it.filter.is_some());
     check_condition(event_filter.as_ref(), kind)?;
-    let state = shown.backfill_job.as_ref().map(|job| job.state()).unwrap_or_default();
+    let state = shown.backfill_job.as_ref().map(BackfillJob::state).unwrap_or_default();
     if state == State::Unsupported {
-        return Err(precondition("BACKFILL_UNSUPPORTED", &name, "the structure of this object cannot be backfilled"));
+        return Err(precondition(
+            "BACKFILL_UNSUPPORTED",
+            &name,
+            "the structure of this object cannot be backfilled",
+        ));
     }
     if matches!(state, State::Pending | State::Active) {
         return Err(precondition("BACKFILL_IN_PROGRESS", &name, "a backfill of this object is in progress"));
@@ -61,7 +69,11 @@ pub(super) fn stop(world: &mut World, name: &str, now: Timestamp) -> Result<Stre
     let at = after(now, world.pace.backfill_stopping);
     let Some(object) = world.objects.get_mut(name) else { return Ok(shown) };
     let Some(run) = object.run.as_mut().filter(|run| run.is_in_progress(now)) else {
-        return Err(precondition("BACKFILL_NOT_IN_PROGRESS", name, "no backfill of this object is in progress"));
+        return Err(precondition(
+            "BACKFILL_NOT_IN_PROGRESS",
+            name,
+            "no backfill of this object is in progress",
+        ));
     };
     run.stops.get_or_insert(at);
     object.fixed.update_time = Some(wire(now));
@@ -69,7 +81,9 @@ pub(super) fn stop(world: &mut World, name: &str, now: Timestamp) -> Result<Stre
 }
 
 fn check_condition(filter: Option<&EventFilter>, kind: Option<Kind>) -> Result<(), Status> {
-    let Some(Filter::SqlWhereClause(condition)) = filter.and_then(|it| it.filter.as_ref()) else { return Ok(()) };
+    let Some(Filter::SqlWhereClause(condition)) = filter.and_then(|it| it.filter.as_ref()) else {
+        return Ok(());
+    };
     let field = "event_filter.sql_where_clause";
     if kind.is_some_and(|kind| !kind.speaks_sql()) {
         return Err(invalid(field, "is for SQL sources only"));

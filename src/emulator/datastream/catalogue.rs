@@ -110,8 +110,14 @@ mod tests {
     #[test]
     fn every_source_has_tables_with_columns_and_a_key() {
         let kinds = [
-            Kind::Oracle, Kind::Mysql, Kind::Postgresql, Kind::SqlServer, Kind::Salesforce, Kind::Mongodb,
-            Kind::Spanner, Kind::Catalog,
+            Kind::Oracle,
+            Kind::Mysql,
+            Kind::Postgresql,
+            Kind::SqlServer,
+            Kind::Salesforce,
+            Kind::Mongodb,
+            Kind::Spanner,
+            Kind::Catalog,
         ];
         for kind in kinds {
             let tables = tables(kind);

@@ -7,7 +7,7 @@ use prost_types::Any;
 use tonic::Status;
 
 use super::{
-    operation::{Operation, Phase, Work},
+    operation::{LastStep, Operation, Phase, Step, Work},
     validation::Checks,
     world::World,
 };
@@ -29,9 +29,9 @@ pub(super) struct Change {
 
 /// What a change does to the world.
 pub(super) struct Steps {
-    meanwhile: Box<dyn FnOnce(&mut World, Timestamp) + Send>,
-    finish: Box<dyn FnOnce(&mut World, Timestamp) -> Any + Send>,
-    undo: Box<dyn FnOnce(&mut World, Timestamp) + Send>,
+    meanwhile: Step,
+    finish: LastStep,
+    undo: Step,
 }
 
 impl Steps {

@@ -13,11 +13,11 @@ use super::{
 use crate::pb::google::cloud::datastream::v1::{
     ConnectionProfile, DiscoverConnectionProfileRequest, DiscoverConnectionProfileResponse, MongodbCluster,
     MongodbCollection, MongodbDatabase, MongodbField, MysqlColumn, MysqlDatabase, MysqlRdbms, MysqlTable,
-    OracleColumn, OracleRdbms, OracleSchema, OracleTable, PostgresqlColumn, PostgresqlRdbms, PostgresqlSchema,
-    PostgresqlTable, SalesforceField, SalesforceObject, SalesforceOrg, SourceCatalog, SourceObject, SourceProperty,
-    SpannerColumn, SpannerDatabase, SpannerSchema, SpannerTable, SqlServerColumn, SqlServerRdbms, SqlServerSchema,
-    SqlServerTable, discover_connection_profile_request as asked,
-    discover_connection_profile_response::DataObject,
+    OracleColumn, OracleRdbms, OracleSchema, OracleTable, PostgresqlColumn, PostgresqlRdbms,
+    PostgresqlSchema, PostgresqlTable, SalesforceField, SalesforceObject, SalesforceOrg, SourceCatalog,
+    SourceObject, SourceProperty, SpannerColumn, SpannerDatabase, SpannerSchema, SpannerTable,
+    SqlServerColumn, SqlServerRdbms, SqlServerSchema, SqlServerTable,
+    discover_connection_profile_request as asked, discover_connection_profile_response::DataObject,
 };
 
 /// How far below the level asked about an answer goes.
@@ -42,12 +42,14 @@ pub(super) fn discover(
     let Some(kind) = Kind::of_profile(&profile) else {
         return Err(precondition("NOT_A_SOURCE", &profile.name, "only sources can be looked into"));
     };
-    let (asked_kind, selection) = request.data_object.as_ref().map(selected).unwrap_or((kind, Selection::default()));
+    let (asked_kind, selection) =
+        request.data_object.as_ref().map(selected).unwrap_or((kind, Selection::default()));
     if asked_kind != kind {
         return Err(invalid("data_object", "does not fit the kind of the connection profile"));
     }
     let depth = depth(request, &selection)?;
-    let tables = catalogue::tables(kind).into_iter().filter(|it| selection.covers(it.schema, it.name)).collect();
+    let tables =
+        catalogue::tables(kind).into_iter().filter(|it| selection.covers(it.schema, it.name)).collect();
     Ok(DiscoverConnectionProfileResponse { data_object: Some(render(kind, tables, depth)) })
 }
 
@@ -66,7 +68,8 @@ fn depth(request: &DiscoverConnectionProfileRequest, selection: &Selection) -> R
         (false, None) => 1,
         (false, Some(_)) => 2,
     };
-    Ok([Depth::Schemas, Depth::Tables, Depth::Columns][(level + levels.clamp(0, 2).unsigned_abs() as usize).min(2)])
+    Ok([Depth::Schemas, Depth::Tables, Depth::Columns]
+        [(level + levels.clamp(0, 2).unsigned_abs() as usize).min(2)])
 }
 
 fn selected(object: &asked::DataObject) -> (Kind, Selection) {
@@ -117,35 +120,54 @@ macro_rules! column {
 
 fn render(kind: Kind, tables: Vec<Table>, depth: Depth) -> DataObject {
     match kind {
-        Kind::Oracle => DataObject::OracleRdbms(tree!(tables, depth,
-            OracleRdbms.oracle_schemas = OracleSchema { schema, oracle_tables } = OracleTable { table, oracle_columns }
-            = |it, place| column!(OracleColumn, it, place))),
-        Kind::Mysql => DataObject::MysqlRdbms(tree!(tables, depth,
-            MysqlRdbms.mysql_databases = MysqlDatabase { database, mysql_tables } = MysqlTable { table, mysql_columns }
-            = |it, place| column!(MysqlColumn, it, place))),
-        Kind::Postgresql => DataObject::PostgresqlRdbms(tree!(tables, depth,
-            PostgresqlRdbms.postgresql_schemas = PostgresqlSchema { schema, postgresql_tables }
-            = PostgresqlTable { table, postgresql_columns } = |it, place| column!(PostgresqlColumn, it, place))),
-        Kind::SqlServer => DataObject::SqlServerRdbms(tree!(tables, depth,
-            SqlServerRdbms.schemas = SqlServerSchema { schema, tables } = SqlServerTable { table, columns }
-            = |it, place| column!(SqlServerColumn, it, place))),
-        Kind::Mongodb => DataObject::MongodbCluster(tree!(tables, depth,
-            MongodbCluster.databases = MongodbDatabase { database, collections } = MongodbCollection { collection, fields }
-            = |it, _| MongodbField { field: it.name.to_owned() })),
-        Kind::Spanner => DataObject::SpannerDatabase(tree!(tables, depth,
-            SpannerDatabase.schemas = SpannerSchema { schema, tables } = SpannerTable { table, columns }
-            = |it, place| SpannerColumn {
-                column: it.name.to_owned(),
-                data_type: it.data_type.to_owned(),
-                is_primary_key: it.primary_key,
-                ordinal_position: place.into(),
-            })),
-        Kind::Salesforce => {
-            DataObject::SalesforceOrg(SalesforceOrg { objects: tables.into_iter().map(|it| salesforce(it, depth)).collect() })
-        }
-        Kind::Catalog => {
-            DataObject::SourceCatalog(SourceCatalog { objects: tables.into_iter().map(|it| catalog(it, depth)).collect() })
-        }
+        Kind::Oracle => DataObject::OracleRdbms(tree!(
+            tables,
+            depth,
+            OracleRdbms.oracle_schemas = OracleSchema { schema, oracle_tables } =
+                OracleTable { table, oracle_columns } = |it, place| column!(OracleColumn, it, place)
+        )),
+        Kind::Mysql => DataObject::MysqlRdbms(tree!(
+            tables,
+            depth,
+            MysqlRdbms.mysql_databases = MysqlDatabase { database, mysql_tables } =
+                MysqlTable { table, mysql_columns } = |it, place| column!(MysqlColumn, it, place)
+        )),
+        Kind::Postgresql => DataObject::PostgresqlRdbms(tree!(
+            tables,
+            depth,
+            PostgresqlRdbms.postgresql_schemas = PostgresqlSchema { schema, postgresql_tables } =
+                PostgresqlTable { table, postgresql_columns } =
+                    |it, place| column!(PostgresqlColumn, it, place)
+        )),
+        Kind::SqlServer => DataObject::SqlServerRdbms(tree!(
+            tables,
+            depth,
+            SqlServerRdbms.schemas = SqlServerSchema { schema, tables } =
+                SqlServerTable { table, columns } = |it, place| column!(SqlServerColumn, it, place)
+        )),
+        Kind::Mongodb => DataObject::MongodbCluster(tree!(
+            tables,
+            depth,
+            MongodbCluster.databases = MongodbDatabase { database, collections } =
+                MongodbCollection { collection, fields } = |it, _| MongodbField { field: it.name.to_owned() }
+        )),
+        Kind::Spanner => DataObject::SpannerDatabase(tree!(
+            tables,
+            depth,
+            SpannerDatabase.schemas = SpannerSchema { schema, tables } = SpannerTable { table, columns } =
+                |it, place| SpannerColumn {
+                    column: it.name.to_owned(),
+                    data_type: it.data_type.to_owned(),
+                    is_primary_key: it.primary_key,
+                    ordinal_position: place.into(),
+                }
+        )),
+        Kind::Salesforce => DataObject::SalesforceOrg(SalesforceOrg {
+            objects: tables.into_iter().map(|it| salesforce(it, depth)).collect(),
+        }),
+        Kind::Catalog => DataObject::SourceCatalog(SourceCatalog {
+            objects: tables.into_iter().map(|it| catalog(it, depth)).collect(),
+        }),
     }
 }
 

@@ -51,19 +51,26 @@ impl Locations for Arc<Datastream> {
     async fn get_location(&self, request: Request<GetLocationRequest>) -> Result<Response<Location>, Status> {
         let name = request.into_inner().name;
         check("name", &name, LOCATION)?;
-        let region = REGIONS.iter().find(|it| it.0 == last_segment(&name)).ok_or_else(|| not_found("Location", &name))?;
+        let region = REGIONS
+            .iter()
+            .find(|it| it.0 == last_segment(&name))
+            .ok_or_else(|| not_found("Location", &name))?;
         Ok(Response::new(location(ancestor(&name, 1), region)))
     }
 }
 
 /// Lists the addresses that a location connects from.
-pub(super) fn static_ips(datastream: &Datastream, request: &FetchStaticIpsRequest) -> Result<FetchStaticIpsResponse, Status> {
+pub(super) fn static_ips(
+    datastream: &Datastream,
+    request: &FetchStaticIpsRequest,
+) -> Result<FetchStaticIpsResponse, Status> {
     check("name", &request.name, LOCATION)?;
     let region = last_segment(&request.name);
     let place = REGIONS.iter().zip(0_u8..).find(|(it, _)| it.0 == region);
     let (_, place) = place.ok_or_else(|| not_found("Location", &request.name))?;
     // Addresses set aside for documentation: nobody can mistake them for real ones.
-    let addresses: Vec<String> = (0..ADDRESSES).map(|host| format!("203.0.113.{}", 100 + place * 16 + host)).collect();
+    let addresses: Vec<String> =
+        (0..ADDRESSES).map(|host| format!("203.0.113.{}", 100 + place * 16 + host)).collect();
     let ask = Ask { size: request.page_size, token: &request.page_token, list: &request.name };
     let page = cut(&datastream.world(), &ask, addresses.iter().map(|it| (it.as_str(), it)))?;
     let static_ips = page.items.into_iter().cloned().collect();

@@ -13,7 +13,8 @@ use crate::schema::{Behavior, Field, MessageId, Pool};
 /// Deepest path accepted.
 const SEGMENTS_MAX: usize = 16;
 /// Fields whose content is secret though their annotation does not say so.
-const SECRETS: &[&str] = &["password", "security_token", "client_secret", "private_key", "client_key", "raw_value"];
+const SECRETS: &[&str] =
+    &["password", "security_token", "client_secret", "private_key", "client_key", "raw_value"];
 
 /// One field of an encoded message: its number, and its bytes with and without the key.
 struct Piece<'a> {
@@ -89,7 +90,12 @@ fn is_secret(field: &Field) -> bool {
 /// Returns the content of a message field; several occurrences merge by concatenation.
 fn joined(encoded: &[u8], field: &Field) -> Option<Vec<u8>> {
     let all = pieces(encoded)?;
-    Some(all.iter().filter(|piece| piece.number == field.number).flat_map(|piece| piece.payload.to_vec()).collect())
+    Some(
+        all.iter()
+            .filter(|piece| piece.number == field.number)
+            .flat_map(|piece| piece.payload.to_vec())
+            .collect(),
+    )
 }
 
 fn delimited(number: u32, payload: &[u8], out: &mut Vec<u8>) {

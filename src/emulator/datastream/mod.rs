@@ -57,17 +57,19 @@ use std::{
 use jiff::Timestamp;
 use tonic::service::Routes;
 
-use self::{shapes::Shapes, world::World};
 pub use self::{
     pace::Pace,
     setup::{SeedBackfill, SeedObject, Setup},
 };
-use super::scenario::PageSizes;
+use self::{shapes::Shapes, world::World};
+use super::Scenario;
 use crate::{
     clock::Clock,
     error::{Error, Result},
     pb::google::{
-        cloud::{datastream::v1::datastream_server::DatastreamServer, location::locations_server::LocationsServer},
+        cloud::{
+            datastream::v1::datastream_server::DatastreamServer, location::locations_server::LocationsServer,
+        },
         longrunning::operations_server::OperationsServer,
     },
 };
@@ -86,13 +88,14 @@ pub struct Datastream {
 }
 
 impl Datastream {
-    /// Creates the service with what `setup` says exists.
+    /// Creates the service with what the scenario says exists.
     ///
     /// # Errors
-    /// When `setup` refers to a stream or a profile that it does not contain.
-    pub fn new(setup: Setup, page_sizes: PageSizes, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// When the scenario has an object of a stream that it does not have.
+    pub fn new(scenario: &Scenario, clock: Arc<dyn Clock>) -> Result<Self> {
         let shapes = Shapes::load().map_err(Error::internal)?;
-        let mut world = World::new(setup.pace, page_sizes, shapes);
+        let setup = scenario.datastream.clone();
+        let mut world = World::new(setup.pace, scenario.page_sizes, shapes);
         setup.furnish(&mut world, clock.now())?;
         Ok(Self { clock, world: Mutex::new(world) })
     }

@@ -61,9 +61,14 @@ mod tests {
         for good in ["projects/p/locations/l", "projects/example.com:p/locations/us-central1"] {
             assert!(check("parent", good, LOCATION).is_ok(), "{good}");
         }
-        for bad in
-            ["", "projects/p", "projects//locations/l", "projects/p/locations/-", "projects/p/locations/l/", "p/l"]
-        {
+        for bad in [
+            "",
+            "projects/p",
+            "projects//locations/l",
+            "projects/p/locations/-",
+            "projects/p/locations/l/",
+            "p/l",
+        ] {
             assert!(check("parent", bad, LOCATION).is_err(), "{bad}");
         }
     }
@@ -71,7 +76,10 @@ mod tests {
     #[test]
     fn an_ancestor_is_cut_after_whole_pairs() {
         assert_eq!(ancestor("projects/p/locations/l/streams/s/objects/o", 2), "projects/p/locations/l");
-        assert_eq!(ancestor("projects/p/locations/l/streams/s/objects/o", 3), "projects/p/locations/l/streams/s");
+        assert_eq!(
+            ancestor("projects/p/locations/l/streams/s/objects/o", 3),
+            "projects/p/locations/l/streams/s"
+        );
         assert_eq!(ancestor("projects/p/locations/l", 2), "projects/p/locations/l");
     }
 

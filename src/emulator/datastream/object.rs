@@ -41,7 +41,12 @@ impl Object {
 }
 
 /// Gets an object.
-pub(super) fn get_object(world: &World, field: &str, name: &str, now: Timestamp) -> Result<StreamObject, Status> {
+pub(super) fn get_object(
+    world: &World,
+    field: &str,
+    name: &str,
+    now: Timestamp,
+) -> Result<StreamObject, Status> {
     check(field, name, OBJECT)?;
     world.objects.get(name).map(|it| it.render(now)).ok_or_else(|| not_found("StreamObject", name))
 }
@@ -74,7 +79,10 @@ pub(super) fn lookup(
     };
     let kind = super::stream::kind(&stream);
     if kind.is_some_and(|kind| kind != Kind::Catalog && kind != Kind::of_identifier(identifier)) {
-        return Err(invalid("source_object_identifier", "is not for the kind of source that the stream reads"));
+        return Err(invalid(
+            "source_object_identifier",
+            "is not for the kind of source that the stream reads",
+        ));
     }
     of_stream(world, &request.parent)
         .find(|it| it.fixed.source_object.as_ref() == wanted)
@@ -84,7 +92,9 @@ pub(super) fn lookup(
 
 /// Gives a stream the objects that its source and its settings call for; those it has are kept.
 pub(super) fn discover(world: &mut World, stream: &Stream, now: Timestamp) {
-    let (Some(kind), Some(config)) = (super::stream::kind(stream), super::stream::config(stream)) else { return };
+    let (Some(kind), Some(config)) = (super::stream::kind(stream), super::stream::config(stream)) else {
+        return;
+    };
     let (include, exclude) = Selection::of_stream(config);
     let found = catalogue::tables(kind).into_iter().map(|it| (it.schema.to_owned(), it.name.to_owned()));
     let listed = include.tables().map(|(schema, table)| (schema.to_owned(), table.to_owned()));
@@ -94,9 +104,9 @@ pub(super) fn discover(world: &mut World, stream: &Stream, now: Timestamp) {
     wanted.dedup();
     let automatic = Automatic::of(stream);
     for (schema, table) in wanted.into_iter().take(OBJECTS_PER_STREAM_MAX) {
-        let run = automatic.covers(&schema, &table).then(|| {
-            Run::start(Trigger::Automatic, &display_name(&schema, &table), &world.pace, now)
-        });
+        let run = automatic
+            .covers(&schema, &table)
+            .then(|| Run::start(Trigger::Automatic, &display_name(&schema, &table), &world.pace, now));
         add(world, stream.name(), kind, (&schema, &table), run, now);
     }
 }
@@ -111,7 +121,10 @@ pub(super) fn add(
     now: Timestamp,
 ) -> String {
     let display_name = display_name(schema, table);
-    let id: String = display_name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let id: String = display_name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .collect();
     let name = format!("{stream}/objects/{id}");
     let fixed = StreamObject {
         name: name.clone(),

@@ -15,14 +15,18 @@ use crate::pb::google::{
 /// Full name of the metadata's type.
 const METADATA: &str = "google.cloud.datastream.v1.OperationMetadata";
 
+/// Changes the world at an instant.
+pub(super) type Step = Box<dyn FnOnce(&mut World, Timestamp) + Send>;
+/// Changes the world at an instant and returns the response.
+pub(super) type LastStep = Box<dyn FnOnce(&mut World, Timestamp) -> Any + Send>;
+
 /// What an operation does at its end.
 pub(super) struct Work {
     /// Why it fails, if it does.
     pub(super) refusal: Option<rpc::Status>,
-    /// Changes the world and returns the response.
-    pub(super) finish: Box<dyn FnOnce(&mut World, Timestamp) -> Any + Send>,
+    pub(super) finish: LastStep,
     /// Puts back what its beginning changed, when it fails or is cancelled.
-    pub(super) undo: Box<dyn FnOnce(&mut World, Timestamp) + Send>,
+    pub(super) undo: Step,
 }
 
 /// A long-running operation.

@@ -17,7 +17,8 @@ use crate::{
     emulator::paging::Ask,
     pb::google::longrunning::{
         self, CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
-        ListOperationsResponse, WaitOperationRequest, operation::Result as Outcome, operations_server::Operations,
+        ListOperationsResponse, WaitOperationRequest, operation::Result as Outcome,
+        operations_server::Operations,
     },
 };
 
@@ -38,7 +39,8 @@ impl Operations for Arc<Datastream> {
         }
         let filter = Filter::parse(&request.filter, &["name", "done", "metadata", "error", "response"])?;
         let (world, prefix) = (self.world(), format!("{}/operations/", request.name));
-        let operations = world.operations.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        let operations =
+            world.operations.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
         let shown = operations.filter(|(_, it)| !it.forgotten).map(|(name, it)| (name, it, it.render()));
         let kept = shown.filter(|(_, it, shown)| filter.matches(|field| read(it, shown, field)));
         let list = [&request.name, &request.filter].map(String::as_str).join("\n");
@@ -63,7 +65,10 @@ impl Operations for Arc<Datastream> {
     }
 
     /// Forgets the operation. One that runs goes on, and nobody can see it.
-    async fn delete_operation(&self, request: Request<DeleteOperationRequest>) -> Result<Response<()>, Status> {
+    async fn delete_operation(
+        &self,
+        request: Request<DeleteOperationRequest>,
+    ) -> Result<Response<()>, Status> {
         let name = request.into_inner().name;
         check("name", &name, OPERATION)?;
         let mut world = self.world();
@@ -73,11 +78,14 @@ impl Operations for Arc<Datastream> {
         Ok(Response::new(()))
     }
 
-    async fn cancel_operation(&self, request: Request<CancelOperationRequest>) -> Result<Response<()>, Status> {
+    async fn cancel_operation(
+        &self,
+        request: Request<CancelOperationRequest>,
+    ) -> Result<Response<()>, Status> {
         let name = request.into_inner().name;
         check("name", &name, OPERATION)?;
-        let at = after(self.now(), self.pace().cancellation);
         let mut world = self.world();
+        let at = after(self.now(), world.pace.cancellation);
         if !world.cancel(&name, at) {
             return Err(not_found("Operation", &name));
         }

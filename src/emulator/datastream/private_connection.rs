@@ -30,7 +30,8 @@ pub(super) fn create(
 ) -> Result<Operation, Status> {
     check_parent::<PrivateConnection>(&request.parent)?;
     check_id("private_connection_id", &request.private_connection_id)?;
-    let mut wanted = request.private_connection.ok_or_else(|| invalid("private_connection", "is required"))?;
+    let mut wanted =
+        request.private_connection.ok_or_else(|| invalid("private_connection", "is required"))?;
     wanted.check_common("private_connection")?;
     check_path(&wanted)?;
     let target = format!("{}/privateConnections/{}", request.parent, request.private_connection_id);

@@ -168,10 +168,13 @@ fn required(profile: &Profile) -> Vec<(&'static str, &str)> {
 fn connectivity(profile: &ConnectionProfile) -> Checks {
     let mut checks = Checks::default();
     let host = profile.profile.as_ref().and_then(|it| {
-        required(it).into_iter().find_map(|(field, value)| field.ends_with("hostname").then(|| value.to_owned()))
+        required(it)
+            .into_iter()
+            .find_map(|(field, value)| field.ends_with("hostname").then(|| value.to_owned()))
     });
     if let Some(host) = host {
-        let finding = host.contains(UNREACHABLE).then(|| format!("{host} does not answer: connection timed out"));
+        let finding =
+            host.contains(UNREACHABLE).then(|| format!("{host} does not answer: connection timed out"));
         checks.note("CONNECTIVITY", "The server can be reached and accepts the credentials", finding);
     }
     checks

@@ -31,7 +31,9 @@ pub(super) fn already_exists(kind: &str, name: &str) -> Status {
 /// Says that another operation works on the same resource.
 pub(super) fn busy(target: &str, operation: &str) -> Status {
     let message = format!("{target} is being changed by {operation}");
-    Refusal::new(Code::Aborted, message).info("OPERATION_IN_PROGRESS", DOMAIN, &[("operation", operation)]).status()
+    Refusal::new(Code::Aborted, message)
+        .info("OPERATION_IN_PROGRESS", DOMAIN, &[("operation", operation)])
+        .status()
 }
 
 /// Says that `subject` is not in the state that the request needs.

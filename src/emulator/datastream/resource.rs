@@ -138,12 +138,17 @@ pub(super) fn check_parent<T: Resource>(parent: &str) -> Result<(), Status> {
 pub(super) fn list<T: Resource>(world: &World, request: &ListRequest) -> Result<(Vec<T>, String), Status> {
     check_parent::<T>(&request.parent)?;
     let filter = Filter::parse(&request.filter, &["name", "displayName", "display_name", "labels", "state"])?;
-    let mut items: Vec<&T> = children::<T>(world, &request.parent).filter(|it| filter.matches(|f| read(*it, f))).collect();
+    let mut items: Vec<&T> =
+        children::<T>(world, &request.parent).filter(|it| filter.matches(|f| read(*it, f))).collect();
     order(&mut items, &request.order_by)?;
     let list = [T::KIND, &request.parent, &request.filter, &request.order_by].join("\n");
     let ask = Ask { size: request.page_size, token: &request.page_token, list: &list };
     let items = items.into_iter().map(|it| (it.name(), it));
-    let page = if request.order_by.trim().is_empty() { cut(world, &ask, items) } else { cut_sorted(world, &ask, items) };
+    let page = if request.order_by.trim().is_empty() {
+        cut(world, &ask, items)
+    } else {
+        cut_sorted(world, &ask, items)
+    };
     page.map(|page| (page.items.into_iter().cloned().collect(), page.next))
 }
 
@@ -174,7 +179,9 @@ fn cut_sorted<'a, T: 'a>(
 /// Returns the resources directly or further below `parent`.
 pub(super) fn children<'a, T: Resource>(world: &'a World, parent: &str) -> impl Iterator<Item = &'a T> {
     let prefix = format!("{parent}/");
-    T::shelf(world).range(prefix.clone()..).map_while(move |(name, it)| name.starts_with(&prefix).then_some(it))
+    T::shelf(world)
+        .range(prefix.clone()..)
+        .map_while(move |(name, it)| name.starts_with(&prefix).then_some(it))
 }
 
 /// Refuses another resource of a kind when the store is full.
@@ -208,7 +215,9 @@ fn order<T: Resource>(items: &mut [&T], by: &str) -> Result<(), Status> {
         match field {
             "name" => items.sort_by(|a, b| a.name().cmp(b.name())),
             "displayName" | "display_name" => items.sort_by(|a, b| a.display_name().cmp(b.display_name())),
-            "createTime" | "create_time" => items.sort_by_key(|it| it.created().map(|at| (at.seconds, at.nanos))),
+            "createTime" | "create_time" => {
+                items.sort_by_key(|it| it.created().map(|at| (at.seconds, at.nanos)));
+            }
             "state" => items.sort_by_key(|it| it.state_name()),
             _ => return Err(invalid("order_by", format!("unknown field {field:?}"))),
         }

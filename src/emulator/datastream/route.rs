@@ -19,7 +19,11 @@ use crate::pb::google::{
 };
 
 /// Creates a route in a private connection that is usable.
-pub(super) fn create(world: &mut World, request: CreateRouteRequest, now: Timestamp) -> Result<Operation, Status> {
+pub(super) fn create(
+    world: &mut World,
+    request: CreateRouteRequest,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     let parent: PrivateConnection = get(world, "parent", &request.parent)?;
     check_id("route_id", &request.route_id)?;
     let mut route = request.route.ok_or_else(|| invalid("route", "is required"))?;
@@ -49,7 +53,11 @@ pub(super) fn create(world: &mut World, request: CreateRouteRequest, now: Timest
 }
 
 /// Deletes a route.
-pub(super) fn delete(world: &mut World, request: DeleteRouteRequest, now: Timestamp) -> Result<Operation, Status> {
+pub(super) fn delete(
+    world: &mut World,
+    request: DeleteRouteRequest,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     let target = request.name;
     get::<Route>(world, "name", &target)?;
     let change = Change::plain(target.clone(), "delete", world.pace.operation);

@@ -65,16 +65,27 @@ fn shop(now: Timestamp) -> Stream {
     };
     let source = SourceStreamConfig::PostgresqlSourceConfig(config);
     let all = BackfillStrategy::BackfillAll(BackfillAllStrategy::default());
-    let stream = stream("shop-to-bigquery", "Shop to BigQuery", ("shop-postgres", source), warehouse("acme-data:shop", 60), all);
+    let stream = stream(
+        "shop-to-bigquery",
+        "Shop to BigQuery",
+        ("shop-postgres", source),
+        warehouse("acme-data:shop", 60),
+        all,
+    );
     running(stream, 41, now)
 }
 
 fn help_desk(now: Timestamp) -> Stream {
     let cdc_method = Some(mysql_source_config::CdcMethod::Gtid(mysql_source_config::Gtid {}));
-    let source = SourceStreamConfig::MysqlSourceConfig(MysqlSourceConfig { cdc_method, ..Default::default() });
+    let source =
+        SourceStreamConfig::MysqlSourceConfig(MysqlSourceConfig { cdc_method, ..Default::default() });
     let all = BackfillStrategy::BackfillAll(BackfillAllStrategy::default());
     let to = warehouse("acme-data:help_desk", 900);
-    running(stream("help-desk-to-bigquery", "Help desk to BigQuery", ("help-desk-mysql", source), to, all), 73, now)
+    running(
+        stream("help-desk-to-bigquery", "Help desk to BigQuery", ("help-desk-mysql", source), to, all),
+        73,
+        now,
+    )
 }
 
 /// Held by a problem since this morning.
@@ -86,7 +97,11 @@ fn erp(now: Timestamp) -> Stream {
     };
     let source = SourceStreamConfig::OracleSourceConfig(config);
     let all = BackfillStrategy::BackfillAll(BackfillAllStrategy::default());
-    let mut stream = running(stream("erp-to-lake", "ERP to the lake", ("erp-oracle", source), lake("/erp"), all), 120, now);
+    let mut stream = running(
+        stream("erp-to-lake", "ERP to the lake", ("erp-oracle", source), lake("/erp"), all),
+        120,
+        now,
+    );
     let at = before(now, Duration::from_secs(3 * 3600));
     stream.set_state(State::Failed);
     stream.errors.push(Error {
@@ -102,7 +117,8 @@ fn erp(now: Timestamp) -> Stream {
 /// Prepared and never started.
 fn tills(now: Timestamp) -> Stream {
     let cdc_method = Some(sql_server_source_config::CdcMethod::TransactionLogs(Default::default()));
-    let source = SourceStreamConfig::SqlServerSourceConfig(SqlServerSourceConfig { cdc_method, ..Default::default() });
+    let source =
+        SourceStreamConfig::SqlServerSourceConfig(SqlServerSourceConfig { cdc_method, ..Default::default() });
     let all = BackfillStrategy::BackfillAll(BackfillAllStrategy::default());
     let to = warehouse("acme-data:tills", 3600);
     let mut stream = stream("tills-to-bigquery", "Tills to BigQuery", ("tills-sql-server", source), to, all);
@@ -122,7 +138,8 @@ fn archive(now: Timestamp) -> Stream {
     let source = SourceStreamConfig::PostgresqlSourceConfig(config);
     let none = BackfillStrategy::BackfillNone(BackfillNoneStrategy {});
     let to = lake("/shop-archive");
-    let mut stream = running(stream("shop-archive", "Shop archive", ("shop-postgres", source), to, none), 400, now);
+    let mut stream =
+        running(stream("shop-archive", "Shop archive", ("shop-postgres", source), to, none), 400, now);
     stream.set_state(State::Paused);
     stream
 }
@@ -222,7 +239,8 @@ fn move_to_america(stream: &mut Stream) {
         source.source_connection_profile = source.source_connection_profile.replace(HOME, AMERICA);
     }
     if let Some(destination) = &mut stream.destination_config {
-        destination.destination_connection_profile = destination.destination_connection_profile.replace(HOME, AMERICA);
+        destination.destination_connection_profile =
+            destination.destination_connection_profile.replace(HOME, AMERICA);
     }
 }
 
@@ -259,7 +277,10 @@ fn profiles(now: Timestamp) -> Vec<ConnectionProfile> {
         database: "tills".to_owned(),
         ..Default::default()
     });
-    let lake = Profile::GcsProfile(GcsProfile { bucket: "acme-lake".to_owned(), root_path: "/datastream".to_owned() });
+    let lake = Profile::GcsProfile(GcsProfile {
+        bucket: "acme-lake".to_owned(),
+        root_path: "/datastream".to_owned(),
+    });
     let bigquery = || Profile::BigqueryProfile(BigQueryProfile {});
     let at = Some(wire(before(now, Duration::from_secs(410 * DAY))));
     let profile = |parent: &str, id: &str, display_name: &str, profile, connectivity| ConnectionProfile {

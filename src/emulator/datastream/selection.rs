@@ -17,7 +17,9 @@ impl Selection {
 
     /// Whether a table is named, alone or with all of its schema.
     pub(super) fn names(&self, schema: &str, table: &str) -> bool {
-        self.0.iter().any(|(s, tables)| s == schema && (tables.is_empty() || tables.iter().any(|t| t == table)))
+        self.0
+            .iter()
+            .any(|(s, tables)| s == schema && (tables.is_empty() || tables.iter().any(|t| t == table)))
     }
 
     /// Whether a table is meant: named, or everything is.
@@ -27,7 +29,9 @@ impl Selection {
 
     /// Returns the tables named one by one.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|(schema, tables)| tables.iter().map(|table| (schema.as_str(), table.as_str())))
+        self.0
+            .iter()
+            .flat_map(|(schema, tables)| tables.iter().map(|table| (schema.as_str(), table.as_str())))
     }
 
     /// Reads what a stream includes and excludes.

@@ -35,7 +35,9 @@ macro_rules! once {
     ($self:ident, $rpc:literal, $request:expr, $act:path) => {{
         let (request, now) = ($request.into_inner(), $self.now());
         let mut world = $self.world();
-        let operation = world.once($rpc, &request.request_id, &request.clone(), now, |world| $act(world, request.clone(), now));
+        let operation = world.once($rpc, &request.request_id, &request.clone(), now, |world| {
+            $act(world, request.clone(), now)
+        });
         operation.map(Response::new)
     }};
 }
@@ -48,7 +50,11 @@ impl datastream_server::Datastream for Arc<Datastream> {
     ) -> Answer<v1::ListConnectionProfilesResponse> {
         let (connection_profiles, next_page_token) = resource::list(&self.world(), &list_request!(request))?;
         let unreachable = Vec::new();
-        Ok(Response::new(v1::ListConnectionProfilesResponse { connection_profiles, next_page_token, unreachable }))
+        Ok(Response::new(v1::ListConnectionProfilesResponse {
+            connection_profiles,
+            next_page_token,
+            unreachable,
+        }))
     }
 
     async fn get_connection_profile(
@@ -86,7 +92,10 @@ impl datastream_server::Datastream for Arc<Datastream> {
         discover::discover(&self.world(), request.get_ref()).map(Response::new)
     }
 
-    async fn list_streams(&self, request: Request<v1::ListStreamsRequest>) -> Answer<v1::ListStreamsResponse> {
+    async fn list_streams(
+        &self,
+        request: Request<v1::ListStreamsRequest>,
+    ) -> Answer<v1::ListStreamsResponse> {
         let (streams, next_page_token) = resource::list(&self.world(), &list_request!(request))?;
         Ok(Response::new(v1::ListStreamsResponse { streams, next_page_token, unreachable: Vec::new() }))
     }
@@ -111,7 +120,10 @@ impl datastream_server::Datastream for Arc<Datastream> {
         stream::run(&mut self.world(), request.into_inner(), self.now()).map(Response::new)
     }
 
-    async fn get_stream_object(&self, request: Request<v1::GetStreamObjectRequest>) -> Answer<v1::StreamObject> {
+    async fn get_stream_object(
+        &self,
+        request: Request<v1::GetStreamObjectRequest>,
+    ) -> Answer<v1::StreamObject> {
         object::get_object(&self.world(), "name", &request.get_ref().name, self.now()).map(Response::new)
     }
 
@@ -172,7 +184,11 @@ impl datastream_server::Datastream for Arc<Datastream> {
     ) -> Answer<v1::ListPrivateConnectionsResponse> {
         let (private_connections, next_page_token) = resource::list(&self.world(), &list_request!(request))?;
         let unreachable = Vec::new();
-        Ok(Response::new(v1::ListPrivateConnectionsResponse { private_connections, next_page_token, unreachable }))
+        Ok(Response::new(v1::ListPrivateConnectionsResponse {
+            private_connections,
+            next_page_token,
+            unreachable,
+        }))
     }
 
     async fn delete_private_connection(

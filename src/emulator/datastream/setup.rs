@@ -93,7 +93,10 @@ impl Setup {
             let kind = world.streams.get(&seed.stream).and_then(stream::kind);
             let kind = kind.ok_or_else(|| {
                 let table = format!("{}.{}", seed.schema, seed.table);
-                Error::invalid_field("objects", format!("{table}: there is no stream {} with a source", seed.stream))
+                Error::invalid_field(
+                    "objects",
+                    format!("{table}: there is no stream {} with a source", seed.stream),
+                )
             })?;
             seed.furnish(world, kind, now);
         }

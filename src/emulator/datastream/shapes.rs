@@ -49,7 +49,8 @@ impl Shapes {
     /// Returns a resource without its secrets, with the fields set that tell of their presence.
     pub(super) fn without_secrets<T: Resource>(&self, resource: &T) -> Result<T, Status> {
         let stripped = mask::without_secrets(&self.0, self.id::<T>()?, &resource.encode_to_vec());
-        let stripped = stripped.ok_or_else(|| Status::internal("a message that was just encoded does not read"))?;
+        let stripped =
+            stripped.ok_or_else(|| Status::internal("a message that was just encoded does not read"))?;
         T::decode(stripped.as_slice()).map_err(|error| Status::internal(error.to_string()))
     }
 

@@ -83,15 +83,22 @@ impl Kind {
         let (schema, table) = (schema.to_owned(), table.to_owned());
         let identifier = match self {
             Self::Oracle => SourceIdentifier::OracleIdentifier(OracleObjectIdentifier { schema, table }),
-            Self::Mysql => SourceIdentifier::MysqlIdentifier(MysqlObjectIdentifier { database: schema, table }),
-            Self::Postgresql => SourceIdentifier::PostgresqlIdentifier(PostgresqlObjectIdentifier { schema, table }),
-            Self::SqlServer => SourceIdentifier::SqlServerIdentifier(SqlServerObjectIdentifier { schema, table }),
+            Self::Mysql => {
+                SourceIdentifier::MysqlIdentifier(MysqlObjectIdentifier { database: schema, table })
+            }
+            Self::Postgresql => {
+                SourceIdentifier::PostgresqlIdentifier(PostgresqlObjectIdentifier { schema, table })
+            }
+            Self::SqlServer => {
+                SourceIdentifier::SqlServerIdentifier(SqlServerObjectIdentifier { schema, table })
+            }
             Self::Salesforce | Self::Catalog => {
                 SourceIdentifier::SalesforceIdentifier(SalesforceObjectIdentifier { object_name: table })
             }
-            Self::Mongodb => {
-                SourceIdentifier::MongodbIdentifier(MongodbObjectIdentifier { database: schema, collection: table })
-            }
+            Self::Mongodb => SourceIdentifier::MongodbIdentifier(MongodbObjectIdentifier {
+                database: schema,
+                collection: table,
+            }),
             Self::Spanner => SourceIdentifier::SpannerIdentifier(SpannerObjectIdentifier { schema, table }),
         };
         SourceObjectIdentifier { source_identifier: Some(identifier) }

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::pb::google::{
     cloud::datastream::v1::{
-        ConnectionProfile, CreateStreamRequest, DeleteStreamRequest, RunStreamRequest, Stream, UpdateStreamRequest,
-        connection_profile::Profile, destination_config::DestinationStreamConfig, source_config::SourceStreamConfig,
-        stream::State,
+        ConnectionProfile, CreateStreamRequest, DeleteStreamRequest, RunStreamRequest, Stream,
+        UpdateStreamRequest, connection_profile::Profile, destination_config::DestinationStreamConfig,
+        source_config::SourceStreamConfig, stream::State,
     },
     longrunning::Operation,
 };
@@ -27,7 +27,11 @@ use crate::pb::google::{
 const PER_LOCATION_MAX: usize = 50;
 
 /// Creates a stream, stopped unless its state says `RUNNING`.
-pub(super) fn create(world: &mut World, request: CreateStreamRequest, now: Timestamp) -> Result<Operation, Status> {
+pub(super) fn create(
+    world: &mut World,
+    request: CreateStreamRequest,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     check_parent::<Stream>(&request.parent)?;
     check_id("stream_id", &request.stream_id)?;
     let mut stream = request.stream.ok_or_else(|| invalid("stream", "is required"))?;
@@ -58,10 +62,15 @@ pub(super) fn create(world: &mut World, request: CreateStreamRequest, now: Times
 }
 
 /// Changes a stream. `state` may go to `RUNNING` and `PAUSED`.
-pub(super) fn update(world: &mut World, request: UpdateStreamRequest, now: Timestamp) -> Result<Operation, Status> {
+pub(super) fn update(
+    world: &mut World,
+    request: UpdateStreamRequest,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     let body = request.stream.ok_or_else(|| invalid("stream", "is required"))?;
     let target = body.name.clone();
     let old: Stream = get(world, "stream.name", &target)?;
+    world.check_idle(&target)?;
     let mut stream = world.shapes.masked(&old, body, request.update_mask.as_ref())?;
     check_immutable(&old, &stream)?;
     let checks = check(world, &stream)?;
@@ -76,13 +85,14 @@ pub(super) fn update(world: &mut World, request: UpdateStreamRequest, now: Times
         preview: stream.to_any(),
         ..Change::plain(target, "update", world.pace.operation)
     };
-    move_to(world, change, old, stream, now)
+    move_to(world, change, &old, stream, now)
 }
 
 /// Starts or resumes a stream.
 pub(super) fn run(world: &mut World, request: RunStreamRequest, now: Timestamp) -> Result<Operation, Status> {
     let old: Stream = get(world, "name", &request.name)?;
-    if matches!(old.state(), State::Running | State::Starting | State::Draining) {
+    world.check_idle(&request.name)?;
+    if old.state() == State::Running {
         return Err(precondition("STREAM_RUNNING", &old.name, "is running already"));
     }
     let mut stream = old.clone();
@@ -90,11 +100,15 @@ pub(super) fn run(world: &mut World, request: RunStreamRequest, now: Timestamp) 
     let checks = check(world, &stream)?;
     let takes = world.pace.operation;
     let change = Change { checks, force: request.force, ..Change::plain(request.name, "run", takes) };
-    move_to(world, change, old, stream, now)
+    move_to(world, change, &old, stream, now)
 }
 
 /// Deletes a stream with its objects.
-pub(super) fn delete(world: &mut World, request: DeleteStreamRequest, now: Timestamp) -> Result<Operation, Status> {
+pub(super) fn delete(
+    world: &mut World,
+    request: DeleteStreamRequest,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     let target = request.name;
     get::<Stream>(world, "name", &target)?;
     let change = Change::plain(target.clone(), "delete", world.pace.operation);
@@ -125,14 +139,20 @@ pub(super) fn kind(stream: &Stream) -> Option<Kind> {
 }
 
 /// Begins a change of a stream; while its state changes, the stream shows that it is on its way.
-fn move_to(world: &mut World, change: Change, old: Stream, stream: Stream, now: Timestamp) -> Result<Operation, Status> {
+fn move_to(
+    world: &mut World,
+    change: Change,
+    old: &Stream,
+    stream: Stream,
+    now: Timestamp,
+) -> Result<Operation, Status> {
     let passing = match (old.state() == stream.state(), stream.state()) {
         (false, State::Running) => State::Starting,
         (false, State::Paused) => State::Draining,
         _ => old.state(),
     };
-    let (name, before) = (old.name.clone(), old.state());
-    let steps = Steps::at_the_end(move |world, at| settle(world, stream, old.create_time, at));
+    let (name, before, created) = (old.name.clone(), old.state(), old.create_time);
+    let steps = Steps::at_the_end(move |world, at| settle(world, stream, created, at));
     let undone = name.clone();
     let steps = steps.with_interlude(
         move |world, _| show_state(world, &name, passing),
@@ -196,7 +216,10 @@ fn check(world: &World, stream: &Stream) -> Result<Checks, Status> {
     }
     if let Some(SourceStreamConfig::PostgresqlSourceConfig(config)) = config(stream) {
         if config.replication_slot.is_empty() {
-            return Err(invalid("stream.source_config.postgresql_source_config.replication_slot", "is required"));
+            return Err(invalid(
+                "stream.source_config.postgresql_source_config.replication_slot",
+                "is required",
+            ));
         }
         if config.publication.is_empty() {
             return Err(invalid("stream.source_config.postgresql_source_config.publication", "is required"));
@@ -214,9 +237,16 @@ fn check_destination(stream: &Stream, profile: &ConnectionProfile) -> Result<(),
     let config = stream.destination_config.as_ref().and_then(|it| it.destination_stream_config.as_ref());
     match (config, &profile.profile) {
         (Some(DestinationStreamConfig::GcsDestinationConfig(_)), Some(Profile::GcsProfile(_)))
-        | (Some(DestinationStreamConfig::BigqueryDestinationConfig(_)), Some(Profile::BigqueryProfile(_))) => Ok(()),
-        (None, _) => Err(invalid("stream.destination_config", "the settings of the destination are required")),
-        _ => Err(invalid("stream.destination_config", "the settings do not fit the kind of the connection profile")),
+        | (Some(DestinationStreamConfig::BigqueryDestinationConfig(_)), Some(Profile::BigqueryProfile(_))) => {
+            Ok(())
+        }
+        (None, _) => {
+            Err(invalid("stream.destination_config", "the settings of the destination are required"))
+        }
+        _ => Err(invalid(
+            "stream.destination_config",
+            "the settings do not fit the kind of the connection profile",
+        )),
     }
 }
 
@@ -229,7 +259,10 @@ fn check_immutable(old: &Stream, new: &Stream) -> Result<(), Status> {
         _ => None,
     };
     if slot(old).is_some() && slot(old) != slot(new) {
-        return Err(invalid("stream.source_config.postgresql_source_config.replication_slot", "cannot be changed"));
+        return Err(invalid(
+            "stream.source_config.postgresql_source_config.replication_slot",
+            "cannot be changed",
+        ));
     }
     Ok(())
 }

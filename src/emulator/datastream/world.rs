@@ -204,7 +204,10 @@ impl World {
 fn check_uuid(id: &str) -> Result<(), Status> {
     let dashes = [8, 13, 18, 23];
     let shaped = id.len() == 36
-        && id.bytes().enumerate().all(|(at, b)| if dashes.contains(&at) { b == b'-' } else { b.is_ascii_hexdigit() });
+        && id
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| if dashes.contains(&at) { b == b'-' } else { b.is_ascii_hexdigit() });
     if shaped && id.bytes().any(|b| b != b'0' && b != b'-') {
         return Ok(());
     }
