@@ -10,12 +10,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
-    // Encoded by the compiler itself: prost's descriptor types drop every extension, and with them the http rules.
-    let encoded = compiler.encode_file_descriptor_set();
+    let set = compiler.file_descriptor_set();
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("causeway.binpb"), encoded)?;
-    let set = compiler.file_descriptor_set();
+    // Not `set.encode_to_vec()`: prost's types have no place for the options that extensions add, such as http rules.
+    fs::write(out.join("causeway.binpb"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
     Ok(())
 }

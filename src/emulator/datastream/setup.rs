@@ -127,8 +127,10 @@ impl SeedObject {
 
 fn put<T: Resource>(world: &mut World, resources: Vec<T>, now: Timestamp) {
     for mut resource in resources {
-        let (name, created) = (resource.name().to_owned(), resource.created());
-        resource.stamp(&name, created, now);
+        let name = resource.name().to_owned();
+        let created = resource.created();
+        let at = created.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok()).unwrap_or(now);
+        resource.stamp(&name, created, at);
         T::shelf_mut(world).insert(name, resource);
     }
 }

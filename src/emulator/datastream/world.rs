@@ -164,11 +164,11 @@ impl World {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for an id that is no UUID or all zeros, or that came with another request before.
-    pub(super) fn once(
+    pub(super) fn once<R: Message + Default + PartialEq>(
         &mut self,
         rpc: &'static str,
         request_id: &str,
-        request: &impl Message,
+        request: &R,
         now: Timestamp,
         act: impl FnOnce(&mut Self) -> Result<longrunning::Operation, Status>,
     ) -> Result<longrunning::Operation, Status> {
@@ -176,9 +176,10 @@ impl World {
             return act(self);
         }
         check_uuid(request_id)?;
-        let (key, bytes) = ((rpc, request_id.to_ascii_lowercase()), request.encode_to_vec());
+        let key = (rpc, request_id.to_ascii_lowercase());
         if let Some(known) = self.requests.get(&key).filter(|known| known.until > now) {
-            if known.request != bytes {
+            // Compared as messages: maps have no order on the wire.
+            if R::decode(known.request.as_slice()).ok().as_ref() != Some(request) {
                 return Err(invalid("request_id", "was used for another request"));
             }
             let present = self.operation(&known.operation.name).map(Operation::render);
@@ -186,7 +187,10 @@ impl World {
         }
         let operation = act(self)?;
         let until = after(now, REQUEST_ID_KEPT);
-        self.remember(key, Remembered { request: bytes, operation: operation.clone(), until });
+        self.remember(
+            key,
+            Remembered { request: request.encode_to_vec(), operation: operation.clone(), until },
+        );
         Ok(operation)
     }
 

@@ -5,6 +5,7 @@ mod operations;
 mod profiles;
 mod reading;
 mod streams;
+mod wire;
 
 use std::time::Duration;
 

@@ -2,6 +2,9 @@ use prost_types::FieldMask;
 
 use super::*;
 
+/// What makes a good request bad.
+type Change = fn(&mut v1::CreateStreamRequest);
+
 async fn tills(story: &Story) -> Stream {
     let name = "projects/acme-data/locations/us-central1/streams/tills-to-bigquery".to_owned();
     story
@@ -157,14 +160,14 @@ async fn a_mask_changes_what_it_names_and_without_one_everything_is_overwritten(
 async fn what_makes_no_sense_is_refused_by_field() {
     let story = Story::begin();
     let good = template(&story).await;
-    let changed = |change: fn(&mut v1::CreateStreamRequest)| {
+    let changed = |change: Change| {
         let mut request = good.clone();
         change(&mut request);
         request
     };
     let stream =
         |request: &mut v1::CreateStreamRequest| -> Stream { request.stream.clone().unwrap_or_default() };
-    let cases: [(&str, fn(&mut v1::CreateStreamRequest)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("parent", |it| it.parent = "projects/p".to_owned()),
         ("stream_id", |it| it.stream_id = "Not An Id".to_owned()),
         ("stream", |it| it.stream = None),
