@@ -3,14 +3,7 @@
 //! Only messages that code handles by name are used from here. Proxied calls never are: they go from bytes to JSON by
 //! descriptor.
 
-#![expect(
-    missing_docs,
-    clippy::all,
-    clippy::needless_pass_by_value,
-    clippy::semicolon_if_nothing_returned,
-    rustdoc::all,
-    reason = "generated"
-)]
+#![expect(missing_docs, clippy::all, reason = "generated")]
 
 include!(concat!(env!("OUT_DIR"), "/pb.rs"));
 

@@ -130,6 +130,14 @@ impl Note {
         growing.stream.extend_from_slice(&data[..data.len().min(room)]);
     }
 
+    /// Whether the first message has arrived, or as much of it as is kept.
+    pub(super) fn has_message(&self) -> bool {
+        let growing = lock(&self.growing);
+        let length = message_length(&growing.stream);
+        length
+            .is_some_and(|length| growing.stream.len() >= PREFIX_BYTES + length.min(EMULATOR_CALL_BYTES_MAX))
+    }
+
     /// Notes how the call was answered.
     pub(super) fn answered(&self, code: i32) {
         lock(&self.growing).code = Some(code);
@@ -149,10 +157,16 @@ impl Note {
 
 /// Cuts the first message out of a gRPC stream that may have been cut short itself.
 fn first_message(stream: &[u8]) -> Bytes {
-    let Some((prefix, rest)) = stream.split_at_checked(PREFIX_BYTES) else { return Bytes::new() };
+    let Some(length) = message_length(stream) else { return Bytes::new() };
+    let rest = &stream[PREFIX_BYTES..];
+    Bytes::copy_from_slice(&rest[..length.min(rest.len())])
+}
+
+/// How long the first message says that it is; `None` before its prefix has arrived.
+fn message_length(stream: &[u8]) -> Option<usize> {
+    let prefix = stream.first_chunk::<PREFIX_BYTES>()?;
     let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]);
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
-    Bytes::copy_from_slice(&rest[..length])
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

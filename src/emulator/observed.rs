@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
 use tower_service::Service;
 
@@ -63,9 +64,9 @@ where
         let note = self.calls.begin(self.upstream, &rpc, request.headers());
         let fate = self.faults.decide(&rpc);
         let tapped = note.clone();
-        let request = request.map(|body| Body::new(Tapped { body, note: tapped }));
+        let request = request.map(|body| Tapped { body, note: tapped });
         Box::pin(async move {
-            let response = undergo(fate, inner.call(request)).await?;
+            let response = undergo(fate, request, inner).await?;
             note.answered(code_of(response.headers()));
             Ok(response)
         })
@@ -73,19 +74,27 @@ where
 }
 
 /// Takes a call through what was decided for it.
-async fn undergo(
+async fn undergo<S>(
     fate: Fate,
-    answer: impl Future<Output = Result<Response<Body>, Infallible>>,
-) -> Result<Response<Body>, Infallible> {
+    mut request: Request<Tapped>,
+    mut inner: S,
+) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
     if !fate.delay.is_zero() {
         tokio::time::sleep(fate.delay).await;
     }
     match fate.end {
-        None | Some(Effect::Delay { .. }) => answer.await,
-        Some(Effect::Silence) => std::future::pending().await,
+        None | Some(Effect::Delay { .. }) => inner.call(request.map(Body::new)).await,
+        Some(Effect::Silence) => {
+            request.body_mut().note_message().await;
+            std::future::pending().await
+        }
         Some(Effect::Fail { code, message, details, moment }) => {
-            if moment == Moment::After {
-                answer.await?;
+            match moment {
+                Moment::Before => request.body_mut().note_message().await,
+                Moment::After => drop(inner.call(request.map(Body::new)).await?),
             }
             Ok(status::injected(code, &message, &details).into_http())
         }
@@ -101,6 +110,15 @@ fn code_of(headers: &HeaderMap) -> i32 {
 struct Tapped {
     body: Body,
     note: Arc<Note>,
+}
+
+impl Tapped {
+    /// Reads until the first message is noted, for calls that nobody else reads: tests ask what was sent.
+    async fn note_message(&mut self) {
+        while !self.note.has_message() {
+            let Some(Ok(_)) = self.frame().await else { return };
+        }
+    }
 }
 
 impl HttpBody for Tapped {

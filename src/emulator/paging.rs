@@ -37,9 +37,7 @@ pub(super) fn page<'a, T>(
     after: impl FnOnce(Option<&str>) -> Box<dyn Iterator<Item = (&'a str, T)> + 'a>,
 ) -> Result<Page<T>, Status> {
     let size = usize::try_from(ask.size).map_err(|_| {
-        Refusal::invalid("The page size must not be negative")
-            .field("page_size", "must not be negative")
-            .status()
+        Refusal::invalid("Invalid page size").field("page_size", "must not be negative").status()
     })?;
     let size = if size == 0 { sizes.default } else { size }.min(sizes.max).max(1);
     let start = if ask.token.is_empty() { None } else { Some(open(ask)?) };
@@ -75,7 +73,7 @@ fn open(ask: &Ask<'_>) -> Result<String, Status> {
         (u64::from_be_bytes(*mark) == hash::of(&[ask.list, last])).then(|| last.to_owned())
     };
     found().ok_or_else(|| {
-        Refusal::invalid("The page token is not valid")
+        Refusal::invalid("Invalid page token")
             .field("page_token", "is damaged, or was returned for another request")
             .status()
     })

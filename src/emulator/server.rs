@@ -9,6 +9,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tonic_health::ServingStatus;
+use tonic_reflection::server::Builder;
 
 use super::{limits::EMULATOR_STOP_MAX, link::Knife, observed::Observed};
 use crate::{
@@ -91,11 +92,13 @@ async fn with_extras(routes: Routes, services: &'static [&'static str]) -> Resul
     for service in services {
         reporter.set_service_status(*service, ServingStatus::Serving).await;
     }
-    let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(pb::DESCRIPTOR_SET);
-    for service in services {
-        reflection = reflection.with_service_name(*service);
-    }
-    let reflection = reflection.build_v1().map_err(Error::internal)?;
-    Ok(routes.add_service(health).add_service(reflection))
+    // Tools in use still ask for the older of the two versions.
+    let old = reflection(services).build_v1alpha().map_err(Error::internal)?;
+    let new = reflection(services).build_v1().map_err(Error::internal)?;
+    Ok(routes.add_service(health).add_service(old).add_service(new))
+}
+
+fn reflection(services: &'static [&'static str]) -> Builder<'static> {
+    let builder = Builder::configure().register_encoded_file_descriptor_set(pb::DESCRIPTOR_SET);
+    services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
 }

@@ -10,6 +10,11 @@ use crate::{
     pb::google::rpc::{self, BadRequest, ErrorInfo, QuotaFailure, ResourceInfo, bad_request, quota_failure},
 };
 
+/// Wrong fields named in one answer: all of it travels in a header.
+const FIELDS_MAX: usize = 32;
+/// Of these, how many the message repeats.
+const FIELDS_IN_MESSAGE: usize = 3;
+
 /// A failed call in the making.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -55,8 +60,11 @@ impl Refusal {
             .info("RESOURCE_LIMIT_EXCEEDED", domain, &[])
     }
 
-    /// Adds a wrong field.
+    /// Adds a wrong field; those past [`FIELDS_MAX`] are dropped.
     pub(super) fn field(mut self, field: impl Into<String>, description: impl Into<String>) -> Self {
+        if self.violations.len() == FIELDS_MAX {
+            return self;
+        }
         let (field, description) = (field.into(), description.into());
         self.violations.push(bad_request::FieldViolation { field, description, ..Default::default() });
         self
@@ -78,6 +86,10 @@ impl Refusal {
     pub(super) fn status(mut self) -> Status {
         if !self.violations.is_empty() {
             let field_violations = std::mem::take(&mut self.violations);
+            for (index, violation) in field_violations.iter().take(FIELDS_IN_MESSAGE).enumerate() {
+                let separator = if index == 0 { ": " } else { "; " };
+                self.message.push_str(&format!("{separator}{} {}", violation.field, violation.description));
+            }
             self = self.detail("google.rpc.BadRequest", &BadRequest { field_violations });
         }
         pack(self.code, self.message, self.details)

@@ -93,6 +93,8 @@ async fn faults_are_set_and_lifted_while_it_runs() {
     let refused: Result<Connection, _> = call(&channel, "GetConnection", get(ORDERS)).await;
     let refused = refused.expect_err("under maintenance");
     assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "maintenance"));
+    let noted = emulator.calls().last("*").expect("it was called").request;
+    assert_eq!(GetConnectionRequest::decode(noted).expect("as sent").name, ORDERS);
     call::<_, Connection>(&channel, "GetConnection", get(ORDERS)).await.expect("once only");
 
     // Deleted, and nobody was told.
@@ -137,6 +139,31 @@ async fn an_outage_cuts_what_is_under_way_and_keeps_the_state() {
     emulator.faults().clear();
     emulator.bring_up(Upstream::BigQueryConnection).await.expect("the port is still free");
     call::<_, Connection>(&channel, "GetConnection", get(ORDERS)).await.expect("it is back");
+    emulator.stop().await;
+}
+
+#[tokio::test]
+async fn it_says_that_it_is_healthy_and_what_it_serves() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let emulator = emulator().await;
+    let channel = channel(&emulator).await;
+    for service in ["", SERVICE] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let health = HealthClient::new(channel.clone()).check(request).await.expect("it is known");
+        assert_eq!(health.into_inner().status, 1, "{service:?} serves");
+    }
+    let request = MessageRequest::FileContainingSymbol(SERVICE.to_owned());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let mut client = ServerReflectionClient::new(channel);
+    let asked = tonic::codegen::tokio_stream::once(request);
+    let mut answers = client.server_reflection_info(asked).await.expect("it is offered").into_inner();
+    let answer = answers.message().await.expect("no error").expect("one answer").message_response;
+    assert!(matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))), "{answer:?}");
+    assert!(emulator.calls().recent("*").is_empty(), "questions about the server are not calls");
     emulator.stop().await;
 }
 

@@ -10,14 +10,18 @@ use crate::pb::google::cloud::bigquery::connection::v1::{
 
 /// Longest id of a connection.
 const ID_BYTES_MAX: usize = 256;
-/// Longest name that is worth looking at.
+/// Longest name that is looked at; no more of it is quoted in errors.
 const NAME_BYTES_MAX: usize = 1024;
 
 /// Checks `projects/*/locations/*`.
 pub(super) fn parent(name: &str) -> Result<(), Status> {
     let parts: Vec<_> = name.splitn(5, '/').collect();
     match parts[..] {
-        ["projects", project, "locations", place] if segment(project) && location(place) => Ok(()),
+        ["projects", project, "locations", place]
+            if segment(project) && location(place) && name.len() <= NAME_BYTES_MAX =>
+        {
+            Ok(())
+        }
         _ => Err(bad_name("parent", name, "projects/*/locations/*")),
     }
 }
@@ -27,7 +31,7 @@ pub(super) fn name(field: &str, name: &str) -> Result<(), Status> {
     let parts: Vec<_> = name.splitn(7, '/').collect();
     match parts[..] {
         ["projects", project, "locations", place, "connections", id]
-            if segment(project) && location(place) && segment(id) =>
+            if segment(project) && location(place) && segment(id) && name.len() <= NAME_BYTES_MAX =>
         {
             Ok(())
         }

@@ -44,7 +44,7 @@ impl Connections {
         let SetIamPolicyRequest { resource, policy, update_mask } = request;
         check::name("resource", &resource)?;
         let Some(new) = policy else {
-            return Err(Refusal::invalid("The policy is required").field("policy", "is required").status());
+            return Err(Refusal::invalid("Invalid request").field("policy", "is required").status());
         };
         check_policy(&new)?;
         let mut state = self.lock();

@@ -6,9 +6,9 @@ use tonic::Status;
 
 use super::super::{limits::EMULATOR_MASK_PATHS_MAX, status::Refusal};
 use crate::pb::google::cloud::bigquery::connection::v1::{
-    AwsAccessRole, AwsCrossAccountRole, AwsProperties, AzureProperties, CloudSpannerProperties,
-    CloudSqlProperties, Connection, SalesforceDataCloudProperties, SparkProperties,
-    aws_properties::AuthenticationMethod, connection::Properties,
+    AwsProperties, AzureProperties, CloudSpannerProperties, CloudSqlProperties, Connection,
+    SalesforceDataCloudProperties, SparkProperties, aws_properties::AuthenticationMethod,
+    connection::Properties,
 };
 
 /// Overwrites the named fields of `old` with those of `new`. Returns whether any property of a connection type was
@@ -18,13 +18,11 @@ use crate::pb::google::cloud::bigquery::connection::v1::{
 /// INVALID_ARGUMENT for an empty mask and for paths that do not exist; `old` is then half changed, so pass a copy.
 pub(super) fn apply(old: &mut Connection, new: &Connection, paths: &[String]) -> Result<bool, Status> {
     if paths.is_empty() {
-        return Err(Refusal::invalid("The update mask is required")
-            .field("update_mask", "is required")
-            .status());
+        return Err(Refusal::invalid("Invalid update mask").field("update_mask", "is required").status());
     }
     if paths.len() > EMULATOR_MASK_PATHS_MAX {
         let most = format!("at most {EMULATOR_MASK_PATHS_MAX} paths");
-        return Err(Refusal::invalid("The update mask is too long").field("update_mask", most).status());
+        return Err(Refusal::invalid("Invalid update mask").field("update_mask", most).status());
     }
     let mut properties = false;
     let mut refusal = Refusal::invalid("Invalid update mask");
@@ -153,22 +151,17 @@ fn aws(old: &mut AwsProperties, new: &AwsProperties, path: &str) -> bool {
             _ => {}
         },
         ("access_role", Some("iam_role_id")) => {
-            let id = if let Some(AccessRole(new)) = new { new.iam_role_id.clone() } else { String::new() };
-            match old {
-                Some(AccessRole(old)) => old.iam_role_id = id,
-                _ => *old = Some(AccessRole(AwsAccessRole { iam_role_id: id, ..Default::default() })),
-            }
+            let mut role = if let Some(AccessRole(role)) = old.take() { role } else { Default::default() };
+            role.iam_role_id =
+                if let Some(AccessRole(new)) = new { new.iam_role_id.clone() } else { String::new() };
+            *old = Some(AccessRole(role));
         }
         ("cross_account_role", Some("iam_role_id")) => {
-            let id =
+            let mut role =
+                if let Some(CrossAccountRole(role)) = old.take() { role } else { Default::default() };
+            role.iam_role_id =
                 if let Some(CrossAccountRole(new)) = new { new.iam_role_id.clone() } else { String::new() };
-            match old {
-                Some(CrossAccountRole(old)) => old.iam_role_id = id,
-                _ => {
-                    *old =
-                        Some(CrossAccountRole(AwsCrossAccountRole { iam_role_id: id, ..Default::default() }))
-                }
-            }
+            *old = Some(CrossAccountRole(role));
         }
         ("access_role", Some("identity")) | ("cross_account_role", Some("iam_user_id" | "external_id")) => {}
         _ => return false,

@@ -102,9 +102,7 @@ impl Connections {
         check::parent(&parent)?;
         check::id(&id)?;
         let Some(mut connection) = connection else {
-            return Err(Refusal::invalid("The connection is required")
-                .field("connection", "is required")
-                .status());
+            return Err(Refusal::invalid("Invalid request").field("connection", "is required").status());
         };
         check::connection(&connection)?;
         let mut state = self.lock();
@@ -152,9 +150,7 @@ impl Connections {
         let name = &request.name;
         check::name("name", name)?;
         let Some(new) = &request.connection else {
-            return Err(Refusal::invalid("The connection is required")
-                .field("connection", "is required")
-                .status());
+            return Err(Refusal::invalid("Invalid request").field("connection", "is required").status());
         };
         let paths = request.update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
         let mut state = self.lock();
