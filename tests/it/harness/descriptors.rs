@@ -99,7 +99,7 @@ fn library() -> &'static [u8] {
         resolver.add(GoogleFileResolver::new());
         let mut compiler = protox::Compiler::with_file_resolver(resolver);
         compiler.include_imports(true).open_file("acme/v1/library.proto").expect("the library compiles");
-        compiler.file_descriptor_set().encode_to_vec()
+        compiler.encode_file_descriptor_set()
     })
 }
 
