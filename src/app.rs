@@ -41,8 +41,9 @@ impl App {
         let server = Server::new(gateway, &config.http, about, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
-        let socket =
-            TcpListener::bind(listen).await.map_err(|error| one(format!("http.listen: {listen}: {error}")))?;
+        let socket = TcpListener::bind(listen)
+            .await
+            .map_err(|error| one(format!("http.listen: {listen}: {error}")))?;
         let listener = Listener::new(socket, &config.http).map_err(|error| one(error.chain()))?;
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
@@ -82,7 +83,10 @@ pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
     }
     let mut specs = Vec::new();
     for (key, upstream) in &config.upstreams {
-        let file = upstream.service_config.as_ref().map(|path| (path.display().to_string(), fs::read_to_string(path)));
+        let file = upstream
+            .service_config
+            .as_ref()
+            .map(|path| (path.display().to_string(), fs::read_to_string(path)));
         let service_config = match file {
             Some((name, Ok(text))) => Some((name, text)),
             Some((name, Err(error))) => {

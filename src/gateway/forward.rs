@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Reason, Result},
-    transcode::{Parsed, Query},
+    transcode::{Parsed, Peeked, Query},
     upstream::{Call, Streaming, Upstream},
 };
 
@@ -101,11 +101,11 @@ fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
     let Parsed { bytes, ignored } = transcode_in(route, input)?;
     let call = Call {
         path: route.path.clone(),
+        retryable: may_repeat(route, &bytes),
         message: bytes.into(),
         metadata: input.caller.metadata(),
         routing: routing_header::of(&route.variables, input.captures),
         timeout: Some(input.caller.deadline.saturating_duration_since(Instant::now())),
-        retryable: may_repeat(route, input.query),
         authorization: input.caller.authorization(),
     };
     Ok((call, ignored))
@@ -120,13 +120,14 @@ fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
     }
 }
 
-fn may_repeat(route: &Route, query: &Query<'_>) -> bool {
-    match route.repeat {
+/// A request id that is set, wherever it came from, lets the upstream tell a repetition from a second wish.
+fn may_repeat(route: &Route, message: &[u8]) -> bool {
+    match &route.repeat {
         Repeat::Always => true,
         Repeat::Never => false,
-        Repeat::WithRequestId => query
-            .pairs
-            .iter()
-            .any(|(name, value)| matches!(&**name, "requestId" | "request_id") && !value.is_empty()),
+        Repeat::WithRequestId(plan) => {
+            let id = plan.peek(message, "request_id").ok().flatten().and_then(Peeked::text);
+            id.is_some_and(|id| !id.is_empty())
+        }
     }
 }

@@ -73,7 +73,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        let (request_id, traceparent) = (HeaderValue::from_static("id"), HeaderValue::from_static("00-parent"));
+        let (request_id, traceparent) =
+            (HeaderValue::from_static("id"), HeaderValue::from_static("00-parent"));
         let caller = Caller {
             headers: &headers,
             request_id: &request_id,

@@ -8,7 +8,7 @@ use super::Gateway;
 use crate::{
     error::{Error, Result},
     schema::{Binding, Effect, FieldPath, Method},
-    transcode::{RequestPlan, ResponsePlan, UnknownFields},
+    transcode::{Plan, RequestPlan, ResponsePlan, UnknownFields},
     upstream::Upstream,
 };
 
@@ -32,12 +32,12 @@ pub struct Route {
 }
 
 /// When a failed call may be made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Repeat {
     /// It changes nothing.
     Always,
-    /// The upstream recognises a repetition by the `request_id` in it.
-    WithRequestId,
+    /// The upstream recognises a repetition by the `request_id` in it, if there is one.
+    WithRequestId(Plan),
     /// Nobody can tell whether the first one took effect.
     Never,
 }
@@ -69,7 +69,9 @@ impl Gateway {
             unknown,
             repeat: match method.effect {
                 Effect::ReadOnly => Repeat::Always,
-                Effect::Mutation if method.request_id => Repeat::WithRequestId,
+                Effect::Mutation if method.request_id => {
+                    Repeat::WithRequestId(self.transcoder.plan(method.input))
+                }
                 Effect::Mutation => Repeat::Never,
             },
         })

@@ -60,10 +60,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
         match &mut this.kind {
             Kind::Empty => Poll::Ready(None),
@@ -73,9 +70,7 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Gzip(gzip) => Poll::Ready(gzip.next_chunk().map(|chunk| Ok(Frame::data(chunk)))),
-            Kind::Stream(stream) => {
-                stream.poll_next(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
-            }
+            Kind::Stream(stream) => stream.poll_next(cx).map(|item| item.map(|chunk| chunk.map(Frame::data))),
         }
     }
 

@@ -59,7 +59,8 @@ impl Protocol {
         let activity = Arc::new(Activity::default());
         let io = Watched::new(io, activity.clone(), self.idle);
         // Boxed, so that a connection between two requests holds two words for them.
-        let service = service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
+        let service =
+            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let ended = tokio::select! {
             biased;

@@ -6,9 +6,8 @@ use http::StatusCode;
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
 /// The statuses we answer, the usual one first.
-const STATUSES: [u16; 20] = [
-    200, 404, 400, 204, 401, 403, 405, 409, 413, 414, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504,
-];
+const STATUSES: [u16; 20] =
+    [200, 404, 400, 204, 401, 403, 405, 409, 413, 414, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504];
 
 /// Says once what the numbers mean.
 pub(super) fn describe() {

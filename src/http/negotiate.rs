@@ -28,7 +28,9 @@ pub(super) fn stream_format(headers: &HeaderMap) -> StreamFormat {
             .any(|known| name.eq_ignore_ascii_case(known))
         {
             StreamFormat::Lines
-        } else if ["application/json", "application/*", "*/*"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        } else if ["application/json", "application/*", "*/*"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
         {
             StreamFormat::Array
         } else {
@@ -82,11 +84,7 @@ fn thousandths(q: &str) -> u16 {
     }
     match whole {
         "1" => 1000,
-        "0" => rest
-            .bytes()
-            .chain(*b"000")
-            .take(3)
-            .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')),
+        "0" => rest.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')),
         _ => 0,
     }
 }

@@ -102,7 +102,12 @@ impl Server {
         if ours && status >= 500 {
             tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
         } else {
-            tracing::debug!(request.id = exchange.id(), status, error = error.chain(), "a request was refused");
+            tracing::debug!(
+                request.id = exchange.id(),
+                status,
+                error = error.chain(),
+                "a request was refused"
+            );
         }
     }
 

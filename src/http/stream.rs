@@ -149,7 +149,14 @@ impl Printer {
             if view.alt == Alt::Sse { StreamFormat::Events } else { negotiate::stream_format(headers) };
         // A line or an event ends with its line.
         view.pretty &= format == StreamFormat::Array;
-        Self { proxied, view, format, request_id: exchange.id().to_owned(), printed: 0, details: server.details.clone() }
+        Self {
+            proxied,
+            view,
+            format,
+            request_id: exchange.id().to_owned(),
+            printed: 0,
+            details: server.details.clone(),
+        }
     }
 
     pub(super) fn content_type(&self) -> HeaderValue {

@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::harness::{Answer, Connection, Gateway, Scripted};
 
 async fn library() -> (Scripted, Gateway) {
-    let upstream = Scripted::start(|call| Answer::Message(call.request.get("book").cloned().unwrap_or(json!({})))).await;
+    let upstream =
+        Scripted::start(|call| Answer::Message(call.request.get("book").cloned().unwrap_or(json!({})))).await;
     let gateway = Gateway::library(&upstream).await;
     (upstream, gateway)
 }
@@ -83,13 +84,17 @@ async fn bodies_are_bounded_as_sent_and_as_decoded() {
     broken.refused(400, "INVALID_FIELD");
     let brotli = gateway.send("POST", "/v1/shelves/s/books", &[json, ("content-encoding", "br")], "{}").await;
     brotli.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    let deep = format!("{}{}", r#"{"sequel":"#.repeat(200) + "{}", "}".repeat(200));
+    let deep = gateway.post("/v1/shelves/s/books", &deep).await;
+    assert_eq!(deep.status, 400, "{}", deep.text());
     assert!(upstream.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_connection_survives_every_refusal() {
     let (_upstream, gateway) = library().await;
-    for mut connection in [Connection::http1(gateway.address).await, Connection::http2(gateway.address).await] {
+    for mut connection in [Connection::http1(gateway.address).await, Connection::http2(gateway.address).await]
+    {
         for (verb, path, body) in [
             ("GET", "/nowhere", ""),
             ("POST", "/nowhere", "a body that nobody reads"),
@@ -107,7 +112,12 @@ async fn a_connection_survives_every_refusal() {
 #[tokio::test]
 async fn only_json_is_read_as_json() {
     let (upstream, gateway) = library().await;
-    for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "application/json; charset=latin1"] {
+    for kind in [
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin1",
+    ] {
         let response = gateway.send("POST", "/v1/shelves/s/books", &[("content-type", kind)], "{}").await;
         response.refused(415, "UNSUPPORTED_MEDIA_TYPE");
     }

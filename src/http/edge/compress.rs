@@ -95,7 +95,8 @@ impl Gzip {
         let mut out = Vec::with_capacity(COMPRESS_CHUNK_BYTES / 4);
         // The first parts of a body may all fit into the compressor's own buffers.
         while out.is_empty() && !self.ended {
-            let seen = usize::try_from(self.compressor.total_in()).expect("no more was fed than was in memory");
+            let seen =
+                usize::try_from(self.compressor.total_in()).expect("no more was fed than was in memory");
             let end = (seen + COMPRESS_CHUNK_BYTES).min(self.plain.len());
             let last = end == self.plain.len();
             let flush = if last { FlushCompress::Finish } else { FlushCompress::None };
@@ -130,7 +131,9 @@ mod tests {
 
     #[test]
     fn what_is_compressed_reads_back() {
-        for len in [1, 1024, COMPRESS_CHUNK_BYTES, COMPRESS_CHUNK_BYTES + 1, 3 * COMPRESS_CHUNK_BYTES, 1 << 20] {
+        for len in
+            [1, 1024, COMPRESS_CHUNK_BYTES, COMPRESS_CHUNK_BYTES + 1, 3 * COMPRESS_CHUNK_BYTES, 1 << 20]
+        {
             for random in [false, true] {
                 let plain = sample(len, random);
                 assert_eq!(gunzip(&at_once(&plain)), plain, "{len} at once, random: {random}");

@@ -36,7 +36,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_internal_error_that_tells_the_caller_nothing() {
-        let error = caught(async { if true { panic!("secret") } else { Ok(()) } }).await.expect_err("it panics");
+        let error =
+            caught(async { if true { panic!("secret") } else { Ok(()) } }).await.expect_err("it panics");
         assert_eq!(error.reason(), Some(Reason::Internal));
         assert!(!error.message().contains("secret"));
         assert!(error.chain().ends_with("panic: secret"));

@@ -59,7 +59,13 @@ impl Connection {
     }
 
     /// Sends a request and reads the answer.
-    pub async fn send(&mut self, verb: &str, target: &str, pairs: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
+    pub async fn send(
+        &mut self,
+        verb: &str,
+        target: &str,
+        pairs: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response {
         let (head, body) = self.open(verb, target, pairs, body).await.into_parts();
         let body = body.collect().await.expect("the answer is whole").to_bytes();
         Response { status: head.status, headers: head.headers, body }

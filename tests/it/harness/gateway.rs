@@ -82,7 +82,13 @@ impl Gateway {
     }
 
     /// Sends a request on a connection of its own. `target` goes out as it is.
-    pub async fn send(&self, verb: &str, target: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Response {
+    pub async fn send(
+        &self,
+        verb: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Response {
         self.connect().await.send(verb, target, headers, body).await
     }
 
