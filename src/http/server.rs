@@ -48,7 +48,7 @@ pub struct About {
 /// What is bound to a verb and a path.
 pub(super) enum Target {
     /// An endpoint of ours.
-    Own(Own, BindingMetrics),
+    Own(Own, Box<BindingMetrics>),
     /// A method of an upstream.
     Proxied(Arc<Proxied>),
 }
@@ -164,7 +164,7 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
     for (verb, path, own) in own::ALL {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
-        if table.insert(verb, &template, Target::Own(own, numbers)).is_err() {
+        if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {
             problems.push(format!(
                 "{verb} {path} is a path of the gateway itself; give the upstream's binding another by an http rule in \
                  its service_config"

@@ -177,3 +177,80 @@ impl<I: Write + Unpin> Write for Watched<I> {
         self.watch_stall(written, cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(300);
+
+    type Ours = TokioIo<Watched<TokioIo<DuplexStream>>>;
+
+    fn watched() -> (Ours, DuplexStream, Arc<Activity>) {
+        let (ours, theirs) = duplex(64);
+        let activity = Arc::new(Activity::default());
+        let watched = Watched::new(TokioIo::new(ours), activity.clone(), IDLE);
+        (TokioIo::new(watched), theirs, activity)
+    }
+
+    async fn times_out_after(ours: &mut Ours, expected: Duration) {
+        let started = Instant::now();
+        let error = ours.read(&mut [0; 8]).await.expect_err("the peer does nothing");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let took = started.elapsed();
+        assert!(took >= expected && took < expected + Duration::from_secs(1), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_closed_when_it_was_idle_for_too_long() {
+        let (mut ours, _theirs, _activity) = watched();
+        times_out_after(&mut ours, IDLE).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_must_come_whole_soon_however_it_trickles() {
+        let (mut ours, mut theirs, _activity) = watched();
+        theirs.write_all(b"GET / HT").await.expect("there is room");
+        ours.read_exact(&mut [0; 8]).await.expect("it was written");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        theirs.write_all(b"TP").await.expect("there is room");
+        ours.read_exact(&mut [0; 2]).await.expect("it was written");
+        times_out_after(&mut ours, HEAD_TIME_MAX - Duration::from_secs(4)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_silence_counts_from_the_last_byte_and_never_while_one_runs() {
+        let (mut ours, mut theirs, activity) = watched();
+        theirs.write_all(b"GET / HT").await.expect("there is room");
+        ours.read_exact(&mut [0; 8]).await.expect("it was written");
+        activity.begin();
+        let mut buffer = [0; 8];
+        let silent = tokio::time::timeout(3 * IDLE, ours.read(&mut buffer)).await;
+        assert!(silent.is_err(), "the request is still running");
+        theirs.write_all(b"x").await.expect("there is room");
+        ours.read_exact(&mut [0; 1]).await.expect("it was written");
+        activity.end();
+        times_out_after(&mut ours, IDLE).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_may_be_quiet_after_its_preface() {
+        let (mut ours, mut theirs, _activity) = watched();
+        theirs.write_all(b"PRI * HTTP/2.0").await.expect("there is room");
+        ours.read_exact(&mut [0; 14]).await.expect("it was written");
+        times_out_after(&mut ours, IDLE).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_is_given_up() {
+        let (mut ours, mut theirs, _activity) = watched();
+        ours.write_all(&[0; 64]).await.expect("there is room");
+        let started = Instant::now();
+        let error = ours.write_all(&[0; 64]).await.expect_err("nobody reads");
+        assert_eq!((error.kind(), started.elapsed() >= STALL_TIME_MAX), (io::ErrorKind::TimedOut, true));
+        theirs.read_exact(&mut [0; 64]).await.expect("it was written");
+    }
+}

@@ -138,12 +138,13 @@ async fn effective<'h>(head: &'h Parts, inbound: &mut Inbound) -> Result<(Cow<'h
         }
         return Ok((verb, query));
     }
-    if head.method == Method::POST && query.contains("httpMethod") {
-        if let Some(named) = System::parse_lenient(&query).http_method {
-            let verb = verb::parse(&named)
-                .ok_or_else(|| Error::invalid_field("$httpMethod", "expected a verb such as GET or PATCH"))?;
-            return Ok((Cow::Owned(verb.into_owned()), query));
-        }
+    if head.method == Method::POST
+        && query.contains("httpMethod")
+        && let Some(named) = System::parse_lenient(&query).http_method
+    {
+        let verb = verb::parse(&named)
+            .ok_or_else(|| Error::invalid_field("$httpMethod", "expected a verb such as GET or PATCH"))?;
+        return Ok((Cow::Owned(verb.into_owned()), query));
     }
     Ok((Cow::Borrowed(verb::plain(&head.method)), query))
 }

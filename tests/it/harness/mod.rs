@@ -5,7 +5,7 @@ mod descriptors;
 mod gateway;
 mod scripted;
 
-pub use client::{Connection, Response};
-pub use descriptors::{LIBRARY, bytes, message, pool};
+pub use client::Connection;
+pub use descriptors::bytes;
 pub use gateway::Gateway;
 pub use scripted::{Answer, Call, Scripted};
