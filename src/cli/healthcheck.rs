@@ -32,7 +32,7 @@ impl Healthcheck {
     pub(super) fn run(self) -> Outcome {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let url = self.url;
-        let asked = runtime.block_on(time::timeout(TIMEOUT, ask(&url)));
+        let asked = runtime.block_on(async { time::timeout(TIMEOUT, ask(&url)).await });
         match asked {
             Ok(Ok(StatusCode::OK)) => Ok(()),
             Ok(Ok(status)) => Err(format!("{url}/healthz answers {status}").into()),
