@@ -16,6 +16,7 @@
 //! | `Page` | `paging.rs` | page sizes and opaque page tokens |
 //! | `Refusal` | `status.rs` | errors with the details that the real services send |
 //! | [`Connections`] | `connection/` | BigQuery Connection |
+//! | [`Datastream`] | `datastream/` | Datastream, with its operations and locations |
 //!
 //! Invariants: everything is kept in memory under a named limit (`limits.rs`); whatever is random comes from the
 //! scenario's seed, and time from the clock that is passed in, so that a story can be told twice.
@@ -25,6 +26,7 @@
 
 mod calls;
 pub mod connection;
+pub mod datastream;
 mod faults;
 mod glob;
 mod hash;
@@ -45,6 +47,7 @@ use tonic::service::Routes;
 pub use self::{
     calls::{Call, Calls},
     connection::Connections,
+    datastream::Datastream,
     faults::{Effect, Fault, Faults, Moment},
     scenario::{PageSizes, Scenario},
 };
@@ -59,16 +62,19 @@ use crate::{
 pub enum Upstream {
     /// `google.cloud.bigquery.connection.v1.ConnectionService`.
     BigQueryConnection,
+    /// `google.cloud.datastream.v1.Datastream` with its mixins.
+    Datastream,
 }
 
 impl Upstream {
     /// Every emulated system, in the order of their default ports.
-    pub const ALL: &[Self] = &[Self::BigQueryConnection];
+    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream];
 
     /// Returns the key that configuration knows it by.
     pub fn key(self) -> &'static str {
         match self {
             Self::BigQueryConnection => "bigqueryconnection",
+            Self::Datastream => "datastream",
         }
     }
 }
@@ -92,6 +98,7 @@ struct World {
 pub struct Emulator {
     world: World,
     connections: Arc<Connections>,
+    datastream: Arc<Datastream>,
     listeners: Vec<(Upstream, Listener)>,
 }
 
@@ -109,7 +116,9 @@ impl Emulator {
         let world =
             World { scenario: Arc::new(scenario), clock, calls: Arc::default(), faults: Arc::new(faults) };
         let connections = Connections::new(&world.scenario, world.clock.clone())?;
-        let mut emulator = Self { world, connections: Arc::new(connections), listeners: Vec::new() };
+        let datastream = Datastream::new(&world.scenario, world.clock.clone())?;
+        let (connections, datastream) = (Arc::new(connections), Arc::new(datastream));
+        let mut emulator = Self { world, connections, datastream, listeners: Vec::new() };
         for (upstream, address) in addresses {
             let listener = emulator.listen(*upstream, *address).await?;
             emulator.listeners.push((*upstream, listener));
@@ -195,6 +204,7 @@ impl Emulator {
     fn routes(&self, upstream: Upstream) -> (Routes, &'static [&'static str]) {
         match upstream {
             Upstream::BigQueryConnection => connection::routes(self.connections.clone()),
+            Upstream::Datastream => datastream::routes(self.datastream.clone()),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{connection::sample, faults::Fault};
+use super::{
+    connection::sample,
+    datastream::{self, Setup},
+    faults::Fault,
+};
 use crate::pb::google::cloud::bigquery::connection::v1::Connection;
 
 /// One world for an emulator to start with.
@@ -16,6 +20,8 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Connections that exist, full names included. Their `has_credential` is taken as it is.
     pub connections: Vec<Connection>,
+    /// What exists in Datastream, and how fast it moves.
+    pub datastream: Setup,
 }
 
 /// How many items a page holds.
@@ -42,7 +48,11 @@ impl Scenario {
 
     /// A company's data platform as one would find it at `now`: for demonstrations.
     pub fn sample(now: Timestamp) -> Self {
-        Self { connections: sample::connections(now), ..Self::default() }
+        Self {
+            connections: sample::connections(now),
+            datastream: datastream::sample::setup(now),
+            ..Self::default()
+        }
     }
 
     /// Adds `count` connections of one kind under a parent, named `{prefix}-00000` and so on: for load and paging.

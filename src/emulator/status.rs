@@ -102,7 +102,8 @@ impl Refusal {
         self.detail("google.rpc.ResourceInfo", &info)
     }
 
-    fn detail(mut self, name: &str, message: &impl Message) -> Self {
+    /// Adds a detail under its full name.
+    pub(super) fn detail(mut self, name: &str, message: &impl Message) -> Self {
         self.details.push(any(name, message));
         self
     }

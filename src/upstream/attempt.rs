@@ -51,7 +51,7 @@ impl Upstream {
         if let Some(wait) = self.gate.refuses() {
             return Err(failure::held_back(&self.key, wait));
         }
-        let prepared = Prepared::new(&call, kind)?;
+        let prepared = self.prepare(&call, kind)?;
         let mut placed = false;
         match timeout_at(deadline.end(), self.tries(&prepared, deadline, &mut placed)).await {
             Ok(opened) => opened,
@@ -180,16 +180,17 @@ impl Upstream {
         }
         Some(grpc_timeout(deadline.remaining(Instant::now())))
     }
-}
 
-impl<'c> Prepared<'c> {
-    fn new(call: &'c Call, kind: Kind) -> Result<Self> {
-        let message = frame::framed(&call.message)
-            .ok_or_else(|| Error::limit("The message is longer than gRPC can send: 4 GiB."))?;
+    fn prepare<'c>(&self, call: &'c Call, kind: Kind) -> Result<Prepared<'c>> {
+        let too_long = || failure::request_too_long(&self.key, call.message.len(), self.message_size_max);
+        if call.message.len() > self.message_size_max {
+            return Err(too_long());
+        }
+        let message = frame::framed(&call.message).ok_or_else(too_long)?;
         let routing = match &call.routing {
             Some(routing) => Some(HeaderValue::from_str(routing).map_err(Error::internal)?),
             None => None,
         };
-        Ok(Self { call, message, routing, kind })
+        Ok(Prepared { call, message, routing, kind })
     }
 }

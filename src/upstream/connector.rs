@@ -149,7 +149,7 @@ impl Connector {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(refused)) => error = refused,
                 Err(_) => {
-                    error = io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"))
+                    error = io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"));
                 }
             }
         }

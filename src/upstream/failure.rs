@@ -132,6 +132,15 @@ pub(super) fn oversize(upstream: &str, bytes: usize, bytes_max: usize) -> Failur
     )
 }
 
+/// What is to be sent is larger than the limit.
+pub(super) fn request_too_long(upstream: &str, bytes: usize, bytes_max: usize) -> Error {
+    let text = format!(
+        "The request is a message of {bytes} bytes; upstream `{upstream}` is sent at most {bytes_max} \
+         (upstreams.{upstream}.message_size_max)."
+    );
+    Error::limit(text).with_metadata("upstream", upstream)
+}
+
 /// The answer is not gRPC as it should be; `what` completes "Upstream `x` …".
 pub(super) fn invalid(upstream: &str, what: impl fmt::Display) -> Failure {
     Failure::Answered(invalid_with(Code::Internal, upstream, what))

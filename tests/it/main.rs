@@ -2,3 +2,9 @@
 
 mod architecture;
 mod config;
+mod forwarding;
+mod habits;
+mod harness;
+mod life;
+mod limits;
+mod streams;

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::transport::Identity;
+use tonic::transport::server::TcpIncoming;
 
 use self::server::{Server, headers, ok, scripted, status};
 use super::*;
@@ -495,6 +496,40 @@ async fn answers_that_are_not_as_they_should_be_are_refused_with_words() {
         assert_eq!(facts(&error), expected, "{what}: {error}");
         assert!(!error.message().is_empty() && !error.message().contains("127.0.0.1"));
     }
+}
+
+#[tokio::test]
+async fn a_request_above_the_limit_is_not_sent() {
+    let server = Server::saying(b"");
+    let long = Call { message: vec![0; 1024 * 1024 + 1].into(), ..call() };
+    let error = upstream(&server.url()).unary(long).await.unwrap_err();
+    assert_eq!(facts(&error), (Code::InvalidArgument, Some(Reason::LimitExceeded)));
+    assert_eq!(server.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_real_service_understands_us() {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("acme.v1.Library", tonic_health::ServingStatus::Serving).await;
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", incoming.local_addr().unwrap());
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    let upstream = upstream(&url);
+    let check = |name: &[u8]| Call {
+        path: PathAndQuery::from_static("/grpc.health.v1.Health/Check"),
+        message: [&[0x0a, u8::try_from(name.len()).unwrap()], name].concat().into(),
+        ..call()
+    };
+    let watch =
+        Call { path: PathAndQuery::from_static("/grpc.health.v1.Health/Watch"), ..check(b"acme.v1.Library") };
+    assert_eq!(upstream.unary(check(b"acme.v1.Library")).await.unwrap().message, &[8, 1][..]);
+    assert_eq!(facts(&upstream.unary(check(b"nobody")).await.unwrap_err()), (Code::NotFound, None));
+    assert_eq!(facts(&upstream.unary(call()).await.unwrap_err()), (Code::Unimplemented, None));
+
+    let mut stream = upstream.server_streaming(watch).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), &[8, 1][..]);
+    reporter.set_service_status("acme.v1.Library", tonic_health::ServingStatus::NotServing).await;
+    assert_eq!(stream.next().await.unwrap().unwrap(), &[8, 2][..]);
 }
 
 #[tokio::test]
