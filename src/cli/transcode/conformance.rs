@@ -75,7 +75,7 @@ enum Outcome {
 ///
 /// # Errors
 /// Input that ends inside a request, is no request, or is longer than any; output that cannot be written.
-pub fn run(mut input: impl Read, mut output: impl Write, transcoder: &Transcoder) -> io::Result<()> {
+pub(super) fn run(mut input: impl Read, mut output: impl Write, transcoder: &Transcoder) -> io::Result<()> {
     while let Some(frame) = read_frame(&mut input)? {
         let request = Request::decode(frame.as_slice()).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("not a ConformanceRequest: {error}"))
