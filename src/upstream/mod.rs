@@ -126,4 +126,5 @@ impl Upstream {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 mod tests;
