@@ -167,7 +167,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("tonic_health", &["upstream", "emulator"], "gRPC is spoken at the far side, and nowhere between"),
     ("tonic_reflection", &["emulator"], "gRPC is spoken at the far side, and nowhere between"),
     ("hyper", &["http", "cli/healthcheck.rs"], "only the edge knows its server"),
-    ("hyper_util", &["http", "cli/healthcheck.rs"], "only the edge knows its server"),
+    (
+        "hyper_util",
+        &["http", "cli/healthcheck.rs", "upstream/connector.rs"],
+        "only the edge knows its server",
+    ),
     ("redis", &["kv"], "one link to Redis, with one budget"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     ("prost_reflect", NOTHING, "it is the oracle of tests, and five times slower than the rest of a request"),

@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 
 use self::server::{Server, headers, ok, scripted, status};
 use super::*;
-use crate::config::{Secret, Token, UnknownFields, UpstreamTls};
+use crate::config::{self, Secret, Token, UnknownFields, UpstreamTls};
 use crate::error::{Code, Reason};
 
 const NEVER: Duration = Duration::from_secs(3600);
