@@ -93,14 +93,23 @@ impl Listener {
             let _ = stream.set_nodelay(true);
             match tls {
                 None => protocol.serve(TokioIo::new(stream), server, soft).await,
-                Some(tls) => {
-                    // Peers that speak no TLS are everyday noise.
-                    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
-                        Box::pin(protocol.serve(TokioIo::new(stream), server, soft)).await;
-                    }
-                }
+                // Boxed: a handshake is several times larger than what a plain connection needs.
+                Some(tls) => Box::pin(secure(tls, stream, protocol, server, soft)).await,
             }
         }
+    }
+}
+
+/// Shakes hands, then serves. Peers that speak no TLS are everyday noise.
+async fn secure(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    protocol: Arc<Protocol>,
+    server: Arc<Server>,
+    soft: CancellationToken,
+) {
+    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
+        protocol.serve(TokioIo::new(stream), server, soft).await;
     }
 }
 
