@@ -82,7 +82,7 @@ pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
         }
     }
     let mut specs = Vec::new();
-    for (key, upstream) in &config.upstreams {
+    for (key, upstream) in config.upstreams.iter().filter(|(key, upstream)| upstream.has_services(key)) {
         let file = upstream
             .service_config
             .as_ref()

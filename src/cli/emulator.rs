@@ -39,7 +39,9 @@ impl Emulator {
         let clock = Arc::new(SystemClock);
         let scenario = if self.empty { Scenario::empty() } else { Scenario::sample(clock.now()) };
         let emulator = emulator::Emulator::start(scenario, clock, &self.addresses()?).await?;
-        let mut text = "Emulated upstreams are up. Point a gateway at them:\n  causeway serve --set identity.mode=none".to_owned();
+        let mut text =
+            "Emulated upstreams are up. Point a gateway at them:\n  causeway serve --set identity.mode=none"
+                .to_owned();
         for (upstream, address) in emulator.addresses() {
             text.push_str(&format!(" \\\n    --set upstreams.{upstream}.endpoint=http://{address}"));
         }

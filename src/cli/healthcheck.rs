@@ -16,7 +16,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks a running gateway whether it is alive, and exits with 0 if it is.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  causeway healthcheck\n  causeway healthcheck --url http://127.0.0.1:9000")]
+#[command(
+    after_help = "Examples:\n  causeway healthcheck\n  causeway healthcheck --url http://127.0.0.1:9000"
+)]
 pub(super) struct Healthcheck {
     /// Where the gateway listens; plain HTTP only.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = plain_http)]
@@ -25,14 +27,18 @@ pub(super) struct Healthcheck {
 
 fn plain_http(text: &str) -> Result<Endpoint, String> {
     let endpoint = Endpoint::parse(text)?;
-    if endpoint.is_tls() { Err("https is not spoken here: ask on a plain port".to_owned()) } else { Ok(endpoint) }
+    if endpoint.is_tls() {
+        Err("https is not spoken here: ask on a plain port".to_owned())
+    } else {
+        Ok(endpoint)
+    }
 }
 
 impl Healthcheck {
     pub(super) fn run(self) -> Outcome {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let url = self.url;
-        let asked = runtime.block_on(time::timeout(TIMEOUT, ask(&url)));
+        let asked = runtime.block_on(async { time::timeout(TIMEOUT, ask(&url)).await });
         match asked {
             Ok(Ok(StatusCode::OK)) => Ok(()),
             Ok(Ok(status)) => Err(format!("{url}/healthz answers {status}").into()),

@@ -35,7 +35,9 @@ const FAILED: u8 = 1;
 /// the service, and translates the answer back.
 #[derive(Debug, Parser)]
 #[command(name = "causeway", version, propagate_version = true, disable_help_subcommand = true)]
-#[command(after_help = "Try it:\n  causeway dev\n  causeway <COMMAND> --help   explains a command, with examples")]
+#[command(
+    after_help = "Try it:\n  causeway dev\n  causeway <COMMAND> --help   explains a command, with examples"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

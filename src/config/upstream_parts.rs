@@ -127,7 +127,8 @@ impl Retry {
 pub struct Breaker {
     /// `failures`: failures in a row that open the breaker; 0 turns it off. Default 10.
     pub failures: u32,
-    /// `open_for`: how long calls are refused before one is let through to look. Default 5 s.
+    /// `open_for`: the longest that calls are refused before one is let through to look. It begins at an eighth of
+    /// this and doubles. Default 5 s.
     pub open_for: Duration,
 }
 

@@ -54,13 +54,13 @@ pub struct Upstream {
     pub locations: Vec<String>,
     /// `primary`: wins the bare path when two upstreams claim the same template. Default false.
     pub primary: bool,
-    /// `deadline`: the longest a call may take when the caller names no time. Default 60 s.
+    /// `deadline`: the longest a call may take; a caller can only shorten it. Default 60 s.
     pub deadline: Duration,
     /// `connect_timeout`: the longest a connection may take to be made. Default 5 s.
     pub connect_timeout: Duration,
     /// `message_size_max`: the largest message in bytes, either way. Default 64 MiB.
     pub message_size_max: usize,
-    /// `concurrency_max`: calls in flight at once; more are refused. Default 1024.
+    /// `concurrency_max`: calls in flight at once; a few more wait, others are refused. Default 1024.
     pub concurrency_max: usize,
     /// `tls`: how the upstream proves who it is.
     pub tls: UpstreamTls,

@@ -17,7 +17,7 @@ use tower_service::Service as _;
 
 use super::connector::{Connector, Link};
 use super::failure::Failure;
-use crate::config;
+use crate::config::{Endpoint as Address, Upstream as Section, UpstreamTls};
 
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
@@ -56,15 +56,11 @@ pub(super) struct Census {
 impl Endpoints {
     /// Prepares the connections; none is made yet. Must run inside a tokio runtime. The error names the key that is
     /// wrong.
-    pub(super) fn new(config: &config::Upstream) -> Result<Self, (&'static str, String)> {
+    pub(super) fn new(config: &Section) -> Result<Self, (&'static str, String)> {
         if config.endpoints.len() > ENDPOINTS_MAX {
             return Err(("endpoint", format!("at most {ENDPOINTS_MAX} endpoints can be balanced")));
         }
-        let tls = if config.endpoints.iter().any(config::Endpoint::is_tls) {
-            Some(tls(&config.tls)?)
-        } else {
-            None
-        };
+        let tls = if config.endpoints.iter().any(Address::is_tls) { Some(tls(&config.tls)?) } else { None };
         let list = config
             .endpoints
             .iter()
@@ -116,7 +112,7 @@ impl Endpoints {
 
 impl Endpoint {
     fn new(
-        config: &config::Endpoint,
+        config: &Address,
         connect_timeout: Duration,
         tls: Option<&ClientTlsConfig>,
     ) -> Result<Self, (&'static str, String)> {
@@ -158,7 +154,7 @@ impl Endpoint {
     }
 }
 
-fn tls(config: &config::UpstreamTls) -> Result<ClientTlsConfig, (&'static str, String)> {
+fn tls(config: &UpstreamTls) -> Result<ClientTlsConfig, (&'static str, String)> {
     let mut tls = match &config.ca_file {
         Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_pem(file)?)),
         None => ClientTlsConfig::new().with_native_roots(),

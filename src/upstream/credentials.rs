@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::config;
+use crate::config::{Credentials as Configured, Token};
 
 /// How old a token from a file may become.
 const REREAD: Duration = Duration::from_secs(30);
@@ -45,14 +45,14 @@ struct Held {
 
 impl Credentials {
     /// Reads what the configuration names. The error names the key that is wrong and never the token.
-    pub(super) fn new(config: &config::Credentials) -> Result<Self, (&'static str, String)> {
+    pub(super) fn new(config: &Configured) -> Result<Self, (&'static str, String)> {
         Ok(match config {
-            config::Credentials::None => Self::None,
-            config::Credentials::Caller => Self::Caller,
-            config::Credentials::Token(config::Token::Inline(token)) => {
+            Configured::None => Self::None,
+            Configured::Caller => Self::Caller,
+            Configured::Token(Token::Inline(token)) => {
                 Self::Token(bearer(token.expose()).map_err(|why| ("token", why.to_owned()))?)
             }
-            config::Credentials::Token(config::Token::File(path)) => {
+            Configured::Token(Token::File(path)) => {
                 let token = read_token(path)
                     .map_err(|error| ("token_file", format!("{}: {error}", path.display())))?;
                 let held = Held { token, at: Instant::now() };
@@ -125,10 +125,10 @@ fn bearer(token: &str) -> Result<HeaderValue, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, Token};
+    use crate::config::Secret;
 
     fn inline(token: &str) -> Result<Credentials, (&'static str, String)> {
-        Credentials::new(&config::Credentials::Token(Token::Inline(Secret::new(token))))
+        Credentials::new(&Configured::Token(Token::Inline(Secret::new(token))))
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
     async fn a_rotated_file_is_read_again_and_a_lost_one_keeps_its_token() {
         let path = std::env::temp_dir().join(format!("causeway-token-{}", std::process::id()));
         std::fs::write(&path, "first\n").unwrap();
-        let config = config::Credentials::Token(Token::File(path.clone()));
+        let config = Configured::Token(Token::File(path.clone()));
         let credentials = Credentials::new(&config).unwrap();
         std::fs::write(&path, "second").unwrap();
         assert_eq!(credentials.authorization(None).unwrap(), "Bearer first");

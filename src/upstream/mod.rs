@@ -59,7 +59,7 @@ use self::credentials::Credentials;
 use self::gate::Gate;
 use self::limit::Limit;
 use self::retry::Retry;
-use crate::config;
+use crate::config::Upstream as Section;
 use crate::error::{Error, Result};
 
 /// The first time that a breaker opens it does so for this share of `breaker.open_for`, which is the longest.
@@ -79,7 +79,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    fn build(key: &str, config: &config::Upstream) -> Result<Self> {
+    fn build(key: &str, config: &Section) -> Result<Self> {
         let wrong = |(sub, why): (&str, String)| Error::invalid_field(format!("upstreams.{key}.{sub}"), why);
         let open_for = config.breaker.open_for;
         let breaker =
@@ -126,4 +126,5 @@ impl Upstream {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 mod tests;

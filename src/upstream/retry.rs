@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use crate::config;
+use crate::config::Retry as Settings;
 use crate::error::{Code, Error};
 
 /// The wait before the first retry is at most this.
@@ -36,7 +36,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) fn new(config: &config::Retry, random: Random) -> Self {
+    pub(super) fn new(config: &Settings, random: Random) -> Self {
         Self {
             attempts: config.attempts,
             backoff: Backoff::new(WAIT_FIRST, WAIT_MAX),
@@ -105,7 +105,7 @@ mod tests {
     use crate::error::Reason;
 
     fn retry(attempts: u32, budget: f64) -> Retry {
-        Retry::new(&config::Retry { attempts, budget }, || 1.0)
+        Retry::new(&Settings { attempts, budget }, || 1.0)
     }
 
     fn unavailable() -> Error {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Upstream;
-use crate::config;
+use crate::config::Upstream as Section;
 use crate::error::Result;
 
 /// All upstreams, by key.
@@ -19,8 +19,8 @@ impl Upstreams {
     /// # Errors
     ///
     /// The first key whose value cannot be used, such as a `tls.ca_file` that cannot be read.
-    pub fn build(config: &BTreeMap<String, config::Upstream>) -> Result<Self> {
-        let build = |(key, section): (&String, &config::Upstream)| {
+    pub fn build(config: &BTreeMap<String, Section>) -> Result<Self> {
+        let build = |(key, section): (&String, &Section)| {
             Upstream::build(key, section).map(|upstream| (key.clone(), Arc::new(upstream)))
         };
         Ok(Self { by_key: config.iter().map(build).collect::<Result<_>>()? })

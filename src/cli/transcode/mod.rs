@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::Outcome;
 use crate::config::nearest;
-use crate::schema::{EMBEDDED_DESCRIPTOR_SET, Pool};
+use crate::schema::{EMBEDDED, Pool};
 use crate::transcode::{JsonOptions, Transcoder, UnknownFields};
 
 /// The longest message that is read from standard input, in bytes: what an upstream may send.
@@ -88,10 +88,11 @@ impl Transcode {
     fn pool(&self) -> Result<Pool, Box<dyn std::error::Error + Send + Sync>> {
         let mut sets = Vec::new();
         for path in &self.descriptor_sets {
-            let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            let bytes =
+                fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
             sets.push((path.display().to_string(), bytes));
         }
-        let mut all = vec![("built in", EMBEDDED_DESCRIPTOR_SET)];
+        let mut all = vec![EMBEDDED];
         all.extend(sets.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
         Ok(Pool::load(&all)?)
     }
@@ -107,7 +108,9 @@ fn read_input() -> io::Result<Vec<u8>> {
 }
 
 fn unknown_message(name: &str, pool: &Pool) -> String {
-    let _ = pool;
-    let _ = nearest;
-    format!("no descriptor set defines the message {name:?}")
+    let names = pool.messages().map(|(_, message)| &*message.full_name);
+    match nearest(name, names) {
+        Some(known) => format!("no descriptor set defines the message {name}; did you mean {known}?"),
+        None => format!("no descriptor set defines the message {name}; add its set with --descriptor-set"),
+    }
 }

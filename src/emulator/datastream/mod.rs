@@ -59,7 +59,7 @@ use tonic::service::Routes;
 
 pub use self::{
     pace::Pace,
-    setup::{SeedBackfill, SeedObject, Setup},
+    setup::{SeedBackfill, SeedObject, SeedOperation, Setup},
 };
 use self::{shapes::Shapes, world::World};
 use super::Scenario;

@@ -26,8 +26,8 @@ use crate::{
 
 /// Collections of an object's name.
 pub(super) const OBJECT: &[&str] = &["projects", "locations", "streams", "objects"];
-/// Most objects of one stream.
-const OBJECTS_PER_STREAM_MAX: usize = 10_000;
+/// Most objects of all streams together; a stream that starts gets no more than there is room for.
+const OBJECTS_MAX: usize = 100_000;
 
 impl Object {
     /// Renders the object with its backfill as it is now.
@@ -102,8 +102,9 @@ pub(super) fn discover(world: &mut World, stream: &Stream, now: Timestamp) {
     wanted.retain(|(schema, table)| include.covers(schema, table) && !exclude.names(schema, table));
     wanted.sort();
     wanted.dedup();
+    let room = OBJECTS_MAX.saturating_sub(world.objects.len());
     let automatic = Automatic::of(stream);
-    for (schema, table) in wanted.into_iter().take(OBJECTS_PER_STREAM_MAX) {
+    for (schema, table) in wanted.into_iter().take(room) {
         let run = automatic
             .covers(&schema, &table)
             .then(|| Run::start(Trigger::Automatic, &display_name(&schema, &table), &world.pace, now));

@@ -8,7 +8,7 @@ use super::{
     name::{ancestor, check_id},
     operation::nothing,
     refusal::{already_exists, invalid, precondition, quota},
-    resource::{Resource, check_parent, children, get},
+    resource::{Resource, check_parent, check_room, children, get},
     world::World,
 };
 use crate::pb::google::{
@@ -42,6 +42,7 @@ pub(super) fn create(
     if children::<PrivateConnection>(world, project).count() >= PER_PROJECT_MAX {
         return Err(quota(project, &format!("{PER_PROJECT_MAX} private connections per project")));
     }
+    check_room::<PrivateConnection>(world)?;
     wanted.error = None;
     wanted.set_state(State::Creating);
     wanted.stamp(&target, None, now);

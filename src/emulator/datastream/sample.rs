@@ -10,7 +10,7 @@ use super::{
     backfill::occurrence,
     catalogue,
     pace::{Pace, before, wire},
-    setup::{SeedBackfill, SeedObject, Setup},
+    setup::{SeedBackfill, SeedObject, SeedOperation, Setup},
     source::Kind,
 };
 use crate::pb::google::cloud::datastream::v1::{
@@ -53,7 +53,24 @@ pub(in crate::emulator) fn setup(now: Timestamp) -> Setup {
         routes: routes(now),
         streams,
         objects,
+        operations: operations(),
     }
+}
+
+/// What the data platform's people did since yesterday.
+fn operations() -> Vec<SeedOperation> {
+    let operation = |stream: &str, verb, hours: u64, failure| SeedOperation {
+        stream: format!("{HOME}/streams/{stream}"),
+        verb,
+        ago: Duration::from_secs(hours * 3600),
+        takes: Duration::from_secs(40),
+        failure,
+    };
+    vec![
+        operation("shop-archive", "update", 26, None),
+        operation("erp-to-lake", "run", 3, Some("supplemental logging is switched off for HR.PAYROLL_RUNS")),
+        operation("help-desk-to-bigquery", "update", 2, None),
+    ]
 }
 
 fn shop(now: Timestamp) -> Stream {

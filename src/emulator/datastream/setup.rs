@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use super::{
     backfill::Run,
     object,
-    pace::{Pace, before},
+    operation::{Operation, Phase, Work, nothing},
+    pace::{Pace, after, before},
+    refusal::{into_rpc, precondition},
     resource::Resource,
     stream,
     world::World,
@@ -35,6 +37,23 @@ pub struct Setup {
     pub streams: Vec<Stream>,
     /// Objects of the streams.
     pub objects: Vec<SeedObject>,
+    /// Operations on streams, running and ended.
+    pub operations: Vec<SeedOperation>,
+}
+
+/// An operation on a stream that was begun before the start. It changes nothing when it ends.
+#[derive(Clone, Debug)]
+pub struct SeedOperation {
+    /// Name of the stream. It is also what the operation answers, as it is then.
+    pub stream: String,
+    /// What is done: `create`, `update` or `run`.
+    pub verb: &'static str,
+    /// How long ago it was begun.
+    pub ago: Duration,
+    /// How long it takes: more than `ago`, and it is still running.
+    pub takes: Duration,
+    /// Why it fails; nothing when it succeeds.
+    pub failure: Option<&'static str>,
 }
 
 /// An object that exists at start. Its id is made of schema and table: `public.orders` becomes `public-orders`.
@@ -83,6 +102,19 @@ impl Setup {
         self
     }
 
+    /// Adds `count` operations on a stream that ended a while ago: for load and paging.
+    #[must_use]
+    pub fn with_many_operations(mut self, stream: &str, count: usize) -> Self {
+        self.operations.extend((0..count).map(|_| SeedOperation {
+            stream: stream.to_owned(),
+            verb: "update",
+            ago: Duration::from_secs(3600),
+            takes: Duration::from_secs(5),
+            failure: None,
+        }));
+        self
+    }
+
     /// Puts everything into a world. What has no creation time was created now.
     pub(super) fn furnish(self, world: &mut World, now: Timestamp) -> Result<()> {
         put(world, self.profiles, now);
@@ -100,7 +132,31 @@ impl Setup {
             })?;
             seed.furnish(world, kind, now);
         }
+        for seed in self.operations {
+            world.recall(seed.into_operation(now));
+        }
         Ok(())
+    }
+}
+
+impl SeedOperation {
+    fn into_operation(self, now: Timestamp) -> Operation {
+        let (created, stream) = (before(now, self.ago), self.stream.clone());
+        let refusal = self.failure.map(|why| into_rpc(&precondition("STREAM_NOT_READY", &self.stream, why)));
+        let finish = Box::new(move |world: &mut World, _| {
+            world.streams.get(&stream).map_or_else(nothing, Resource::to_any)
+        });
+        let work = Work { refusal, finish, undo: Box::new(|_, _| ()) };
+        Operation {
+            name: String::new(),
+            target: self.stream,
+            verb: self.verb,
+            created,
+            validation: None,
+            requested_cancellation: false,
+            forgotten: false,
+            phase: Phase::Running { due: after(created, self.takes), cancelled: None, work },
+        }
     }
 }
 

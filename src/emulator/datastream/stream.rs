@@ -9,7 +9,7 @@ use super::{
     object,
     operation::nothing,
     refusal::{already_exists, invalid, precondition, quota},
-    resource::{Resource, check_parent, children, get},
+    resource::{Resource, check_parent, check_room, children, get},
     source::Kind,
     validation::Checks,
     world::World,
@@ -42,6 +42,7 @@ pub(super) fn create(
     if children::<Stream>(world, &request.parent).count() >= PER_LOCATION_MAX {
         return Err(quota(&request.parent, &format!("{PER_LOCATION_MAX} streams per project and region")));
     }
+    check_room::<Stream>(world)?;
     let checks = check(world, &stream)?;
     let state = match stream.state() {
         State::Unspecified | State::NotStarted => State::NotStarted,

@@ -30,6 +30,8 @@ use crate::{
 const OPERATIONS_MAX: usize = 2000;
 /// Request ids remembered; the oldest are forgotten first.
 const REQUEST_IDS_MAX: usize = 2000;
+/// Bytes of a request that changes something: what it brings is kept.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// How long a request id is remembered at least, while there is room.
 const REQUEST_ID_KEPT: Duration = Duration::from_secs(60 * 60);
 
@@ -85,8 +87,9 @@ impl World {
     /// Ends every operation whose time has come, earliest first.
     pub(super) fn settle(&mut self, now: Timestamp) {
         for _ in 0..OPERATIONS_MAX {
-            let next = self.operations.values().filter_map(|op| Some((op.ends()?, op.name.clone()))).min();
+            let next = self.operations.values().filter_map(|op| Some((op.ends()?, &op.name))).min();
             let Some((at, name)) = next.filter(|(at, _)| *at <= now) else { return };
+            let name = name.clone();
             self.end(&name, at);
         }
     }
@@ -104,9 +107,14 @@ impl World {
     ///
     /// # Errors
     /// `ABORTED` while another operation works on the target, `RESOURCE_EXHAUSTED` when too many run.
-    pub(super) fn begin(&mut self, mut operation: Operation) -> Result<longrunning::Operation, Status> {
+    pub(super) fn begin(&mut self, operation: Operation) -> Result<longrunning::Operation, Status> {
         self.check_idle(&operation.target)?;
         self.make_room()?;
+        Ok(self.recall(operation))
+    }
+
+    /// Keeps an operation under a new name, whatever else works on its target.
+    pub(super) fn recall(&mut self, mut operation: Operation) -> longrunning::Operation {
         self.operations_begun = self.operations_begun.wrapping_add(1);
         operation.name = format!(
             "{}/operations/operation-{}-{:08x}",
@@ -116,7 +124,7 @@ impl World {
         );
         let shown = operation.render();
         self.operations.insert(operation.name.clone(), operation);
-        Ok(shown)
+        shown
     }
 
     /// Returns an operation that has not been deleted.
@@ -163,7 +171,8 @@ impl World {
     /// Carries out a request once per request id: a repetition gets the operation of the first.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for an id that is no UUID or all zeros, or that came with another request before.
+    /// `INVALID_ARGUMENT` for an id that is no UUID or all zeros, or that came with another request before;
+    /// `RESOURCE_EXHAUSTED` for a request that is too large to keep.
     pub(super) fn once<R: Message + Default + PartialEq>(
         &mut self,
         rpc: &'static str,
@@ -172,6 +181,9 @@ impl World {
         now: Timestamp,
         act: impl FnOnce(&mut Self) -> Result<longrunning::Operation, Status>,
     ) -> Result<longrunning::Operation, Status> {
+        if request.encoded_len() > REQUEST_BYTES_MAX {
+            return Err(quota("request", &format!("a request holds at most {REQUEST_BYTES_MAX} bytes")));
+        }
         if request_id.is_empty() {
             return act(self);
         }

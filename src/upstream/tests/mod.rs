@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 
 use self::server::{Server, headers, ok, scripted, status};
 use super::*;
-use crate::config::{Secret, Token, UnknownFields, UpstreamTls};
+use crate::config::{self, Secret, Token, UnknownFields, UpstreamTls};
 use crate::error::{Code, Reason};
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -443,8 +443,8 @@ async fn who_waits_for_a_place_until_the_time_is_over_hears_that_nothing_was_sen
 #[tokio::test]
 async fn answers_that_are_not_as_they_should_be_are_refused_with_words() {
     let odd = |code, reason| (code, Some(reason));
-    type Script = fn() -> Response<Body>;
-    let cases: [(&str, Script, (Code, Option<Reason>)); 9] = [
+    type Case = (&'static str, fn() -> Response<Body>, (Code, Option<Reason>));
+    let cases: [Case; 9] = [
         ("too large", || ok(&vec![0; 1024 * 1024 + 1]), odd(Code::Internal, Reason::LimitExceeded)),
         (
             "no message",

@@ -73,12 +73,15 @@ async fn operations_are_listed_page_by_page_and_by_filter_under_the_location() {
     story.pass(5);
     begin(&story, "d").await;
 
-    let (first, token) = list(&story, "", 3, "").await.expect("a page");
+    let today = "metadata.verb = create";
+    let (first, token) = list(&story, today, 3, "").await.expect("a page");
     assert_eq!(first.len(), 3);
     assert!(['+', '/', '='].iter().all(|c| token.contains(*c)), "{token}");
-    let (second, end) = list(&story, "", 3, &token).await.expect("a page");
+    let (second, end) = list(&story, today, 3, &token).await.expect("a page");
     assert_eq!((second.len(), end.as_str()), (1, ""));
-    assert_eq!(list(&story, "done=true", 0, "").await.expect("a page").0.len(), 3);
+    // Three of today, and three that were there before.
+    assert_eq!(list(&story, "done=true", 0, "").await.expect("a page").0.len(), 6);
+    assert_eq!(list(&story, "error.code = 9", 0, "").await.expect("a page").0.len(), 1);
     let target = format!("metadata.target = \"{HOME}/connectionProfiles/d\"");
     assert_eq!(list(&story, &target, 0, "").await.expect("a page").0.len(), 1);
 
