@@ -173,10 +173,11 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(300);
 
-    type Ours = TokioIo<Watched<TokioIo<DuplexStream>>>;
+    type Socket = Watched<TokioIo<DuplexStream>>;
+    type Ours = TokioIo<Socket>;
 
     fn watched(
-        watch: fn(TokioIo<DuplexStream>, Arc<Activity>, Duration) -> Watched<TokioIo<DuplexStream>>,
+        watch: fn(TokioIo<DuplexStream>, Arc<Activity>, Duration) -> Socket,
     ) -> (Ours, DuplexStream, Arc<Activity>) {
         let (ours, theirs) = duplex(64);
         let activity = Arc::new(Activity::default());
