@@ -12,3 +12,4 @@ mod life;
 mod limits;
 mod raw;
 mod streams;
+mod tls;

@@ -11,7 +11,11 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+};
 
 use super::gateway::headers;
 
@@ -42,20 +46,32 @@ impl Connection {
     /// Connects and speaks HTTP/1.1.
     pub(crate) async fn http1(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("no bytes yet");
-        let mut task = JoinSet::new();
-        task.spawn(async move { drop(connection.await) });
-        Self { sender: Sender::Http1(sender), authority: address.to_string(), _task: task }
+        Self::over(stream, &address.to_string(), false).await
     }
 
     /// Connects and speaks HTTP/2 without asking.
     pub(crate) async fn http2(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("no bytes yet");
-        let mut task = JoinSet::new();
-        task.spawn(async move { drop(connection.await) });
-        Self { sender: Sender::Http2(sender), authority: address.to_string(), _task: task }
+        Self::over(stream, &address.to_string(), true).await
+    }
+
+    /// Speaks HTTP over what is connected already.
+    pub(crate) async fn over<S>(stream: S, authority: &str, http2: bool) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (io, mut task) = (TokioIo::new(stream), JoinSet::new());
+        let sender = if http2 {
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), io).await.expect("no bytes yet");
+            task.spawn(async move { drop(connection.await) });
+            Sender::Http2(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.expect("no bytes yet");
+            task.spawn(async move { drop(connection.await) });
+            Sender::Http1(sender)
+        };
+        Self { sender, authority: authority.to_owned(), _task: task }
     }
 
     /// Sends a request and reads the answer.
