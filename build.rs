@@ -2,6 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut files = Vec::new();

@@ -1,5 +1,9 @@
 //! The upstreams that the gateway knows without being told: their protos and service YAMLs are in the binary.
 
+/// The compiled protos of the known upstreams and of all that they import, comments included, as a set that
+/// [`Pool::load`](super::Pool::load) takes; its name is for messages.
+pub const EMBEDDED: (&str, &[u8]) = ("embedded", include_bytes!(concat!(env!("OUT_DIR"), "/causeway.binpb")));
+
 /// A known upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {

@@ -52,7 +52,7 @@ mod service_config;
 mod template;
 
 pub use binding::{Binding, Body};
-pub use builtin::{BUILTINS, Builtin};
+pub use builtin::{BUILTINS, Builtin, EMBEDDED};
 pub use catalog::{Catalog, UpstreamSpec};
 pub use descriptor::*;
 pub use effect::Effect;

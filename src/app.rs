@@ -1,0 +1,131 @@
+//! The composition root: from a configuration to a gateway that listens, in the order in which one explains it.
+
+use std::{fmt, fs, net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    gateway::Gateway,
+    http::{About, Listener, Server},
+    lifecycle::{Lifecycle, Unclean},
+    schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
+    telemetry,
+    transcode::Transcoder,
+    upstream::Upstreams,
+};
+
+/// A gateway whose port is bound and whose tasks run once [`App::run`] is called.
+pub struct App {
+    local_addr: SocketAddr,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Builds everything that a configuration asks for, and binds the port.
+    ///
+    /// # Errors
+    /// What keeps the gateway from starting: a sentence for each problem.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let metrics = telemetry::start_metrics();
+        let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
+
+        let catalog = catalog(&config)?;
+        let transcoder = Transcoder::new(&catalog.pool);
+        let upstreams = Upstreams::build(&config.upstreams).map_err(|error| one(error.chain()))?;
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
+
+        let rendered = metrics.clone();
+        let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
+        let server = Server::new(gateway, &config.http, about, lifecycle.soft()).map_err(StartError)?;
+
+        let listen = config.http.listen;
+        let socket = TcpListener::bind(listen)
+            .await
+            .map_err(|error| one(format!("http.listen: {listen}: {error}")))?;
+        let listener = Listener::new(socket, &config.http).map_err(|error| one(error.chain()))?;
+        let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
+
+        lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
+        tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");
+        Ok(Self { local_addr, lifecycle })
+    }
+
+    /// Returns the address that was bound: the port, where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Runs until told to stop and done. `next_signal` waits for the next wish to stop and names it.
+    ///
+    /// # Errors
+    /// It did not end well: a task died, or work was cut short.
+    pub async fn run(self, next_signal: impl AsyncFnMut() -> &'static str) -> Result<(), Unclean> {
+        self.lifecycle.run(next_signal).await
+    }
+}
+
+/// Reads the descriptor sets and service YAMLs that a configuration names, and puts together what is known about all
+/// upstreams: those configured, and those that are known and not.
+///
+/// # Errors
+/// Every file that cannot be read, every rule that does not fit.
+pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
+    let mut problems = Vec::new();
+    let mut sets = Vec::new();
+    for path in &config.schema.descriptor_sets {
+        match fs::read(path) {
+            Ok(bytes) => sets.push((path.display().to_string(), bytes)),
+            Err(error) => problems.push(format!("schema.descriptor_sets: {}: {error}", path.display())),
+        }
+    }
+    let mut specs = Vec::new();
+    for (key, upstream) in config.upstreams.iter().filter(|(key, upstream)| upstream.has_services(key)) {
+        let file = upstream
+            .service_config
+            .as_ref()
+            .map(|path| (path.display().to_string(), fs::read_to_string(path)));
+        let service_config = match file {
+            Some((name, Ok(text))) => Some((name, text)),
+            Some((name, Err(error))) => {
+                problems.push(format!("upstreams.{key}.service_config: {name}: {error}"));
+                None
+            }
+            None => None,
+        };
+        specs.push(UpstreamSpec {
+            key,
+            services: upstream.services.clone(),
+            service_config,
+            primary: upstream.primary,
+            configured: true,
+        });
+    }
+    if !problems.is_empty() {
+        return Err(StartError(problems));
+    }
+    let sets: Vec<(&str, &[u8])> = std::iter::once(EMBEDDED)
+        .chain(sets.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+        .collect();
+    let pool = Pool::load(&sets).map_err(|error| one(format!("schema.descriptor_sets: {error}")))?;
+    Catalog::build(pool, &UpstreamSpec::with_builtins(specs))
+        .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))
+}
+
+fn one(problem: impl Into<String>) -> StartError {
+    StartError(vec![problem.into()])
+}
+
+/// Why the gateway does not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError(pub Vec<String>);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for StartError {}

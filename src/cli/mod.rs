@@ -1,0 +1,125 @@
+//! The command line: one file per command.
+//!
+//! A command reads its arguments and the configuration, wires what it needs, and says on one line what went wrong. The
+//! process exits with 0 only if the command did what it was asked to.
+//!
+//! What people read goes to standard output, what the process says about itself to standard error. Nothing here serves
+//! a request: that is `app` and below.
+
+mod check;
+mod config_args;
+mod dev;
+mod emulator;
+mod healthcheck;
+mod serve;
+mod table;
+mod transcode;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::config_args::ConfigArgs;
+
+/// What a command returns: nothing, or what went wrong, with its causes.
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The exit code of a command that failed. Wrong arguments exit with 2, as is usual.
+const FAILED: u8 = 1;
+
+/// Causeway: one REST facade over many gRPC services.
+///
+/// Callers speak JSON over HTTP; Causeway finds the gRPC method that a path belongs to, translates the request, calls
+/// the service, and translates the answer back.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Try it:\n  causeway dev\n  causeway <COMMAND> --help   explains a command, with examples"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Dev),
+    Serve(serve::Serve),
+    Check(check::Check),
+    Emulator(emulator::Emulator),
+    Transcode(transcode::Transcode),
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// Runs the command that the arguments of this process name.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Dev(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Emulator(command) => command.run(),
+        Command::Transcode(command) => command.run(),
+        Command::Healthcheck(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(io::stderr(), "causeway: {}", with_causes(error.as_ref()));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Prints an error and its causes on one line, leaving out a cause that the line already ends with.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Writes text for people to standard output. A closed pipe (`causeway check | head`) is not a failure.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_option_is_explained() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            assert!(command.get_after_help().is_some(), "{} has no examples", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once() {
+        let error = io::Error::other(crate::error::Error::internal("disk on fire"));
+        let text = with_causes(&error);
+        assert!(text.ends_with(": disk on fire"), "{text}");
+        assert_eq!(text.matches("The gateway failed").count(), 1, "{text}");
+    }
+}

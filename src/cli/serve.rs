@@ -1,0 +1,46 @@
+//! `causeway serve`: the gateway, for real upstreams.
+
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::runtime;
+
+use super::{ConfigArgs, Outcome};
+use crate::{app::App, clock::SystemClock, config::Config, lifecycle};
+
+/// Runs the gateway until it is told to stop.
+///
+/// The first SIGTERM or SIGINT lets requests under way finish (http.drain_timeout); a second one ends them.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  causeway serve --config causeway.toml
+  causeway serve --set identity.mode=none --set upstreams.datastream.endpoint=http://127.0.0.1:9090
+  CAUSEWAY__IDENTITY__MODE=none CAUSEWAY__HTTP__LISTEN=127.0.0.1:9000 causeway serve
+
+This version knows no callers yet: it serves loopback only, and identity.mode = \"none\" says that this is meant.")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Outcome {
+        let config = self.config.load_and_log(Vec::new())?;
+        runtime(&config)?.block_on(serve(config))
+    }
+}
+
+/// Builds the runtime that a configuration asks for.
+pub(super) fn runtime(config: &Config) -> std::io::Result<runtime::Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(config.http.worker_threads)
+        .thread_name("causeway")
+        .enable_all()
+        .build()
+}
+
+async fn serve(config: Config) -> Outcome {
+    let mut signals = lifecycle::signals()?;
+    let app = App::build(config, Arc::new(SystemClock)).await?;
+    Ok(app.run(async move || signals.next().await).await?)
+}

@@ -1,0 +1,33 @@
+//! What one section alone cannot know.
+
+use super::Config;
+use super::identity::Mode;
+use super::section::Report;
+
+/// Reports what does not go together.
+pub(super) fn across_sections(config: &Config, report: &mut Report) {
+    let listen = config.http.listen;
+    let loopback = listen.ip().to_canonical().is_loopback();
+    match config.identity.mode {
+        None if report.origin_of("identity.mode").is_none() => report.problem(
+            "identity.mode",
+            r#"missing; the gateway does not start without authentication unless you say identity.mode = "none" and keep http.listen on loopback"#,
+            None,
+        ),
+        Some(Mode::None) if !loopback => {
+            let message = format!(
+                r#"{listen} is not loopback, and with identity.mode = "none" whoever reaches the gateway may do everything; listen on 127.0.0.1 and put an authenticating proxy in front"#
+            );
+            let origin = report.origin_of("http.listen");
+            report.problem("http.listen", message, origin);
+        }
+        _ => {}
+    }
+    for (key, upstream) in &config.upstreams {
+        if upstream.deadline > config.http.request_timeout {
+            report.warning(format!(
+                "upstreams.{key}.deadline: longer than http.request_timeout, which ends the request first"
+            ));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The configuration as its users meet it: sources, precedence, and every mistake at once.
+
+use std::time::Duration;
+
+use super::*;
+
+/// The least that `serve` accepts, and then some.
+fn set(more: &[&str]) -> Sources {
+    let mut all = vec!["identity.mode=none".to_owned()];
+    all.extend(more.iter().map(|&argument| argument.to_owned()));
+    Sources { set: all, ..Sources::default() }
+}
+
+fn accepted(sources: Sources) -> Config {
+    Config::load(sources).into_config().unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn refused(more: &[&str]) -> String {
+    Config::load(set(more)).into_config().expect_err("a mistake").to_string()
+}
+
+#[test]
+fn says_how_to_start_when_nothing_is_set() {
+    let problems = Config::load(Sources::default()).into_config().unwrap_err().to_string();
+    assert!(problems.contains("identity.mode: missing"), "{problems}");
+    assert!(problems.contains(r#"identity.mode = "none""#), "{problems}");
+}
+
+#[test]
+fn environment_wins_over_the_command_and_set_over_the_environment() {
+    let config = accepted(Sources {
+        command: vec![
+            ("http.listen".into(), "127.0.0.1:1".into()),
+            ("http.drain_timeout".into(), "7s".into()),
+        ],
+        environment: [
+            ("CAUSEWAY__HTTP__LISTEN", "127.0.0.1:2"),
+            ("CAUSEWAY__HTTP__CONNECTIONS_MAX", "77"),
+            ("CAUSEWAY__UPSTREAMS__DATASTREAM__ENDPOINT", "http://127.0.0.1:9"),
+            ("CAUSEWAY_HOME", "not ours"),
+            ("PATH", "/bin"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec(),
+        ..set(&["http.listen=127.0.0.1:3"])
+    });
+    assert_eq!(config.http.listen.port(), 3);
+    assert_eq!(config.http.connections_max, 77);
+    assert_eq!(config.http.drain_timeout, Duration::from_secs(7));
+    assert_eq!(config.upstreams["datastream"].endpoints[0].as_str(), "http://127.0.0.1:9");
+}
+
+#[test]
+fn set_takes_toml_and_otherwise_text() {
+    let config = accepted(set(&[
+        r#"upstreams.library.services=["acme.v1.Library", "acme.v1.Desk"]"#,
+        r#"upstreams.library.endpoint=["http://127.0.0.1:1", "http://127.0.0.1:2"]"#,
+        "upstreams.library.deadline=1500ms",
+        "upstreams.library.credentials=token",
+        "upstreams.library.token=0123",
+        "upstreams.library.message_size_max=1MiB",
+        "upstreams.library.retry={ attempts = 5 }",
+        "upstreams.library.primary=true",
+    ]));
+    let library = &config.upstreams["library"];
+    assert_eq!(library.services, ["acme.v1.Library", "acme.v1.Desk"]);
+    assert_eq!(library.endpoints.len(), 2);
+    assert_eq!(library.deadline, Duration::from_millis(1500));
+    assert_eq!(library.credentials, Credentials::Token(Token::Inline(Secret::new("0123"))));
+    assert_eq!(library.message_size_max, 1 << 20);
+    assert_eq!(library.retry, Retry { attempts: 5, budget: 0.2 });
+    assert!(library.primary);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_key_source_and_expectation() {
+    let problems = refused(&[
+        "http.listen=nowhere",
+        "http.lisen=127.0.0.1:1",
+        "http.connections_max=0",
+        "http.request_timeout=30",
+        "http.body_size_max=4MB",
+        "htpt.listen=127.0.0.1:1",
+        "upstreams.Library.endpoint=http://127.0.0.1:1",
+        "upstreams.library.services=acme.v1.Library",
+        "cache.enabled=maybe",
+        "cache=true",
+        "listen",
+    ]);
+    for wanted in [
+        r#"http.listen: expected an address and port such as "127.0.0.1:8080", found the string "nowhere" (from --set http.listen)"#,
+        "http.lisen: unknown key; did you mean http.listen? (from --set http.lisen)",
+        "http.connections_max: expected between 1 and 1000000, found 0",
+        r#"http.request_timeout: expected a duration such as "500ms", "30s", "5m" or "2h", found the integer 30"#,
+        "http.body_size_max: expected a size",
+        "htpt: unknown key; did you mean http?",
+        "upstreams.Library: an upstream's key is also its path prefix",
+        "upstreams.library.endpoint: missing",
+        r#"cache.enabled: expected true or false, found the string "maybe""#,
+        "cache: expected a key of the form section.key",
+        "expected section.key=value",
+    ] {
+        assert!(problems.contains(wanted), "{wanted}\n--- not in\n{problems}");
+    }
+}
+
+#[test]
+fn without_authentication_only_loopback_is_served() {
+    let problems = refused(&["http.listen=0.0.0.0:8080"]);
+    assert!(problems.contains("http.listen: 0.0.0.0:8080 is not loopback"), "{problems}");
+    for listen in ["[::1]:0", "127.8.9.1:80", "[::ffff:127.0.0.1]:80"] {
+        accepted(set(&[&format!("http.listen={listen}")]));
+    }
+}
+
+#[test]
+fn what_would_do_less_than_it_says_is_refused() {
+    for (argument, key) in [
+        ("identity.mode=keys", "identity.mode"),
+        ("identity.mode=both", "identity.mode"),
+        ("upstreams.datastream.credentials=adc", "upstreams.datastream.credentials"),
+        ("upstreams.datastream.quota_project=p", "upstreams.datastream.quota_project"),
+        ("upstreams.datastream.tls.certificate=/c.pem", "upstreams.datastream.tls.certificate"),
+    ] {
+        let problems = refused(&[argument]);
+        assert!(problems.contains(&format!("{key}: not available in this version")), "{problems}");
+    }
+    let problems = refused(&["upstreams.datastream.token=x"]);
+    assert!(problems.contains("would not be sent"), "{problems}");
+}
+
+#[test]
+fn what_has_no_effect_yet_is_accepted_and_said() {
+    let loaded = Config::load(set(&[
+        "database.url=postgres://u:secret@db/x",
+        "redis.url=redis://127.0.0.1",
+        "cache.enabled=true",
+        "secrets.key=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["projects/*"] }]"#,
+        "upstreams.spanner.endpoint=http://127.0.0.1:3",
+        "upstreams.flyte.endpoint=http://127.0.0.1:4",
+        "upstreams.datastream.poll_credentials=token",
+    ]));
+    let warnings = loaded.warnings.join("\n");
+    for key in [
+        "database.url",
+        "redis.url",
+        "cache.enabled",
+        "secrets.key",
+        "identity.grants",
+        "upstreams.spanner",
+        "upstreams.flyte",
+        "upstreams.datastream.poll_credentials",
+    ] {
+        assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
+    }
+    loaded.into_config().expect("warnings are no problems");
+}
+
+#[test]
+fn a_known_upstream_has_an_address_and_another_has_not() {
+    let config = accepted(set(&["upstreams.datastream.primary=true"]));
+    assert_eq!(config.upstreams["datastream"].endpoints[0].as_str(), "https://datastream.googleapis.com");
+    assert!(refused(&["upstreams.flyte.primary=true"]).contains("upstreams.flyte.endpoint: missing"));
+    assert!(
+        refused(&["upstreams.datastream.endpoint=[]"]).contains("upstreams.datastream.endpoint: missing")
+    );
+    let problems = refused(&["upstreams.library.endpoint=http://127.0.0.1:1"]);
+    assert!(problems.contains("upstreams.library.services: missing"), "{problems}");
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let loaded = Config::load(set(&[
+        "database.url=postgres://app:hunter2@db/causeway",
+        "redis.url=redis://:hunter2@cache",
+        "secrets.key=hunter2",
+        "upstreams.datastream.credentials=token",
+        "upstreams.datastream.token=hunter2",
+        "upstreams.datastream.endpoint=http://me:hunter2@host",
+    ]));
+    let everything = format!("{} {:?} {}", loaded.problems, loaded, loaded.print());
+    assert!(!everything.contains("hunter2"), "{everything}");
+    assert!(everything.contains("secrets.key: not base64; expected 32 bytes in base64"), "{everything}");
+    assert!(everything.contains("postgres://app:<hidden>@db/causeway"), "{everything}");
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let loaded = Config::load(set(&["upstreams.datastream.deadline=90s", "http.body_size_max=5000"]));
+    let printed = loaded.print();
+    assert!(
+        printed.contains(r#"deadline = "90s""#) && printed.contains(r#"body_size_max = "5000B""#),
+        "{printed}"
+    );
+    let tree: toml::Table = printed.parse().unwrap();
+    let again = Sources {
+        command: tree
+            .into_iter()
+            .filter(|(_, value)| value.as_table().is_some_and(|table| !table.is_empty()))
+            .flat_map(|(section, value)| match value {
+                toml::Value::Table(table) => table
+                    .into_iter()
+                    .map(|(key, value)| (format!("{section}.{key}"), value.to_string()))
+                    .collect::<Vec<_>>(),
+                _ => Vec::new(),
+            })
+            .collect(),
+        ..Sources::default()
+    };
+    assert_eq!(Config::load(again).print(), printed);
+}
+
+#[test]
+fn durations_and_sizes_read_as_written() {
+    for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000)] {
+        let config = accepted(set(&[&format!("upstreams.datastream.deadline={text}")]));
+        assert_eq!(config.upstreams["datastream"].deadline, Duration::from_millis(millis), "{text}");
+    }
+    for text in ["1.5s", "s", "-1s", "99999999999999999999s", "18446744073709551615h", "1 week", "2h"] {
+        refused(&[&format!("upstreams.datastream.deadline={text}")]);
+    }
+    for (text, bytes) in [("4096", 4096), ("64KiB", 65_536), ("1 MiB", 1 << 20)] {
+        assert_eq!(
+            accepted(set(&[&format!("http.body_size_max={text}")])).http.body_size_max,
+            bytes,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_value_with_a_line_break_is_one_value() {
+    let problems = refused(&["http.worker_threads=1\nx = 2"]);
+    assert!(problems.contains("http.worker_threads: expected a whole number"), "{problems}");
+}

@@ -1,0 +1,133 @@
+//! One request, one call.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::{
+    metadata::Caller,
+    route::{Repeat, Route},
+    routing_header,
+};
+use crate::{
+    error::{Code, Error, Reason, Result},
+    transcode::{Parsed, Peeked, Query},
+    upstream::{Call, Streaming, Upstream},
+};
+
+/// What a request brings.
+pub struct Input<'r> {
+    /// The values of the template's variables.
+    pub captures: &'r [Cow<'r, str>],
+    /// The query, without what the gateway itself understood of it.
+    pub query: &'r Query<'r>,
+    /// The body.
+    pub payload: Payload<'r>,
+    /// Who asks.
+    pub caller: Caller<'r>,
+}
+
+/// A request body.
+pub enum Payload<'r> {
+    /// JSON, or nothing.
+    Json(&'r [u8]),
+    /// Anything, for a method that takes a `google.api.HttpBody`.
+    Raw {
+        /// The content type as sent.
+        content_type: &'r str,
+        /// The bytes as sent.
+        data: &'r [u8],
+    },
+}
+
+/// What the upstream answered.
+pub struct Forwarded {
+    /// The response message.
+    pub message: Bytes,
+    /// Metadata that may be shown to the caller.
+    pub headers: HeaderMap,
+    /// Paths of the fields that were dropped from the request.
+    pub ignored: Vec<String>,
+}
+
+/// What the upstream goes on answering. Dropping it cancels the call.
+pub struct ForwardedStream {
+    /// The response messages.
+    pub messages: Streaming,
+    /// Paths of the fields that were dropped from the request.
+    pub ignored: Vec<String>,
+}
+
+/// Makes a unary call.
+///
+/// # Errors
+/// The request does not fit the method, the upstream is not configured or cannot be reached, or it refused.
+pub async fn unary(route: &Route, input: Input<'_>) -> Result<Forwarded> {
+    let upstream = upstream(route)?;
+    let (call, ignored) = call(route, &input)?;
+    let reply = upstream.unary(call).await?;
+    Ok(Forwarded { message: reply.message, headers: reply.headers, ignored })
+}
+
+/// Makes a call that is answered with a stream, and waits for its first message.
+///
+/// # Errors
+/// As [`unary`]; later failures come with the stream.
+pub async fn server_streaming(route: &Route, input: Input<'_>) -> Result<ForwardedStream> {
+    let upstream = upstream(route)?;
+    let (call, ignored) = call(route, &input)?;
+    let messages = upstream.server_streaming(call).await?;
+    Ok(ForwardedStream { messages, ignored })
+}
+
+fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
+    route.upstream.as_ref().ok_or_else(|| {
+        let key = &route.upstream_key;
+        Error::new(
+            Code::Unimplemented,
+            Reason::UpstreamNotConfigured,
+            format!(
+                "The upstream {key} is known but not configured. Add a section [upstreams.{key}] to the \
+                 configuration, e.g. with endpoint = \"https://…\"."
+            ),
+        )
+        .with_metadata("upstream", &**key)
+    })
+}
+
+fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
+    let Parsed { bytes, ignored } = transcode_in(route, input)?;
+    let call = Call {
+        path: route.path.clone(),
+        retryable: may_repeat(route, &bytes),
+        message: bytes.into(),
+        metadata: input.caller.metadata(),
+        routing: routing_header::of(&route.variables, input.captures),
+        timeout: Some(input.caller.deadline.saturating_duration_since(Instant::now())),
+        authorization: input.caller.authorization(),
+    };
+    Ok((call, ignored))
+}
+
+fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
+    match input.payload {
+        Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
+        Payload::Raw { content_type, data } => {
+            route.request.to_wire_raw(input.captures, input.query, content_type, data)
+        }
+    }
+}
+
+/// A request id that is set, wherever it came from, lets the upstream tell a repetition from a second wish.
+fn may_repeat(route: &Route, message: &[u8]) -> bool {
+    match &route.repeat {
+        Repeat::Always => true,
+        Repeat::Never => false,
+        Repeat::WithRequestId(plan) => {
+            let id = plan.peek(message, "request_id").ok().flatten().and_then(Peeked::text);
+            id.is_some_and(|id| !id.is_empty())
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which of the caller's headers go up.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+
+/// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here: a caller
+/// must not be able to set metadata that an upstream trusts because it comes from us.
+const PASSED: [HeaderName; 3] = [
+    header::ACCEPT_LANGUAGE,
+    HeaderName::from_static("x-goog-api-client"),
+    HeaderName::from_static("x-goog-user-project"),
+];
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const UPSTREAM_AUTHORIZATION: HeaderName = HeaderName::from_static("x-causeway-upstream-authorization");
+
+/// Bytes of a `tracestate` that goes on; the specification asks for at least this.
+const TRACESTATE_BYTES_MAX: usize = 512;
+
+/// Who asks, and on what terms.
+pub struct Caller<'r> {
+    /// The headers of the request.
+    pub headers: &'r HeaderMap,
+    /// The id under which the request is logged.
+    pub request_id: &'r HeaderValue,
+    /// The span of the call that is about to be made.
+    pub traceparent: &'r HeaderValue,
+    /// Whether the trace is the caller's, so that its `tracestate` belongs to it.
+    pub traced: bool,
+    /// When the answer must have begun.
+    pub deadline: Instant,
+}
+
+impl Caller<'_> {
+    /// Makes the metadata of the call.
+    pub(super) fn metadata(&self) -> HeaderMap {
+        let mut metadata = HeaderMap::with_capacity(6);
+        metadata.insert(REQUEST_ID, self.request_id.clone());
+        metadata.insert(TRACEPARENT, self.traceparent.clone());
+        if let Some(state) = self.headers.get(TRACESTATE)
+            && self.traced
+            && state.len() <= TRACESTATE_BYTES_MAX
+        {
+            metadata.insert(TRACESTATE, state.clone());
+        }
+        for name in PASSED {
+            if let Some(value) = self.headers.get(&name) {
+                metadata.insert(name, value.clone());
+            }
+        }
+        metadata
+    }
+
+    /// Returns the credential meant for an upstream: what was sent for that purpose, else `Authorization`, which nobody
+    /// authenticated to us with.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let value =
+            self.headers.get(UPSTREAM_AUTHORIZATION).or_else(|| self.headers.get(header::AUTHORIZATION));
+        let mut value = value?.clone();
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(pairs: &[(&'static str, &'static str)], traced: bool) -> HeaderMap {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let (request_id, traceparent) =
+            (HeaderValue::from_static("id"), HeaderValue::from_static("00-parent"));
+        let caller = Caller {
+            headers: &headers,
+            request_id: &request_id,
+            traceparent: &traceparent,
+            traced,
+            deadline: Instant::now(),
+        };
+        caller.metadata()
+    }
+
+    #[test]
+    fn only_listed_headers_go_up() {
+        let metadata = up(
+            &[
+                ("authorization", "Bearer secret"),
+                ("cookie", "a=b"),
+                ("x-goog-request-params", "name=forged"),
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-request-id", "not the checked one"),
+                ("accept-language", "de"),
+                ("tracestate", "a=b"),
+            ],
+            false,
+        );
+        let mut names: Vec<_> = metadata.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept-language", "traceparent", "x-request-id"]);
+        assert_eq!(metadata["x-request-id"], "id");
+        assert_eq!(up(&[("tracestate", "a=b")], true)["tracestate"], "a=b");
+    }
+}

@@ -1,0 +1,61 @@
+//! What the facade does with a request once HTTP has understood it, and before HTTP prints the answer.
+//!
+//! - [`Gateway`]: everything a proxied call needs.
+//! - [`Route`]: one binding, with all that can be worked out before the first request.
+//! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//!
+//! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
+//! bytes on their way through; nothing is kept between two requests.
+//!
+//! It deliberately does not know HTTP: no status, no envelope, no content negotiation. `http::HeaderMap` is here only
+//! because it is also how gRPC metadata is held.
+
+mod forward;
+mod metadata;
+mod route;
+mod routing_header;
+
+use std::collections::BTreeMap;
+
+use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
+
+pub use self::{
+    forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
+    metadata::Caller,
+    route::Route,
+};
+
+/// The services that are known, and the ways to reach them.
+pub struct Gateway {
+    catalog: Catalog,
+    transcoder: Transcoder,
+    upstreams: Upstreams,
+    config: BTreeMap<String, config::Upstream>,
+}
+
+impl Gateway {
+    /// Joins the parts.
+    pub fn new(
+        catalog: Catalog,
+        transcoder: Transcoder,
+        upstreams: Upstreams,
+        config: BTreeMap<String, config::Upstream>,
+    ) -> Self {
+        Self { catalog, transcoder, upstreams, config }
+    }
+
+    /// Returns what is known about the services.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Returns the tables for messages of the catalog.
+    pub fn transcoder(&self) -> &Transcoder {
+        &self.transcoder
+    }
+
+    /// Returns the upstreams that have a section in the configuration.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+}

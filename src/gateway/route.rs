@@ -1,0 +1,79 @@
+//! One binding, with everything worked out that does not depend on the request.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+
+use super::Gateway;
+use crate::{
+    error::{Error, Result},
+    schema::{Binding, Effect, FieldPath, Method},
+    transcode::{Plan, RequestPlan, ResponsePlan, UnknownFields},
+    upstream::Upstream,
+};
+
+/// What a request to one binding needs.
+pub struct Route {
+    /// Verb and template, e.g. `GET /v1/{name=projects/*}`: the name of the binding in metrics and logs.
+    pub label: String,
+    /// Key of the upstream.
+    pub upstream_key: Arc<str>,
+    /// How requests become messages.
+    pub request: RequestPlan,
+    /// How messages become answers.
+    pub response: ResponsePlan,
+    /// Whether the upstream answers with a stream.
+    pub server_streaming: bool,
+    pub(super) upstream: Option<Arc<Upstream>>,
+    pub(super) path: PathAndQuery,
+    pub(super) variables: Vec<FieldPath>,
+    pub(super) unknown: UnknownFields,
+    pub(super) repeat: Repeat,
+}
+
+/// When a failed call may be made again.
+#[derive(Clone, Debug)]
+pub(super) enum Repeat {
+    /// It changes nothing.
+    Always,
+    /// The upstream recognises a repetition by the `request_id` in it, if there is one.
+    WithRequestId(Plan),
+    /// Nobody can tell whether the first one took effect.
+    Never,
+}
+
+impl Gateway {
+    /// Works out the route of a binding.
+    ///
+    /// # Errors
+    /// The binding does not fit its method's messages.
+    pub fn route(&self, method: &Method, binding: &Binding) -> Result<Route> {
+        let variables = binding.template.variables().to_vec();
+        let names: Vec<&str> = variables.iter().map(FieldPath::as_str).collect();
+        let unknown = self.config.get(&*method.upstream).map_or(UnknownFields::Reject, |upstream| {
+            match upstream.unknown_fields {
+                crate::config::UnknownFields::Reject => UnknownFields::Reject,
+                crate::config::UnknownFields::Ignore => UnknownFields::Ignore,
+                crate::config::UnknownFields::Warn => UnknownFields::Warn,
+            }
+        });
+        Ok(Route {
+            label: format!("{} {}", binding.verb, binding.template),
+            upstream_key: method.upstream.clone(),
+            request: self.transcoder.request(method.input, &names, &binding.body)?,
+            response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
+            server_streaming: method.server_streaming,
+            upstream: self.upstreams.get(&method.upstream).cloned(),
+            path: method.grpc_path.parse().map_err(Error::internal)?,
+            variables,
+            unknown,
+            repeat: match method.effect {
+                Effect::ReadOnly => Repeat::Always,
+                Effect::Mutation if method.request_id => {
+                    Repeat::WithRequestId(self.transcoder.plan(method.input))
+                }
+                Effect::Mutation => Repeat::Never,
+            },
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! `x-goog-request-params`: lets a front end of the upstream route a call without reading its message.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use crate::schema::FieldPath;
+
+/// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables.
+pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<String> {
+    let mut text = String::new();
+    for (variable, value) in variables.iter().zip(captures) {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.push_str(variable.as_str());
+        text.push('=');
+        encode(value, &mut text);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// Leaves letters, digits, `-_.~` and the slash, which Google's own clients leave too.
+fn encode(value: &str, out: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a string does not fail");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_encoded_and_joined() {
+        let variables: Vec<FieldPath> =
+            ["stream.name", "other"].iter().map(|path| path.parse().expect("a field path")).collect();
+        let captures = [Cow::from("projects/example.com:p/c 1"), Cow::from("ä&=%")];
+        assert_eq!(
+            of(&variables, &captures).as_deref(),
+            Some("stream.name=projects/example.com%3Ap/c%201&other=%C3%A4%26%3D%25")
+        );
+        assert_eq!(of(&[], &[]), None);
+    }
+}

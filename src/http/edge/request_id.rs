@@ -1,0 +1,57 @@
+//! The id under which a request is found again in every log.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::http::limits::REQUEST_ID_MAX;
+
+/// Taken from the caller, sent to the upstream, printed in every answer.
+pub(in crate::http) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Takes over the caller's id when it is harmless to print and to send on, else makes one of 128 random bits.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(HEADER) {
+        Some(id) if is_safe(id.as_bytes()) => id.clone(),
+        Some(_) | None => fresh(),
+    }
+}
+
+fn is_safe(id: &[u8]) -> bool {
+    (1..=REQUEST_ID_MAX).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
+}
+
+fn fresh() -> HeaderValue {
+    let mut id = [0; 32];
+    super::hex(&fastrand::u128(..).to_be_bytes(), &mut id);
+    HeaderValue::from_bytes(&id).expect("hexadecimal digits are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(id: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(HEADER, HeaderValue::from_static(id))])
+    }
+
+    #[test]
+    fn a_harmless_id_is_kept() {
+        assert_eq!(of(&given("projects/7:abc-1_2.3+4=@")), "projects/7:abc-1_2.3+4=@");
+    }
+
+    #[test]
+    fn anything_else_is_replaced() {
+        for id in ["", "a b", "a\"b", "<script>"] {
+            let made = of(&given(id));
+            assert_eq!(made.len(), 32, "{id}");
+            assert!(made.as_bytes().iter().all(u8::is_ascii_hexdigit), "{id}");
+        }
+        let long = HeaderValue::from_str(&"a".repeat(REQUEST_ID_MAX + 1)).expect("letters");
+        assert_eq!(of(&HeaderMap::from_iter([(HEADER, long)])).len(), 32);
+    }
+
+    #[test]
+    fn two_requests_get_two_ids() {
+        assert_ne!(of(&HeaderMap::new()), of(&HeaderMap::new()));
+    }
+}

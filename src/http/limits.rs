@@ -1,0 +1,52 @@
+//! What a request may weigh. The HTTP parser's own limits are wider, so that ours answer first, with an envelope.
+
+use std::time::Duration;
+
+/// Bytes of path and query.
+pub const URL_BYTES_MAX: usize = 16 * 1024;
+
+/// Header lines.
+pub const HEADERS_MAX: usize = 100;
+
+/// Bytes of all header names and values.
+pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How much of an unwanted body is read and dropped, so that a client that writes before it reads gets its answer
+/// and the connection stays usable. What is longer closes the connection.
+pub const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long an unwanted body may take to arrive.
+pub const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Characters of a request id that we take over from the caller.
+pub const REQUEST_ID_MAX: usize = 128;
+
+/// Bytes of one response header of ours that lists things (ignored fields, unknown types).
+pub const LIST_HEADER_BYTES_MAX: usize = 1024;
+
+/// Response bodies below this many bytes are not worth compressing.
+pub const COMPRESS_BYTES_MIN: usize = 1024;
+
+/// How many bytes are compressed in one go, between two yields to other requests.
+pub const COMPRESS_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Header lines that the HTTP/1 parser takes.
+pub(super) const PARSER_HEADERS_MAX: usize = 256;
+
+/// Bytes of a request head, and of unsent response, that HTTP/1 buffers per connection at most.
+pub(super) const PARSER_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a decoded header list that HTTP/2 takes.
+pub(super) const PARSER_HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
+
+/// Requests in flight on one HTTP/2 connection.
+pub(super) const STREAMS_PER_CONNECTION_MAX: u32 = 200;
+
+/// How long a started request head, or a TLS handshake, may take.
+pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client may leave an answer unread before the connection is dropped.
+pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);

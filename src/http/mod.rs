@@ -1,0 +1,51 @@
+//! HTTP in: the listener, what every request goes through, and how answers are printed. The only module that knows hyper.
+//!
+//! - [`Listener`] accepts, `connection` speaks HTTP/1.1 or HTTP/2, `watch` drops peers that do nothing.
+//! - [`Server`] is what requests share; `edge` is what each goes through, in order.
+//! - `proxied` answers from an upstream, `stream` does so message by message, `own` answers by itself.
+//! - `error` prints the one envelope, `status` is the one table of codes.
+//!
+//! What holds: every answer carries a request id; every failure past the HTTP parser is an envelope; a request of the
+//! caller's making never becomes a 500; nothing waits, grows or repeats without a limit of [`limits`].
+//!
+//! It deliberately holds no rule about upstreams or messages (see `gateway`), and no state between requests.
+
+mod body;
+mod connection;
+mod details;
+mod edge;
+mod error;
+mod in_flight;
+pub mod limits;
+mod listener;
+mod metrics;
+mod negotiate;
+mod own;
+mod proxied;
+mod server;
+mod status;
+mod stream;
+mod tls;
+mod watch;
+
+use ::http::{HeaderValue, Response, header};
+use serde_json::Value;
+
+use self::body::Body;
+
+pub use self::{
+    listener::Listener,
+    server::{About, Server},
+};
+
+use self::server::Target;
+
+/// What JSON answers say they are.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// Answers with a JSON value of ours.
+fn json(value: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::full(value.to_string()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

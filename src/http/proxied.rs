@@ -1,0 +1,192 @@
+//! Answers from an upstream: reads what the caller wants, lets the gateway make the call, prints what came back.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
+
+use super::{
+    JSON, Server,
+    body::Body,
+    edge::{
+        Exchange,
+        body::{self, Inbound},
+    },
+    limits::LIST_HEADER_BYTES_MAX,
+    server::Proxied,
+    stream::{Printer, StreamBody},
+};
+use crate::{
+    error::{Error, Result},
+    gateway::{self, Caller, Input, Payload, Route},
+    schema::Captures,
+    transcode::{Alt, JsonOptions, Selection},
+};
+
+const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
+const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
+const FIELD_MASK: HeaderName = HeaderName::from_static("x-goog-fieldmask");
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+
+/// How the caller wants the answer printed.
+pub(super) struct View {
+    pub(super) alt: Alt,
+    enum_numbers: bool,
+    defaults: bool,
+    pub(super) pretty: bool,
+    pub(super) legacy_errors: bool,
+    selection: Option<Selection>,
+}
+
+impl View {
+    pub(super) fn json(&self) -> JsonOptions<'_> {
+        JsonOptions {
+            enum_numbers: self.enum_numbers,
+            defaults: self.defaults,
+            selection: self.selection.as_ref(),
+            pretty: self.pretty,
+        }
+    }
+}
+
+/// Answers a request to a binding.
+pub(super) async fn answer(
+    server: &Server,
+    proxied: &Arc<Proxied>,
+    captures: &Captures<'_>,
+    query: &str,
+    head: &Parts,
+    inbound: &mut Inbound,
+    exchange: &Exchange,
+) -> Result<Response<Body>> {
+    let route = &proxied.route;
+    let mut query = route.request.query(query)?;
+    let view = view(route, &mut query.system, &head.headers)?;
+    let body = inbound.read(&head.headers).await?;
+    let content_type = body::content_type(&head.headers);
+    let payload = if route.request.raw_body() {
+        Payload::Raw { content_type: content_type.as_deref().unwrap_or_default(), data: &body }
+    } else {
+        body::require_json(&head.headers, &body)?;
+        Payload::Json(&body)
+    };
+    let caller = Caller {
+        headers: &head.headers,
+        request_id: &exchange.id,
+        traceparent: &exchange.traceparent,
+        traced: exchange.traced,
+        deadline: exchange.deadline,
+    };
+    let input = Input { captures, query: &query, payload, caller };
+    if route.server_streaming {
+        stream(server, proxied, input, view, head, exchange).await
+    } else {
+        unary(route, input, &view).await
+    }
+}
+
+/// Reads the system parameters before anything is sent: a mask that is wrong must not cost a mutation.
+fn view(route: &Route, system: &mut crate::transcode::System, headers: &HeaderMap) -> Result<View> {
+    let header = || headers.get(FIELD_MASK).and_then(|mask| mask.to_str().ok()).map(str::to_owned);
+    let mask = system.fields.take().or_else(header);
+    Ok(View {
+        alt: system.alt,
+        enum_numbers: system.enum_numbers,
+        defaults: system.defaults,
+        pretty: system.pretty,
+        legacy_errors: system.error_v1,
+        selection: mask.map(|mask| route.response.select(&mask)).transpose()?,
+    })
+}
+
+async fn unary(route: &Route, input: Input<'_>, view: &View) -> Result<Response<Body>> {
+    let forwarded = gateway::unary(route, input).await?;
+    let mut unknown_types = Vec::new();
+    let (body, kind) = if view.alt == Alt::Proto {
+        (forwarded.message, PROTOBUF)
+    } else if route.response.is_raw() {
+        let raw = route.response.raw(&forwarded.message)?;
+        (raw.data.into_owned().into(), raw_type(&raw.content_type))
+    } else {
+        let mut out = Vec::new();
+        unknown_types = route.response.to_json(&forwarded.message, &view.json(), &mut out)?.unknown_types;
+        (out.into(), JSON)
+    };
+    let mut response = Response::new(Body::full(body));
+    *response.headers_mut() = forwarded.headers;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
+    insert_list(response.headers_mut(), UNKNOWN_TYPES, &unknown_types);
+    Ok(response)
+}
+
+async fn stream(
+    server: &Server,
+    proxied: &Arc<Proxied>,
+    input: Input<'_>,
+    view: View,
+    head: &Parts,
+    exchange: &Exchange,
+) -> Result<Response<Body>> {
+    if view.alt == Alt::Proto {
+        return Err(Error::invalid_field("$alt", "proto has no form for a stream; leave it out"));
+    }
+    let route = &proxied.route;
+    let mut forwarded = gateway::server_streaming(route, input).await?;
+    let headers = std::mem::take(&mut forwarded.messages.headers);
+    let (body, kind) = if route.response.is_raw() {
+        let (body, kind) = StreamBody::raw(proxied.clone(), forwarded.messages, server.soft.clone()).await?;
+        (body, raw_type(&kind))
+    } else {
+        let printer = Printer::new(server, proxied.clone(), view, &head.headers, exchange);
+        let kind = printer.content_type();
+        (StreamBody::printed(printer, forwarded.messages, server.soft.clone()).await?, kind)
+    };
+    let mut response = Response::new(Body::stream(body));
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
+    Ok(response)
+}
+
+fn raw_type(content_type: &str) -> HeaderValue {
+    const ANY: HeaderValue = HeaderValue::from_static("application/octet-stream");
+    HeaderValue::from_str(content_type).ok().filter(|kind| !kind.is_empty()).unwrap_or(ANY)
+}
+
+/// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
+fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
+    let mut text = String::new();
+    for item in items {
+        let more = if text.is_empty() { "" } else { ", " };
+        if text.len() + more.len() + item.len() > LIST_HEADER_BYTES_MAX {
+            text.push_str(more);
+            text.push_str("...");
+            break;
+        }
+        text.push_str(more);
+        text.extend(item.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }));
+    }
+    if let Ok(value) = HeaderValue::from_str(&text)
+        && !value.is_empty()
+    {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_header_is_bounded_and_harmless() {
+        let mut headers = HeaderMap::new();
+        insert_list(&mut headers, IGNORED_FIELDS, &[]);
+        assert!(headers.is_empty());
+        insert_list(&mut headers, IGNORED_FIELDS, &["a.b".into(), "ä\r\nSet-Cookie: x".into()]);
+        assert_eq!(headers[IGNORED_FIELDS], "a.b, ???Set-Cookie:?x");
+        insert_list(&mut headers, IGNORED_FIELDS, &vec!["x".repeat(100); 100]);
+        let value = &headers[IGNORED_FIELDS];
+        assert!(value.len() <= LIST_HEADER_BYTES_MAX + 5);
+        assert!(value.as_bytes().ends_with(b", ..."));
+    }
+}

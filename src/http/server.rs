@@ -1,0 +1,175 @@
+//! What all requests share, and what is done with each of them at the end.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::{Response, StatusCode, request::Parts};
+use jiff::Timestamp;
+use metrics::{Gauge, gauge};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    body::Body,
+    details::Details,
+    edge::Exchange,
+    error::{self, Style},
+    metrics::{self as numbers, BindingMetrics},
+    own::{self, Own},
+    status,
+};
+use crate::{
+    config,
+    error::{Error, Reason, Result},
+    gateway::{Gateway, Route},
+    schema::{RouteTable, Template},
+    transcode::System,
+};
+
+/// Everything that answering needs.
+pub struct Server {
+    pub(super) gateway: Gateway,
+    pub(super) routes: RouteTable<Target>,
+    pub(super) about: About,
+    pub(super) soft: CancellationToken,
+    pub(super) in_flight: Gauge,
+    pub(super) body_bytes_max: usize,
+    pub(super) request_timeout: Duration,
+    pub(super) details: Details,
+    unrouted: BindingMetrics,
+}
+
+/// What our own endpoints tell about the process.
+pub struct About {
+    /// When it started.
+    pub started: Timestamp,
+    /// Prints all metrics in the Prometheus text format.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What is bound to a verb and a path.
+pub(super) enum Target {
+    /// An endpoint of ours.
+    Own(Own, Box<BindingMetrics>),
+    /// A method of an upstream.
+    Proxied(Arc<Proxied>),
+}
+
+impl Target {
+    fn numbers(&self) -> &BindingMetrics {
+        match self {
+            Self::Own(_, numbers) => numbers,
+            Self::Proxied(proxied) => &proxied.numbers,
+        }
+    }
+}
+
+impl Server {
+    /// Fills the route table: every binding of the catalog, then our own endpoints. `about` is what is known of the
+    /// process; `soft` tells when to stop.
+    ///
+    /// # Errors
+    /// Two bindings claim one path, or one does not fit its method: a sentence for each.
+    pub fn new(
+        gateway: Gateway,
+        config: &config::Http,
+        about: About,
+        soft: CancellationToken,
+    ) -> Result<Self, Vec<String>> {
+        numbers::describe();
+        Ok(Self {
+            routes: routes(&gateway)?,
+            details: Details::new(gateway.transcoder()),
+            gateway,
+            about,
+            soft,
+            in_flight: gauge!("causeway_requests_in_flight"),
+            body_bytes_max: config.body_size_max,
+            request_timeout: config.request_timeout,
+            unrouted: BindingMetrics::new("", ""),
+        })
+    }
+
+    /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
+    pub(super) fn refuse(&self, error: &Error, head: &Parts, exchange: &Exchange) -> Response<Body> {
+        self.log(error, exchange);
+        let style = head.uri.query().map_or_else(Style::default, style);
+        let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));
+        error::response(error, envelope)
+    }
+
+    pub(super) fn log(&self, error: &Error, exchange: &Exchange) {
+        let status = status::of(error).as_u16();
+        let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
+        if ours && status >= 500 {
+            tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
+        } else {
+            tracing::debug!(
+                request.id = exchange.id(),
+                status,
+                error = error.chain(),
+                "a request was refused"
+            );
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn note(&self, reached: Option<&Target>, exchange: &Exchange, status: StatusCode) {
+        let numbers = reached.map_or(&self.unrouted, Target::numbers);
+        let took = exchange.arrived.elapsed();
+        numbers.record(status, took);
+        tracing::debug!(
+            request.id = exchange.id(),
+            route = numbers.binding(),
+            upstream = numbers.upstream(),
+            status = status.as_u16(),
+            latency_ms = took.as_secs_f64() * 1e3,
+            "answered"
+        );
+    }
+}
+
+pub(super) fn style(query: &str) -> Style {
+    let system = System::parse_lenient(query);
+    Style { pretty: system.pretty, legacy: system.error_v1 }
+}
+
+/// One binding and its numbers.
+pub(super) struct Proxied {
+    pub(super) route: Route,
+    numbers: BindingMetrics,
+}
+
+fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
+    let methods = &gateway.catalog().methods;
+    let mut problems = Vec::new();
+    // A binding is in the table under several paths; it is one binding all the same.
+    let mut made: HashMap<(usize, usize), Arc<Proxied>> = HashMap::new();
+    for (m, method) in methods.iter().enumerate() {
+        for (b, binding) in method.bindings.iter().enumerate() {
+            match gateway.route(method, binding) {
+                Ok(route) => {
+                    let numbers = BindingMetrics::new(&*route.label, &*route.upstream_key);
+                    made.insert((m, b), Arc::new(Proxied { route, numbers }));
+                }
+                Err(error) => problems.push(format!("{}: {}", method.full_name, error.chain())),
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut table = gateway
+        .catalog()
+        .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    for (verb, path, own) in own::ALL {
+        let template: Template = path.parse().expect("our own templates are well formed");
+        let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
+        if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {
+            problems.push(format!(
+                "{verb} {path} is a path of the gateway itself; give the upstream's binding another by an http rule in \
+                 its service_config"
+            ));
+        }
+    }
+    if problems.is_empty() { Ok(table) } else { Err(problems) }
+}

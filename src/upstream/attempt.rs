@@ -1,0 +1,196 @@
+//! The tries of one call: a place, a pass, an exchange, and perhaps another.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::body::Body;
+
+use super::breaker::Outcome;
+use super::call::Call;
+use super::deadline::{Deadline, grpc_timeout};
+use super::failure::{self, Failure};
+use super::frame::{self, Messages, OneFrame};
+use super::limit::Place;
+use super::metadata::{self, Additions};
+use super::{Upstream, status};
+use crate::error::{Code, Error, Result};
+
+/// How many messages an answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Exactly one.
+    Unary,
+    /// Any number.
+    Streaming,
+}
+
+/// An answer whose first message is there.
+pub(super) struct Opened {
+    /// What comes down of headers and, once they are here, trailers.
+    pub(super) headers: HeaderMap,
+    /// The first message; none where a stream is empty.
+    pub(super) first: Option<Bytes>,
+    /// What follows.
+    pub(super) rest: Messages<Body>,
+    /// Held for as long as the call runs.
+    pub(super) place: Place,
+}
+
+/// A call in the form that every try needs.
+struct Prepared<'c> {
+    call: &'c Call,
+    message: Bytes,
+    routing: Option<HeaderValue>,
+    kind: Kind,
+}
+
+impl Upstream {
+    /// Makes the call and waits for its first message; a unary call is over then.
+    pub(super) async fn open(&self, call: Call, kind: Kind, deadline: &Deadline) -> Result<Opened> {
+        self.retry.earn();
+        if let Some(wait) = self.gate.refuses() {
+            return Err(failure::held_back(&self.key, wait));
+        }
+        let prepared = self.prepare(&call, kind)?;
+        let mut placed = false;
+        match timeout_at(deadline.end(), self.tries(&prepared, deadline, &mut placed)).await {
+            Ok(opened) => opened,
+            Err(_) if placed => Err(failure::timed_out(&self.key, deadline)),
+            Err(_) => Err(failure::waited_too_long(&self.key, deadline)),
+        }
+    }
+
+    async fn tries(&self, call: &Prepared<'_>, deadline: &Deadline, placed: &mut bool) -> Result<Opened> {
+        let crowded = |_| failure::crowded(&self.key, self.limit.running_max());
+        let mut place = Some(self.limit.place().await.map_err(crowded)?);
+        *placed = true;
+        let mut attempt = 1;
+        let mut last: Option<Error> = None;
+        loop {
+            let permit = match self.gate.admit(deadline) {
+                Ok(permit) => permit,
+                Err(wait) => return Err(last.unwrap_or_else(|| failure::held_back(&self.key, wait))),
+            };
+            let failure = match self.exchange(call, deadline, &mut place).await {
+                Ok(opened) => {
+                    permit.record(Outcome::Reached);
+                    return Ok(opened);
+                }
+                Err(failure) => failure.or_timeout(deadline, Instant::now()),
+            };
+            permit.record(failure.outcome(deadline));
+            let error = failure.into_error(&self.key, deadline);
+            if error.code() == Code::Unauthenticated {
+                self.credentials.refused();
+            }
+            let remaining = deadline.remaining(Instant::now());
+            let again = if call.call.retryable { self.retry.again(attempt, &error, remaining) } else { None };
+            let Some(wait) = again else { return Err(error) };
+            tracing::debug!(upstream = &*self.key, attempt, error = error.chain(), "trying again");
+            metrics::counter!("causeway_upstream_retries_total", "upstream" => self.key.clone()).increment(1);
+            sleep(wait).await;
+            last = Some(error);
+            attempt += 1;
+        }
+    }
+
+    /// One try.
+    async fn exchange(
+        &self,
+        call: &Prepared<'_>,
+        deadline: &Deadline,
+        place: &mut Option<Place>,
+    ) -> Result<Opened, Failure> {
+        let response = self.endpoints.send(|| self.request(call, deadline)).await?;
+        let (head, body) = response.into_parts();
+        let mut headers = HeaderMap::new();
+        metadata::down(&mut headers, &head.headers);
+        let mut rest = Messages::new(body, self.message_size_max);
+        let mut first = None;
+        if !self.is_over(head.status, &head.headers)? {
+            first = rest.next(&self.key).await?;
+            if first.is_none() || call.kind == Kind::Unary {
+                self.finish(&mut rest, &mut headers).await?;
+            }
+        }
+        if first.is_none() && call.kind == Kind::Unary {
+            return Err(failure::invalid(&self.key, "answered OK without a message"));
+        }
+        let place = place.take().expect("only the try that succeeds takes the place along");
+        Ok(Opened { headers, first, rest, place })
+    }
+
+    /// Tells whether the answer ends with its headers. An error there is the answer.
+    fn is_over(&self, http_status: StatusCode, headers: &HeaderMap) -> Result<bool, Failure> {
+        if let Some(status) = status::read(&self.key, headers) {
+            return status.map(|()| true).map_err(Failure::Answered);
+        }
+        if http_status != StatusCode::OK {
+            return Err(failure::not_grpc(&self.key, http_status));
+        }
+        let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        if !content_type.starts_with(b"application/grpc") {
+            return Err(failure::invalid(&self.key, "answered with something other than gRPC"));
+        }
+        Ok(false)
+    }
+
+    /// Reads to the end and takes the status from the trailers.
+    pub(super) async fn finish(
+        &self,
+        messages: &mut Messages<Body>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Failure> {
+        if messages.next(&self.key).await?.is_some() {
+            return Err(failure::invalid(&self.key, "answered with more than one message"));
+        }
+        let trailers = messages.trailers().unwrap_or_default();
+        match status::read(&self.key, &trailers) {
+            Some(Ok(())) => {
+                metadata::down(headers, &trailers);
+                Ok(())
+            }
+            Some(Err(error)) => Err(Failure::Answered(error)),
+            None => Err(failure::no_status()),
+        }
+    }
+
+    fn request(&self, call: &Prepared<'_>, deadline: &Deadline) -> Request<Body> {
+        let headers = metadata::up(
+            &call.call.metadata,
+            Additions {
+                routing: call.routing.as_ref(),
+                timeout: self.timeout(call, deadline),
+                authorization: self.credentials.authorization(call.call.authorization.as_ref()),
+                callers_credential: self.credentials.are_the_callers(),
+            },
+        );
+        let mut request = Request::new(Body::new(OneFrame::new(call.message.clone())));
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.uri_mut() = Uri::from(call.call.path.clone());
+        *request.headers_mut() = headers;
+        request
+    }
+
+    /// A stream may go on for longer than its first message may take, unless the caller says how long.
+    fn timeout(&self, call: &Prepared<'_>, deadline: &Deadline) -> Option<HeaderValue> {
+        if call.kind == Kind::Streaming && call.call.timeout.is_none() {
+            return None;
+        }
+        Some(grpc_timeout(deadline.remaining(Instant::now())))
+    }
+
+    fn prepare<'c>(&self, call: &'c Call, kind: Kind) -> Result<Prepared<'c>> {
+        let too_long = || failure::request_too_long(&self.key, call.message.len(), self.message_size_max);
+        if call.message.len() > self.message_size_max {
+            return Err(too_long());
+        }
+        let message = frame::framed(&call.message).ok_or_else(too_long)?;
+        let routing = match &call.routing {
+            Some(routing) => Some(HeaderValue::from_str(routing).map_err(Error::internal)?),
+            None => None,
+        };
+        Ok(Prepared { call, message, routing, kind })
+    }
+}

@@ -1,0 +1,108 @@
+//! How long a call may take: the configured time, or the caller's if that is shorter. Pure.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+/// A timeout of gRPC has at most this many digits.
+const DIGITS_MAX: u128 = 99_999_999;
+
+/// The end of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    end: Instant,
+    allowed: Duration,
+    whose: Whose,
+}
+
+/// Who set the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// `upstreams.<key>.deadline`.
+    Configured,
+    /// The caller, who has less time than configured.
+    Caller,
+}
+
+impl Deadline {
+    /// Starts the time of a call.
+    pub(super) fn start(now: Instant, configured: Duration, caller: Option<Duration>) -> Self {
+        let (allowed, whose) = match caller {
+            Some(caller) if caller < configured => (caller, Whose::Caller),
+            _ => (configured, Whose::Configured),
+        };
+        Self { end: now + allowed, allowed, whose }
+    }
+
+    pub(super) fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Returns the end where it is the configuration's: what is not done by then is the upstream's fault.
+    pub(super) fn configured_end(&self) -> Option<Instant> {
+        (self.whose == Whose::Configured).then_some(self.end)
+    }
+
+    /// Returns the time that was given.
+    pub(super) fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
+    pub(super) fn whose(&self) -> Whose {
+        self.whose
+    }
+
+    /// Returns the time that is left; zero once it is over.
+    pub(super) fn remaining(&self, now: Instant) -> Duration {
+        self.end.saturating_duration_since(now)
+    }
+}
+
+/// Prints a `grpc-timeout`: at most eight digits and a unit, rounded down, never zero.
+pub(super) fn grpc_timeout(time: Duration) -> HeaderValue {
+    let units = [(time.as_micros(), b'u'), (time.as_millis(), b'm'), (u128::from(time.as_secs()), b'S')];
+    let (count, unit) =
+        units.into_iter().find(|(count, _)| *count <= DIGITS_MAX).unwrap_or((DIGITS_MAX, b'S'));
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(count.max(1)).as_bytes();
+    let mut text = [0_u8; 9];
+    text[..digits.len()].copy_from_slice(digits);
+    text[digits.len()] = unit;
+    HeaderValue::from_bytes(&text[..=digits.len()]).expect("digits and a letter are a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shorter_time_wins_and_is_remembered_as_whose() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let of = |caller| Deadline::start(now, minute, caller);
+        assert_eq!((of(None).allowed(), of(None).whose()), (minute, Whose::Configured));
+        let patient = of(Some(Duration::from_secs(600)));
+        assert_eq!((patient.allowed(), patient.configured_end()), (minute, Some(now + minute)));
+        let hasty = of(Some(Duration::from_secs(1)));
+        assert_eq!(
+            (hasty.allowed(), hasty.whose(), hasty.configured_end()),
+            (Duration::from_secs(1), Whose::Caller, None)
+        );
+        assert_eq!(hasty.remaining(now + minute), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_timeout_fits_eight_digits() {
+        for (time, text) in [
+            (Duration::from_secs(60), "60000000u"),
+            (Duration::from_millis(250), "250000u"),
+            (Duration::from_secs(3600), "3600000m"),
+            (Duration::from_secs(1_000_000), "1000000S"),
+            (Duration::ZERO, "1u"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(grpc_timeout(time), text);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Which headers cross the gateway: up by allow-list, down by deny-list, both bounded.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Headers of the caller that an upstream sees. All else stays here.
+static UP: [HeaderName; 5] = [
+    header::ACCEPT_LANGUAGE,
+    HeaderName::from_static("x-goog-api-client"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+/// Goes up too where the caller's own credential does: it names who pays, which is for the credential's owner to say.
+static USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+static REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Headers of an upstream that reach the caller; those past it are dropped.
+const DOWN_COUNT_MAX: usize = 32;
+/// Bytes of names and values of an upstream's headers that reach the caller; those past it are dropped.
+const DOWN_BYTES_MAX: usize = 8 * 1024;
+
+/// Headers that never come down. Those of the connection and of the gRPC body mean nothing to the caller; those that
+/// steer a browser or a cache are for the gateway to say; the rest are names of its own.
+const NEVER_DOWN: [&str; 40] = [
+    "accept-encoding",
+    "accept-ranges",
+    "age",
+    "alt-svc",
+    "authorization",
+    "cache-control",
+    "cache-status",
+    "clear-site-data",
+    "connection",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "host",
+    "idempotency-key",
+    "idempotency-replayed",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "location",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-connection",
+    "ratelimit",
+    "ratelimit-policy",
+    "refresh",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "www-authenticate",
+    "x-frame-options",
+    "x-request-id",
+];
+/// Beginnings of names that never come down.
+const NEVER_DOWN_PREFIXES: [&str; 7] =
+    ["grpc-", "content-", "causeway-", "access-control-", "cross-origin-", "sec-", "proxy-"];
+
+/// What a call adds to the caller's headers.
+pub(super) struct Additions<'c> {
+    /// `x-goog-request-params`.
+    pub(super) routing: Option<&'c HeaderValue>,
+    /// `grpc-timeout`; a stream of unlimited length has none.
+    pub(super) timeout: Option<HeaderValue>,
+    /// `authorization`.
+    pub(super) authorization: Option<HeaderValue>,
+    /// Whether the credential is the caller's own.
+    pub(super) callers_credential: bool,
+}
+
+/// Builds the headers of a call from those of the caller.
+pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if let Some(timeout) = additions.timeout {
+        headers.insert(&GRPC_TIMEOUT, timeout);
+    }
+    if let Some(authorization) = additions.authorization {
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    if let Some(routing) = additions.routing {
+        headers.insert(&REQUEST_PARAMS, routing.clone());
+    }
+    if !callers.is_empty() {
+        let user_project = additions.callers_credential.then_some(&USER_PROJECT);
+        for name in UP.iter().chain(user_project) {
+            if let Some(value) = callers.get(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    headers
+}
+
+/// Adds what may come down of an upstream's headers or trailers to `headers`.
+pub(super) fn down(headers: &mut HeaderMap, upstreams: &HeaderMap) {
+    let mut bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    for (name, value) in upstreams {
+        if stays_up(name.as_str()) {
+            continue;
+        }
+        bytes += name.as_str().len() + value.len();
+        if headers.len() >= DOWN_COUNT_MAX || bytes > DOWN_BYTES_MAX {
+            return;
+        }
+        headers.append(name.clone(), value.clone());
+    }
+}
+
+fn stays_up(name: &str) -> bool {
+    name.ends_with("-bin")
+        || NEVER_DOWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || NEVER_DOWN.binary_search(&name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn additions(callers_credential: bool) -> Additions<'static> {
+        Additions { routing: None, timeout: None, authorization: None, callers_credential }
+    }
+
+    #[test]
+    fn the_list_can_be_searched() {
+        assert!(NEVER_DOWN.is_sorted());
+    }
+
+    #[test]
+    fn only_what_is_listed_goes_up() {
+        let callers = map(&[
+            ("x-goog-api-client", "gl-python/3"),
+            ("traceparent", "00-1-2-01"),
+            ("authorization", "Bearer gateway"),
+            ("cookie", "session=1"),
+            ("x-goog-user-project", "someone-else-pays"),
+            ("x-goog-request-params", "name=forged"),
+            ("grpc-timeout", "1n"),
+            ("evil-bin", "AA"),
+        ]);
+        let up_to = |callers_credential| {
+            let headers = up(&callers, additions(callers_credential));
+            let mut names: Vec<_> = headers.keys().map(|name| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(up_to(false), ["content-type", "te", "traceparent", "x-goog-api-client"]);
+        assert_eq!(
+            up_to(true),
+            ["content-type", "te", "traceparent", "x-goog-api-client", "x-goog-user-project"]
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_connection_of_grpc_or_of_ours_comes_down() {
+        let upstreams = map(&[
+            ("x-goog-ext", "1"),
+            ("x-debug", "a"),
+            ("x-debug", "b"),
+            ("grpc-status", "0"),
+            ("trace-bin", "AAEC"),
+            ("content-type", "application/grpc"),
+            ("set-cookie", "a=b"),
+            ("access-control-allow-origin", "*"),
+            ("causeway-operation", "forged"),
+            ("x-request-id", "forged"),
+            ("date", "now"),
+            ("te", "trailers"),
+        ]);
+        let mut headers = HeaderMap::new();
+        down(&mut headers, &upstreams);
+        assert_eq!(headers, map(&[("x-goog-ext", "1"), ("x-debug", "a"), ("x-debug", "b")]));
+    }
+
+    #[test]
+    fn a_flood_of_headers_is_cut() {
+        let mut upstreams = HeaderMap::new();
+        for n in 0..1000 {
+            let name: HeaderName = format!("x-{n}").parse().unwrap();
+            upstreams.append(name, HeaderValue::from_static("v"));
+        }
+        let mut headers = HeaderMap::new();
+        down(&mut headers, &upstreams);
+        assert_eq!(headers.len(), DOWN_COUNT_MAX);
+
+        let mut upstreams = HeaderMap::new();
+        upstreams.append("x-small", HeaderValue::from_static("v"));
+        upstreams.append("x-large", HeaderValue::try_from("v".repeat(DOWN_BYTES_MAX)).unwrap());
+        let mut headers = HeaderMap::new();
+        down(&mut headers, &upstreams);
+        assert!(headers.keys().all(|name| name == "x-small"));
+    }
+}

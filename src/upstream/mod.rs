@@ -1,0 +1,130 @@
+//! The gRPC services behind the gateway: bytes go out, bytes or an [`Error`] come back.
+//!
+//! # Cast
+//!
+//! - [`Upstreams`]: one [`Upstream`] per section of the configuration.
+//! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
+//! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
+//!   to call, an endpoint, messages, the verdict, another try.
+//! - `credentials`, `metadata`, `deadline`: what a call carries. `failure`: what the caller is told when there is no
+//!   answer. [`Health`]: what operators are told.
+//!
+//! # Invariants
+//!
+//! - One deadline is around everything: waiting for a place, connecting, every try. It travels as `grpc-timeout`.
+//! - Only a call that its maker marks as harmless is sent twice, and only on `UNAVAILABLE`. A call that found an endpoint
+//!   dead goes to the next one: nothing was sent.
+//! - An answer of the upstream, even `UNAVAILABLE`, shows that it lives and never opens the breaker. Neither does a
+//!   caller with little patience.
+//! - What the caller reads names the upstream by its key, never by its address. Tokens are in no `Debug` and no log.
+//! - No bytes of an upstream can make us panic, hang, or hold more than one message of the limit per call.
+//!
+//! # Not here
+//!
+//! Which method is harmless, what `x-goog-request-params` says and whose credential may be forwarded is decided by those
+//! who know the method and the caller. Messages are opaque here. There are no metrics per call (`http` has them), no
+//! service discovery, no client streams. tonic is used for its transport only: see `frame` for why.
+
+mod attempt;
+mod backoff;
+mod breaker;
+mod call;
+mod channel;
+mod connector;
+mod credentials;
+mod deadline;
+mod failure;
+mod frame;
+mod gate;
+mod health;
+mod limit;
+mod metadata;
+mod retry;
+mod status;
+mod stream;
+mod upstreams;
+
+pub use self::breaker::BreakerState;
+pub use self::call::{Call, Reply};
+pub use self::health::{Health, HealthStatus};
+pub use self::stream::Streaming;
+pub use self::upstreams::Upstreams;
+
+use std::time::Duration;
+
+use self::backoff::Backoff;
+use self::breaker::Breaker;
+use self::channel::Endpoints;
+use self::credentials::Credentials;
+use self::gate::Gate;
+use self::limit::Limit;
+use self::retry::Retry;
+use crate::config::Upstream as Section;
+use crate::error::{Error, Result};
+
+/// The first time that a breaker opens it does so for this share of `breaker.open_for`, which is the longest.
+const OPEN_FIRST_SHARE: u32 = 8;
+
+/// One gRPC service, or several behind one address.
+#[derive(Debug)]
+pub struct Upstream {
+    key: String,
+    deadline: Duration,
+    message_size_max: usize,
+    credentials: Credentials,
+    limit: Limit,
+    gate: Gate,
+    retry: Retry,
+    endpoints: Endpoints,
+}
+
+impl Upstream {
+    fn build(key: &str, config: &Section) -> Result<Self> {
+        let wrong = |(sub, why): (&str, String)| Error::invalid_field(format!("upstreams.{key}.{sub}"), why);
+        let open_for = config.breaker.open_for;
+        let breaker =
+            Breaker::new(config.breaker.failures, Backoff::new(open_for / OPEN_FIRST_SHARE, open_for));
+        Ok(Self {
+            key: key.to_owned(),
+            deadline: config.deadline,
+            message_size_max: config.message_size_max,
+            credentials: Credentials::new(&config.credentials).map_err(wrong)?,
+            limit: Limit::new(config.concurrency_max),
+            gate: Gate::new(key, breaker),
+            retry: Retry::new(&config.retry, fastrand::f64),
+            endpoints: Endpoints::new(config).map_err(wrong)?,
+        })
+    }
+
+    /// Returns the key of its section.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Tells how it is doing. Calls nobody.
+    pub fn health(&self) -> Health {
+        let breaker = self.gate.state();
+        let endpoints = self.endpoints.census();
+        let status = if breaker != BreakerState::Closed {
+            HealthStatus::BreakerOpen
+        } else if endpoints.up > 0 {
+            HealthStatus::Ready
+        } else if endpoints.down > 0 {
+            HealthStatus::ConnectFailed
+        } else {
+            HealthStatus::Unknown
+        };
+        Health {
+            status,
+            breaker,
+            in_flight: self.limit.running(),
+            in_flight_max: self.limit.running_max(),
+            endpoints_up: endpoints.up,
+            endpoints_down: endpoints.down,
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+mod tests;

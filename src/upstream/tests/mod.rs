@@ -1,0 +1,670 @@
+//! Calls on real sockets, against servers that behave and servers that do not.
+
+mod server;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Response};
+use http_body_util::BodyExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tonic::body::Body;
+use tonic::transport::Identity;
+use tonic::transport::server::TcpIncoming;
+
+use self::server::{Server, headers, ok, scripted, status};
+use super::*;
+use crate::config::{self, Secret, Token, UnknownFields, UpstreamTls};
+use crate::error::{Code, Reason};
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn section(urls: &[&str]) -> config::Upstream {
+    config::Upstream {
+        endpoints: urls.iter().map(|url| config::Endpoint::parse(url).unwrap()).collect(),
+        credentials: config::Credentials::None,
+        services: Vec::new(),
+        service_config: None,
+        unknown_fields: UnknownFields::Reject,
+        locations: Vec::new(),
+        primary: false,
+        deadline: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(5),
+        message_size_max: 1024 * 1024,
+        concurrency_max: 100,
+        tls: UpstreamTls::default(),
+        retry: config::Retry { attempts: 3, budget: 0.2 },
+        breaker: config::Breaker { failures: 10, open_for: NEVER },
+    }
+}
+
+fn build(section: config::Upstream) -> Arc<Upstream> {
+    let upstreams = Upstreams::build(&BTreeMap::from([("library".to_owned(), section)])).unwrap();
+    Arc::clone(upstreams.get("library").unwrap())
+}
+
+fn upstream(url: &str) -> Arc<Upstream> {
+    build(section(&[url]))
+}
+
+fn call() -> Call {
+    Call {
+        path: PathAndQuery::from_static("/acme.v1.Library/GetBook"),
+        message: Bytes::from_static(b"request"),
+        metadata: HeaderMap::new(),
+        routing: None,
+        timeout: None,
+        retryable: false,
+        authorization: None,
+    }
+}
+
+/// An address where nobody listens.
+async fn dead() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// An address where somebody listens and never accepts: once its backlog is full, nothing answers.
+async fn silent() -> (String, (TcpListener, Vec<TcpStream>)) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut full = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        full.push(stream.unwrap());
+    }
+    (format!("http://{address}"), (listener, full))
+}
+
+fn facts(error: &Error) -> (Code, Option<Reason>) {
+    (error.code(), error.reason())
+}
+
+const UNAVAILABLE: (Code, Option<Reason>) = (Code::Unavailable, Some(Reason::UpstreamUnavailable));
+const TIMEOUT: (Code, Option<Reason>) = (Code::DeadlineExceeded, Some(Reason::UpstreamTimeout));
+
+async fn headers_only(script: &[(&'static str, &str)]) -> Error {
+    let script: Vec<(&'static str, String)> = script.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+    let server = Server::start(move |_, _| {
+        let pairs: Vec<_> = script.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let answer = status(&pairs);
+        async move { answer }
+    });
+    upstream(&server.url()).unary(call()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_call_carries_what_it_should_and_brings_the_answer_back() {
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let server = Server::start(move |_, request| {
+        let seen = seen.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            seen.send((head, body.collect().await.unwrap().to_bytes())).unwrap();
+            let mut answer = ok(b"answer");
+            answer.headers_mut().extend(headers(&[("x-goog-ext", "1"), ("trace-bin", "AAEC")]));
+            answer
+        }
+    });
+    let mut section = section(&[&server.url()]);
+    section.credentials = config::Credentials::Token(Token::Inline(Secret::new("ours")));
+    let upstream = build(section);
+    assert_eq!(upstream.health().status, HealthStatus::Unknown);
+
+    let reply = upstream
+        .unary(Call {
+            metadata: headers(&[
+                ("x-goog-api-client", "gl-python/3"),
+                ("cookie", "a=b"),
+                ("x-goog-user-project", "p"),
+            ]),
+            routing: Some("name=projects%2Fp".to_owned()),
+            authorization: Some(HeaderValue::from_static("Bearer theirs")),
+            ..call()
+        })
+        .await
+        .unwrap();
+    assert_eq!(reply.message, "answer");
+    assert_eq!(reply.headers, headers(&[("x-goog-ext", "1")]));
+
+    let (head, body) = requests.recv().await.unwrap();
+    assert_eq!((head.method.as_str(), head.uri.path()), ("POST", "/acme.v1.Library/GetBook"));
+    assert_eq!(&body[..], b"\0\0\0\0\x07request");
+    let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(header("authorization"), Some("Bearer ours"));
+    assert_eq!(header("x-goog-request-params"), Some("name=projects%2Fp"));
+    assert_eq!(header("x-goog-api-client"), Some("gl-python/3"));
+    assert_eq!(header("content-type"), Some("application/grpc"));
+    assert_eq!(
+        (header("cookie"), header("x-goog-user-project"), header("content-length")),
+        (None, None, None)
+    );
+    let timeout: u64 = header("grpc-timeout").unwrap().strip_suffix('u').unwrap().parse().unwrap();
+    assert!((29_000_000..=30_000_000).contains(&timeout), "{timeout}");
+    assert!(header("user-agent").unwrap().starts_with("causeway/"));
+
+    let health = upstream.health();
+    assert_eq!((health.status, health.in_flight, health.endpoints_up), (HealthStatus::Ready, 0, 1));
+    assert!(!format!("{upstream:?}").contains("ours"));
+}
+
+#[tokio::test]
+async fn the_callers_credential_and_quota_project_go_up_where_configured() {
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let server = Server::start(move |_, request| {
+        seen.send(request.headers().clone()).unwrap();
+        async { ok(b"") }
+    });
+    let mut section = section(&[&server.url()]);
+    section.credentials = config::Credentials::Caller;
+    let call = Call {
+        metadata: headers(&[("x-goog-user-project", "p"), ("authorization", "Bearer for the gateway")]),
+        authorization: Some(HeaderValue::from_static("Bearer theirs")),
+        ..call()
+    };
+    assert!(!format!("{call:?}").contains("Bearer"));
+    build(section).unary(call).await.unwrap();
+    let seen = requests.recv().await.unwrap();
+    assert_eq!(seen["authorization"], "Bearer theirs");
+    assert_eq!(seen["x-goog-user-project"], "p");
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_passes_through_with_details() {
+    // google.rpc.Status { code: 9, details: [{ type_url: "type.googleapis.com/google.rpc.ErrorInfo", value: "\n\1R" }] }
+    let mut packed = vec![0x08, 9, 0x1a, 0x2f, 0x0a, 40];
+    packed.extend(b"type.googleapis.com/google.rpc.ErrorInfo");
+    packed.extend([0x12, 3, 0x0a, 1, b'R']);
+    let padded = base64_simd::STANDARD.encode_to_string(&packed);
+    for text in [padded.clone(), padded.trim_end_matches('=').to_owned()] {
+        let error = headers_only(&[
+            ("grpc-status", "9"),
+            ("grpc-message", "has%20children"),
+            ("grpc-status-details-bin", &text),
+        ])
+        .await;
+        assert_eq!(facts(&error), (Code::FailedPrecondition, None));
+        assert_eq!(error.message(), "has children");
+        assert_eq!(error.details()[0].type_url, "type.googleapis.com/google.rpc.ErrorInfo");
+        assert_eq!(&error.details()[0].value[..], b"\x0a\x01R");
+    }
+    let error = headers_only(&[("grpc-status", "9"), ("grpc-status-details-bin", "!!not base64!!")]).await;
+    assert_eq!(facts(&error), (Code::FailedPrecondition, None));
+
+    // The same in trailers, after headers.
+    let server = Server::start(|_, _| async {
+        let (answer, script) = scripted();
+        script.end(&[("grpc-status", "5"), ("grpc-message", "no book")]);
+        answer
+    });
+    let error = upstream(&server.url()).unary(call()).await.unwrap_err();
+    assert_eq!((facts(&error), error.message()), ((Code::NotFound, None), "no book"));
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_the_upstreams_name_and_not_its_address() {
+    let url = dead().await;
+    let upstream = upstream(&url);
+    let error = upstream.unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    assert!(error.message().contains("`library`") && !error.message().contains("127.0.0.1"), "{error}");
+    assert_eq!(error.metadata(), [("upstream", "library".to_owned())]);
+    assert_eq!(upstream.health().status, HealthStatus::ConnectFailed);
+
+    let server =
+        Server::start_at(url.trim_start_matches("http://").parse().unwrap(), None, |_, _| async { ok(b"") });
+    let mut call = call();
+    call.retryable = true;
+    upstream.unary(call).await.unwrap();
+    assert_eq!((server.calls(), upstream.health().status), (1, HealthStatus::Ready));
+}
+
+#[tokio::test]
+async fn too_slow_is_a_timeout_of_ours_and_says_whose_time_it_was() {
+    let server = Server::start(|_, _| std::future::pending());
+    let mut section = section(&[&server.url()]);
+    section.deadline = Duration::from_millis(200);
+    section.breaker.failures = 2;
+    let upstream = build(section);
+    let hasty = Call { timeout: Some(Duration::from_millis(50)), ..call() };
+    for _ in 0..3 {
+        let error = upstream.unary(hasty.clone()).await.unwrap_err();
+        assert_eq!(facts(&error), TIMEOUT);
+        assert!(error.message().contains("50ms, the time that the caller gave"), "{error}");
+    }
+    assert_eq!(upstream.health().breaker, BreakerState::Closed, "hasty callers open no breaker");
+    for _ in 0..2 {
+        let error = upstream.unary(call()).await.unwrap_err();
+        assert_eq!(facts(&error), TIMEOUT);
+        assert_eq!(error.message(), "Upstream `library` did not answer within 200ms.");
+    }
+    assert_eq!(upstream.health().breaker, BreakerState::Open);
+    assert_eq!(upstream.health().in_flight, 0);
+}
+
+#[tokio::test]
+async fn only_harmless_calls_are_tried_again() {
+    let flaky = || {
+        Server::start(|number, _| async move {
+            if number < 3 { status(&[("grpc-status", "14"), ("grpc-message", "later")]) } else { ok(b"done") }
+        })
+    };
+    let server = flaky();
+    let error = upstream(&server.url()).unary(call()).await.unwrap_err();
+    assert_eq!((facts(&error), server.calls()), ((Code::Unavailable, None), 1));
+
+    let server = flaky();
+    let reply = upstream(&server.url()).unary(Call { retryable: true, ..call() }).await.unwrap();
+    assert_eq!((&reply.message[..], server.calls()), (&b"done"[..], 3));
+
+    let server = Server::start(|_, _| async { status(&[("grpc-status", "14")]) });
+    upstream(&server.url()).unary(Call { retryable: true, ..call() }).await.unwrap_err();
+    assert_eq!(server.calls(), 3);
+
+    let server = Server::start(|_, _| async { status(&[("grpc-status", "13")]) });
+    upstream(&server.url()).unary(Call { retryable: true, ..call() }).await.unwrap_err();
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_answered_unavailable_opens_no_breaker_and_a_dead_upstream_does() {
+    let server = Server::start(|_, _| async { status(&[("grpc-status", "14")]) });
+    let mut answering = section(&[&server.url()]);
+    answering.breaker.failures = 2;
+    let answering = build(answering);
+    for _ in 0..5 {
+        answering.unary(call()).await.unwrap_err();
+    }
+    assert_eq!((server.calls(), answering.health().breaker), (5, BreakerState::Closed));
+
+    let url = dead().await;
+    let mut section = section(&[&url]);
+    section.breaker = config::Breaker { failures: 2, open_for: Duration::from_millis(400) };
+    let upstream = build(section);
+    for _ in 0..2 {
+        assert_eq!(facts(&upstream.unary(call()).await.unwrap_err()), UNAVAILABLE);
+    }
+    let error = upstream.unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    assert!(error.message().contains("held back") && error.retry_after().is_some(), "{error}");
+    assert_eq!(upstream.health().status, HealthStatus::BreakerOpen);
+
+    let address = url.trim_start_matches("http://").parse().unwrap();
+    let _server = Server::start_at(address, None, |_, _| async { ok(b"back") });
+    let back = async {
+        loop {
+            match upstream.unary(call()).await {
+                Ok(reply) => return reply,
+                Err(error) => tokio::time::sleep(error.retry_after().unwrap_or_default()).await,
+            }
+        }
+    };
+    assert_eq!(timeout(Duration::from_secs(10), back).await.unwrap().message, "back");
+    assert_eq!(upstream.health().status, HealthStatus::Ready);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_takes_the_call_along() {
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let (farewell, mut gone) = mpsc::unbounded_channel();
+    let server = Server::start(move |_, _| {
+        let (started, farewell) = (started.clone(), farewell.clone());
+        async move {
+            let _farewell = Farewell(farewell);
+            started.send(()).unwrap();
+            std::future::pending().await
+        }
+    });
+    let upstream = upstream(&server.url());
+    let leaving = tokio::spawn({
+        let upstream = Arc::clone(&upstream);
+        async move { upstream.unary(call()).await }
+    });
+    starts.recv().await.unwrap();
+    assert_eq!(upstream.health().in_flight, 1);
+    leaving.abort();
+    leaving.await.unwrap_err();
+    assert_eq!(upstream.health().in_flight, 0);
+    timeout(Duration::from_secs(10), gone.recv()).await.expect("the server stops too").unwrap();
+    drop(server);
+}
+
+/// Says so when it is dropped.
+struct Farewell(mpsc::UnboundedSender<()>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn one_dead_endpoint_fails_no_call_while_another_lives() {
+    let server = Server::saying(b"alive");
+    let upstream = build(section(&[&dead().await, &server.url(), &dead().await]));
+    for _ in 0..50 {
+        assert_eq!(upstream.unary(call()).await.unwrap().message, "alive");
+    }
+    assert_eq!(server.calls(), 50);
+    let health = upstream.health();
+    assert_eq!((health.status, health.endpoints_up, health.endpoints_down), (HealthStatus::Ready, 1, 2));
+}
+
+#[tokio::test]
+async fn living_endpoints_share_the_work() {
+    let (one, two) = (Server::saying(b""), Server::saying(b""));
+    let upstream = build(section(&[&one.url(), &two.url()]));
+    for _ in 0..20 {
+        upstream.unary(call()).await.unwrap();
+    }
+    assert_eq!((one.calls(), two.calls()), (10, 10));
+}
+
+#[tokio::test]
+async fn calls_that_wait_behind_a_silent_address_fail_with_it_and_not_in_turn() {
+    let (address, _full) = silent().await;
+    let mut section = section(&[&address]);
+    section.connect_timeout = Duration::from_millis(300);
+    section.breaker.failures = 0;
+    let upstream = build(section);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move { upstream.unary(call()).await.unwrap_err() })
+        })
+        .collect();
+    let all = async {
+        for call in calls {
+            assert_eq!(facts(&call.await.unwrap()), UNAVAILABLE);
+        }
+    };
+    timeout(Duration::from_secs(3), all).await.expect("twenty times 300 ms would be six seconds");
+}
+
+#[tokio::test]
+async fn crowds_wait_and_then_are_turned_away() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |_, _| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|released| *released).await.unwrap();
+            ok(b"")
+        }
+    });
+    let mut section = section(&[&server.url()]);
+    section.concurrency_max = 1;
+    let upstream = build(section);
+    let calls: Vec<_> = (0..=limit::WAITING_MAX + 1)
+        .map(|_| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move { upstream.unary(call()).await })
+        })
+        .collect();
+    let mut calls = calls.into_iter();
+    let last = calls.next_back().unwrap();
+    let error = last.await.unwrap().unwrap_err();
+    assert_eq!(facts(&error), (Code::Unavailable, Some(Reason::LimitExceeded)));
+    assert_eq!(upstream.health().in_flight, 1);
+    release.send(true).unwrap();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(server.calls(), limit::WAITING_MAX + 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_until_the_time_is_over_hears_that_nothing_was_sent() {
+    let server = Server::start(|_, _| std::future::pending());
+    let mut section = section(&[&server.url()]);
+    section.concurrency_max = 1;
+    let upstream = build(section);
+    let holding = tokio::spawn({
+        let upstream = Arc::clone(&upstream);
+        async move { upstream.unary(call()).await }
+    });
+    while upstream.health().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error =
+        upstream.unary(Call { timeout: Some(Duration::from_millis(20)), ..call() }).await.unwrap_err();
+    assert_eq!(facts(&error), TIMEOUT);
+    assert!(error.message().contains("Nothing was sent"), "{error}");
+    holding.abort();
+}
+
+#[tokio::test]
+async fn answers_that_are_not_as_they_should_be_are_refused_with_words() {
+    let odd = |code, reason| (code, Some(reason));
+    type Case = (&'static str, fn() -> Response<Body>, (Code, Option<Reason>));
+    let cases: [Case; 9] = [
+        ("too large", || ok(&vec![0; 1024 * 1024 + 1]), odd(Code::Internal, Reason::LimitExceeded)),
+        (
+            "no message",
+            || status(&[("grpc-status", "0")]),
+            odd(Code::Internal, Reason::UpstreamInvalidResponse),
+        ),
+        (
+            "two messages",
+            || {
+                let (answer, script) = scripted();
+                script.message(b"1");
+                script.message(b"2");
+                script.end(&[("grpc-status", "0")]);
+                answer
+            },
+            odd(Code::Internal, Reason::UpstreamInvalidResponse),
+        ),
+        (
+            "cut short",
+            || {
+                let (answer, script) = scripted();
+                script.raw(&[0, 0, 0, 0, 9, 1]);
+                script.end(&[("grpc-status", "0")]);
+                answer
+            },
+            odd(Code::Internal, Reason::UpstreamInvalidResponse),
+        ),
+        (
+            "no status",
+            || {
+                let (answer, script) = scripted();
+                script.message(b"1");
+                answer
+            },
+            UNAVAILABLE,
+        ),
+        ("a web page", || Response::new(Body::empty()), odd(Code::Internal, Reason::UpstreamInvalidResponse)),
+        ("a proxy", || Response::builder().status(503).body(Body::empty()).unwrap(), UNAVAILABLE),
+        (
+            "a wrong path",
+            || Response::builder().status(404).body(Body::empty()).unwrap(),
+            odd(Code::Unimplemented, Reason::UpstreamInvalidResponse),
+        ),
+        ("a number that is no code", || status(&[("grpc-status", "99")]), (Code::Unknown, None)),
+    ];
+    for (what, script, expected) in cases {
+        let server = Server::start(move |_, _| async move { script() });
+        let error = upstream(&server.url()).unary(call()).await.unwrap_err();
+        assert_eq!(facts(&error), expected, "{what}: {error}");
+        assert!(!error.message().is_empty() && !error.message().contains("127.0.0.1"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_above_the_limit_is_not_sent() {
+    let server = Server::saying(b"");
+    let long = Call { message: vec![0; 1024 * 1024 + 1].into(), ..call() };
+    let error = upstream(&server.url()).unary(long).await.unwrap_err();
+    assert_eq!(facts(&error), (Code::InvalidArgument, Some(Reason::LimitExceeded)));
+    assert_eq!(server.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_real_service_understands_us() {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("acme.v1.Library", tonic_health::ServingStatus::Serving).await;
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", incoming.local_addr().unwrap());
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    let upstream = upstream(&url);
+    let check = |name: &[u8]| Call {
+        path: PathAndQuery::from_static("/grpc.health.v1.Health/Check"),
+        message: [&[0x0a, u8::try_from(name.len()).unwrap()], name].concat().into(),
+        ..call()
+    };
+    let watch =
+        Call { path: PathAndQuery::from_static("/grpc.health.v1.Health/Watch"), ..check(b"acme.v1.Library") };
+    assert_eq!(upstream.unary(check(b"acme.v1.Library")).await.unwrap().message, &[8, 1][..]);
+    assert_eq!(facts(&upstream.unary(check(b"nobody")).await.unwrap_err()), (Code::NotFound, None));
+    assert_eq!(facts(&upstream.unary(call()).await.unwrap_err()), (Code::Unimplemented, None));
+
+    let mut stream = upstream.server_streaming(watch).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), &[8, 1][..]);
+    reporter.set_service_status("acme.v1.Library", tonic_health::ServingStatus::NotServing).await;
+    assert_eq!(stream.next().await.unwrap().unwrap(), &[8, 2][..]);
+}
+
+#[tokio::test]
+async fn a_message_in_many_pieces_arrives_whole() {
+    let server = Server::start(|_, _| async {
+        let (answer, script) = scripted();
+        let framed = frame::framed(&vec![7; 200_000]).unwrap();
+        for piece in framed.chunks(3).take(3).chain(framed[9..].chunks(10_000)) {
+            script.raw(piece);
+        }
+        script.end(&[("grpc-status", "0"), ("x-goog-late", "1")]);
+        answer
+    });
+    let reply = upstream(&server.url()).unary(call()).await.unwrap();
+    assert_eq!(reply.message, vec![7; 200_000]);
+    assert_eq!(reply.headers, headers(&[("x-goog-late", "1")]));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_leaves_the_outcome_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await);
+        }
+    });
+    let error = upstream(&url).unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    assert!(error.message().contains("not known"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_its_first_message_and_ends_with_its_status() {
+    let server = Server::start(|_, _| async {
+        let (answer, script) = scripted();
+        script.message(b"1");
+        script.message(b"2");
+        script.end(&[("grpc-status", "10"), ("grpc-message", "moved")]);
+        answer
+    });
+    let upstream = upstream(&server.url());
+    let mut stream = upstream.server_streaming(call()).await.unwrap();
+    assert_eq!(upstream.health().in_flight, 1);
+    assert_eq!(stream.next().await.unwrap().unwrap(), "1");
+    assert_eq!(stream.next().await.unwrap().unwrap(), "2");
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!((facts(&error), error.message()), ((Code::Aborted, None), "moved"));
+    assert!(stream.next().await.is_none());
+    drop(stream);
+    assert_eq!(upstream.health().in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_before_its_first_message_never_begins() {
+    let server = Server::start(|number, _| async move {
+        let (answer, script) = scripted();
+        if number == 2 {
+            script.message(b"1");
+            script.end(&[("grpc-status", "0")]);
+        } else {
+            script.end(&[("grpc-status", "14")]);
+        }
+        answer
+    });
+    let upstream = upstream(&server.url());
+    let error = upstream.server_streaming(call()).await.err().unwrap();
+    assert_eq!(facts(&error), (Code::Unavailable, None));
+    let mut stream = upstream.server_streaming(Call { retryable: true, ..call() }).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), "1");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_may_be_empty_and_may_not_stall() {
+    let empty = Server::start(|_, _| async { status(&[("grpc-status", "0")]) });
+    let mut stream = upstream(&empty.url()).server_streaming(call()).await.unwrap();
+    assert!(stream.next().await.is_none());
+
+    let (sender, receiver) = oneshot::channel();
+    let sender = std::sync::Mutex::new(Some(sender));
+    let stalling = Server::start(move |_, request| {
+        assert!(
+            request.headers().get("grpc-timeout").is_none(),
+            "a stream may outlive the deadline of a message"
+        );
+        let sender = sender.lock().unwrap().take().unwrap();
+        async move {
+            let (answer, script) = scripted();
+            script.message(b"1");
+            assert!(sender.send(script).is_ok());
+            answer
+        }
+    });
+    let mut section = section(&[&stalling.url()]);
+    section.deadline = Duration::from_millis(200);
+    let mut stream = build(section).server_streaming(call()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), "1");
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(facts(&error), TIMEOUT);
+    assert!(stream.next().await.is_none());
+    let script = receiver.await.unwrap();
+    timeout(Duration::from_secs(10), script.unwanted()).await.expect("the call is cancelled");
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
+}
+
+#[tokio::test]
+async fn tls_is_spoken_to_those_who_prove_their_name() {
+    let identity = Identity::from_pem(
+        std::fs::read(tls_file("server.pem")).unwrap(),
+        std::fs::read(tls_file("server.key")).unwrap(),
+    );
+    let server =
+        Server::start_at("127.0.0.1:0".parse().unwrap(), Some(identity), |_, _| async { ok(b"safe") });
+    let url = format!("https://{}", server.address);
+    let with = |ca_file: Option<&str>, domain: Option<&str>| {
+        let mut section = section(&[&url]);
+        section.tls = UpstreamTls { ca_file: ca_file.map(tls_file), domain: domain.map(str::to_owned) };
+        section
+    };
+    let trusting = build(with(Some("ca.pem"), Some("upstream.test")));
+    assert_eq!(trusting.unary(call()).await.unwrap().message, "safe");
+
+    let wrong_name = build(with(Some("ca.pem"), None)).unary(call()).await.unwrap_err();
+    assert_eq!(facts(&wrong_name), UNAVAILABLE);
+    assert!(wrong_name.chain().contains("certificate"), "{}", wrong_name.chain());
+    assert!(!wrong_name.message().contains("certificate"));
+
+    let refused = |section| Upstreams::build(&BTreeMap::from([("library".to_owned(), section)])).unwrap_err();
+    for name in ["nowhere.pem", "README.md"] {
+        let error = refused(with(Some(name), None));
+        assert_eq!(error.violations()[0].field, "upstreams.library.tls.ca_file");
+        assert!(error.message().contains(name), "{error}");
+    }
+}

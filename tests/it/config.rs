@@ -1,0 +1,93 @@
+//! The configuration as a file: the example that we hand out, and files that are wrong.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use causeway::config::{Config, Credentials, Loaded, Sources, Token};
+
+fn from_file(path: PathBuf) -> Loaded {
+    Config::load(Sources { file: Some(path), ..Sources::default() })
+}
+
+fn file(name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn example() -> String {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("causeway.example.toml")).unwrap()
+}
+
+#[test]
+fn the_example_is_a_valid_configuration() {
+    let loaded = from_file(file("example.toml", example()));
+    let config = loaded.into_config().unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.upstreams.len(), 3);
+    assert_eq!(config.upstreams["bigqueryconnection"].credentials, Credentials::Caller);
+    assert_eq!(
+        config.upstreams["datastream"].credentials,
+        Credentials::Token(Token::File("datastream.token".into()))
+    );
+    assert_eq!(config.upstreams["library"].services, ["acme.v1.Library"]);
+}
+
+#[test]
+fn the_example_names_every_key_that_exists() {
+    let mut example = example()
+        .replace("# url = \"postgres", "url = \"postgres")
+        .replace("# url = \"redis", "url = \"redis");
+    example = example.replace("# [http.tls]", "[http.tls]").replace("# certificate = ", "certificate = ");
+    example = example.replace("# key = \"tls", "key = \"tls").replace("# worker_threads", "worker_threads");
+    example = example.replace("# service_config", "service_config").replace("# grants", "grants");
+    let written = keys(&example);
+    let in_force = keys(&from_file(file("all_keys.toml", &example)).print());
+    let missing: Vec<_> = in_force.difference(&written).collect();
+    assert!(missing.is_empty(), "keys that exist and that the example does not show: {missing:?}");
+}
+
+/// Lists the keys of a TOML text as `section.key`, upstreams under one name.
+fn keys(text: &str) -> BTreeSet<String> {
+    fn walk(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let key = if prefix == "upstreams." { "*" } else { key };
+            match value {
+                toml::Value::Table(inner) => walk(&format!("{prefix}{key}."), inner, found),
+                _ => drop(found.insert(format!("{prefix}{key}"))),
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk("", &text.parse().unwrap(), &mut found);
+    found
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_by_line_and_column_without_its_text() {
+    let path = file("broken.toml", "[secrets]\nkey = hunter2\n");
+    let problems = from_file(path).problems.to_string();
+    assert!(problems.contains("not TOML at line 2, column 7"), "{problems}");
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let problems = from_file("/nowhere/causeway.toml".into()).problems.to_string();
+    assert!(problems.contains("cannot be read") && problems.contains("/nowhere/causeway.toml"), "{problems}");
+    let problems = from_file(file("latin1.toml", b"x = \"\xe9\"")).problems.to_string();
+    assert!(problems.contains("latin1.toml"), "{problems}");
+}
+
+#[test]
+fn a_mistake_in_a_file_names_the_file_and_the_environment_wins_over_it() {
+    let path =
+        file("mistake.toml", "[identity]\nmode = \"none\"\n[http]\nlisten = \"127.0.0.1:1\"\nlitsen = 3\n");
+    let loaded = Config::load(Sources {
+        file: Some(path),
+        environment: vec![("CAUSEWAY__HTTP__LISTEN".into(), "127.0.0.1:2".into())],
+        ..Sources::default()
+    });
+    let problems = loaded.problems.to_string();
+    assert!(problems.contains("http.litsen: unknown key; did you mean http.listen? (in "), "{problems}");
+    assert!(problems.contains("mistake.toml)"), "{problems}");
+    assert_eq!(loaded.config.http.listen.port(), 2);
+}
