@@ -322,7 +322,8 @@ fn check(file: &Path, text: &str) -> Vec<Violation> {
         }
     }
     if let Some((_, own)) = OWN_CONFIG.iter().find(|(name, _)| *name == module) {
-        let from_config = |path: &str| path.trim_start_matches("crate::").strip_prefix("config::").map(str::to_owned);
+        let from_config =
+            |path: &str| path.trim_start_matches("crate::").strip_prefix("config::").map(str::to_owned);
         for item in paths.iter().filter_map(|path| from_config(path)) {
             let item = item.split("::").next().unwrap_or_default();
             if !own.contains(&item) {
