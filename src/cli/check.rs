@@ -6,8 +6,9 @@ use super::table::Table;
 use super::{ConfigArgs, Outcome, say};
 use crate::{
     app,
-    config::Loaded,
+    config::{Config, Endpoint, Loaded},
     schema::{Binding, Catalog, Effect, Method},
+    upstream::Upstreams,
 };
 
 /// Checks the configuration and prints what would be served: every path, the gRPC method behind it, and what is known
@@ -21,7 +22,7 @@ use crate::{
   causeway check --config causeway.toml --print      the values in force, secrets hidden
 
 Columns: KIND is list, read (changes nothing) or mutation; LRO marks methods that start a long-running operation;
-PERMISSION is what a caller will need. A line without an upstream's section in the configuration answers 501.")]
+PERMISSION is what a caller will need.")]
 pub(super) struct Check {
     /// Print the configuration in force as TOML instead, secrets hidden.
     #[arg(long)]
@@ -40,33 +41,55 @@ impl Check {
         let loaded = self.config.load(Vec::new());
         if self.print {
             say(&loaded.print())?;
-        } else {
-            let catalog = app::catalog(&loaded.config);
-            if let Ok(catalog) = &catalog {
-                say(&routes(catalog, self.upstream.as_deref()))?;
-                say(&notes(&loaded, catalog))?;
-            }
-            if let (Err(error), true) = (catalog, loaded.problems.is_empty()) {
-                return Err(error.into());
-            }
+            return Ok(loaded.into_config().map(drop)?);
         }
-        loaded.into_config()?;
-        Ok(())
+        let mut problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+        match app::catalog(&loaded.config) {
+            Ok(catalog) => {
+                problems.extend(conflicts(&catalog));
+                say(&format!(
+                    "{}{}",
+                    routes(&catalog, self.upstream.as_deref()),
+                    upstreams(&loaded, &catalog)
+                ))?;
+            }
+            Err(error) => problems.extend(error.0),
+        }
+        problems.extend(unusable(&loaded.config)?);
+        let count = problems.len();
+        match count {
+            0 => Ok(()),
+            _ => Err(format!(
+                "{count} {} found:\n  - {}",
+                if count == 1 { "problem" } else { "problems" },
+                problems.join("\n  - ")
+            )
+            .into()),
+        }
     }
+}
+
+/// Finds paths that two methods claim.
+fn conflicts(catalog: &Catalog) -> Vec<String> {
+    match catalog.routes(|_, _| ()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Finds what keeps an upstream from being called at all: certificates and tokens that cannot be read.
+fn unusable(config: &Config) -> std::io::Result<Option<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(async { Upstreams::build(&config.upstreams).err().map(|error| error.chain()) }))
 }
 
 /// Prints one row for each path.
 fn routes(catalog: &Catalog, only: Option<&str>) -> String {
     let mut table = Table::new(&["UPSTREAM", "VERB", "PATH", "METHOD", "KIND", "LRO", "PERMISSION"]);
-    let mut paths = 0;
     let methods = catalog.methods.iter().filter(|method| only.is_none_or(|key| *method.upstream == *key));
-    for method in methods {
-        for binding in &method.bindings {
-            paths += 1;
-            table.row(row(method, binding));
-        }
-    }
-    format!("{}\n{paths} paths, each also below its upstream's key: /datastream/v1/… \n", table.print())
+    let rows = methods.flat_map(|method| method.bindings.iter().map(move |binding| row(method, binding)));
+    rows.for_each(|cells| table.row(cells));
+    format!("{}\nEach path is also served below its upstream's key: /datastream/v1/…\n", table.print())
 }
 
 fn row(method: &Method, binding: &Binding) -> [String; 7] {
@@ -79,29 +102,35 @@ fn row(method: &Method, binding: &Binding) -> [String; 7] {
         method.upstream.to_string(),
         binding.verb.clone(),
         binding.template.to_string(),
-        method.full_name.clone(),
+        short(&method.full_name).to_owned(),
         kind.to_owned(),
         method.long_running.as_ref().map(|_| "yes".to_owned()).unwrap_or_default(),
         method.permission.clone(),
     ]
 }
 
-/// Prints which upstreams are configured, and what somebody should know.
-fn notes(loaded: &Loaded, catalog: &Catalog) -> String {
-    let mut text = String::new();
+/// Leaves the package out of a method's name: the path and the upstream say as much.
+fn short(full_name: &str) -> &str {
+    let mut dots = full_name.rmatch_indices('.').skip(1);
+    dots.next().map_or(full_name, |(at, _)| &full_name[at + 1..])
+}
+
+/// Prints where the upstreams are, and what somebody should know about them.
+fn upstreams(loaded: &Loaded, catalog: &Catalog) -> String {
     let mut table = Table::new(&["UPSTREAM", "ENDPOINT", "CREDENTIALS"]);
     for (key, upstream) in &loaded.config.upstreams {
-        let endpoints: Vec<&str> = upstream.endpoints.iter().map(crate::config::Endpoint::as_str).collect();
+        let endpoints: Vec<&str> = upstream.endpoints.iter().map(Endpoint::as_str).collect();
         table.row([key.clone(), endpoints.join(", "), upstream.credentials.kind().to_owned()]);
     }
-    if !loaded.config.upstreams.is_empty() {
-        text.push_str(&format!("\n{}", table.print()));
+    let mut keys: Vec<&str> = catalog.methods.iter().map(|method| &*method.upstream).collect();
+    keys.dedup();
+    for key in keys.into_iter().filter(|key| !loaded.config.upstreams.contains_key(*key)) {
+        table.row([key.to_owned(), "no section: its paths answer 501".to_owned(), String::new()]);
     }
+    let mut text = format!("\n{}", table.print());
     for note in loaded.warnings.iter().chain(&catalog.notes) {
         text.push_str(&format!("\nnote: {note}"));
     }
-    if !loaded.warnings.is_empty() || !catalog.notes.is_empty() {
-        text.push('\n');
-    }
+    text.push('\n');
     text
 }

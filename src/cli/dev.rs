@@ -17,6 +17,9 @@ use crate::{
 /// Where `dev` listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
+/// Where most of the sample data is.
+const PARENT: &str = "projects/acme-data/locations/europe-west1";
+
 /// Runs the gateway with emulated upstreams and sample data, on loopback.
 ///
 /// Nothing is installed, configured or kept: what is created is gone when the command ends. An upstream with a section
@@ -94,7 +97,14 @@ fn banner(listen: SocketAddr, emulator: &Emulator) -> String {
         text.push_str(&format!("  {:<20} {address}\n", upstream.key()));
     }
     text.push_str(&format!(
-        "\nTry:\n  curl '{base}/v1/projects/acme-retail/locations/us/connections'\n  curl -X POST '{base}/v1/projects/acme-retail/locations/us/connections?connectionId=lake' \\\n    -d '{{\"cloudResource\": {{}}}}'\n  curl '{base}/v1/projects/acme-retail/locations/us/connections/lake'\n\nStop it with Ctrl-C; nothing is kept.\n"
+        r#"
+Try:
+  curl '{base}/v1/{PARENT}/streams?$fields=streams(name,state)'
+  curl -X POST {base}/v1/{PARENT}/streams/shop-to-bigquery/objects/public-orders:startBackfillJob
+  curl --json '{{"friendlyName": "Web logs", "cloudResource": {{}}}}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'
+
+Stop it with Ctrl-C; nothing is kept.
+"#
     ));
     text
 }

@@ -31,14 +31,30 @@ fn the_example_is_a_valid_configuration() {
     assert_eq!(config.upstreams["library"].services, ["acme.v1.Library"]);
 }
 
+/// Turns every optional key of the example on.
+fn complete_example() -> String {
+    let commented = [
+        "url = \"postgres",
+        "url = \"redis",
+        "[http.tls]",
+        "certificate = ",
+        "key = \"tls",
+        "worker_threads",
+        "service_config",
+        "grants",
+    ];
+    let mut text =
+        example().replace("# key = \"…\"", "key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"");
+    for key in commented {
+        assert!(text.contains(&format!("# {key}")), "{key} is no longer in the example");
+        text = text.replace(&format!("# {key}"), key);
+    }
+    text
+}
+
 #[test]
 fn the_example_names_every_key_that_exists() {
-    let mut example = example()
-        .replace("# url = \"postgres", "url = \"postgres")
-        .replace("# url = \"redis", "url = \"redis");
-    example = example.replace("# [http.tls]", "[http.tls]").replace("# certificate = ", "certificate = ");
-    example = example.replace("# key = \"tls", "key = \"tls").replace("# worker_threads", "worker_threads");
-    example = example.replace("# service_config", "service_config").replace("# grants", "grants");
+    let example = complete_example();
     let written = keys(&example);
     let in_force = keys(&from_file(file("all_keys.toml", &example)).print());
     let missing: Vec<_> = in_force.difference(&written).collect();
@@ -90,4 +106,22 @@ fn a_mistake_in_a_file_names_the_file_and_the_environment_wins_over_it() {
     assert!(problems.contains("http.litsen: unknown key; did you mean http.listen? (in "), "{problems}");
     assert!(problems.contains("mistake.toml)"), "{problems}");
     assert_eq!(loaded.config.http.listen.port(), 2);
+}
+
+#[test]
+fn the_readme_lists_every_key() {
+    let readme = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = readme
+        .lines()
+        .skip_while(|line| *line != "| key | default | |")
+        .skip(2)
+        .take_while(|line| !line.is_empty());
+    let listed: BTreeSet<String> = table
+        .flat_map(|line| line.split('|').nth(1).unwrap_or_default().split(','))
+        .map(|key| key.trim().trim_matches('`').to_owned())
+        .collect();
+    let mut existing = keys(&from_file(file("readme_keys.toml", complete_example())).print());
+    // The example has its other half, token_file: they exclude each other.
+    existing.insert("upstreams.*.token".to_owned());
+    assert_eq!(listed, existing);
 }

@@ -1,0 +1,191 @@
+//! The commands as people and containers run them: what they print, and what they exit with.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Output, Stdio},
+};
+
+const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";
+
+/// Prepares the binary, with nothing from the environment of whoever runs the tests.
+fn causeway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    causeway(arguments).output().expect("the binary starts")
+}
+
+fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = causeway(arguments).spawn().expect("the binary starts");
+    child.stdin.take().expect("it is piped").write_all(input).expect("it reads all of its input");
+    child.wait_with_output().expect("it ends")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A `causeway dev` that is killed at the latest when the test ends.
+struct Dev {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let mut child = causeway(&["dev", "--listen", "127.0.0.1:0"]).spawn().expect("the binary starts");
+        let mut banner = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped"))
+            .read_line(&mut banner)
+            .expect("it says where it is");
+        let address = banner
+            .split_once("http://")
+            .and_then(|(_, rest)| rest.split(',').next())
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("no address in {banner:?}"));
+        Self { child, address }
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    fn stop(&mut self) -> Option<i32> {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn check_prints_a_line_for_each_path() {
+    let output = run(&["check", "--set", "identity.mode=none", "--set", "upstreams.datastream.primary=true"]);
+    let text = out(&output);
+    assert!(output.status.success(), "{}", err(&output));
+    let line = |method: &str| {
+        let line = text.lines().find(|line| line.split_whitespace().any(|cell| cell == method));
+        line.unwrap_or_else(|| panic!("{method} is not in\n{text}"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        line("ConnectionService.GetConnection"),
+        "bigqueryconnection GET /v1/{name=projects/*/locations/*/connections/*} ConnectionService.GetConnection read - bigqueryconnection.connections.get"
+    );
+    assert!(line("ConnectionService.ListConnections").contains(" list - "));
+    assert!(line("Datastream.CreateStream").contains(" mutation yes datastream.streams.create"));
+    assert!(
+        line("Operations.CancelOperation")
+            .contains("POST /v1/{name=projects/*/locations/*/operations/*}:cancel")
+    );
+    assert!(text.contains("\ndatastream          https://datastream.googleapis.com "), "{text}");
+    assert!(text.contains("no section: its paths answer 501"), "{text}");
+}
+
+#[test]
+fn check_shows_what_it_can_and_fails_on_every_problem() {
+    let output = run(&[
+        "check",
+        "--set",
+        "http.lisen=1",
+        "--set",
+        "upstreams.datastream.credentials=token",
+        "--set",
+        "upstreams.datastream.token_file=/nowhere/token",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(out(&output).contains("ConnectionService.GetConnection"));
+    for problem in ["identity.mode: missing", "did you mean http.listen?", "/nowhere/token"] {
+        assert!(err(&output).contains(problem), "{problem} is not in\n{}", err(&output));
+    }
+    assert!(err(&output).contains("3 problems found"), "{}", err(&output));
+}
+
+#[test]
+fn check_print_hides_secrets() {
+    let output = run(&[
+        "check",
+        "--print",
+        "--set",
+        "identity.mode=none",
+        "--set",
+        "upstreams.datastream.credentials=token",
+        "--set",
+        "upstreams.datastream.token=hunter2",
+    ]);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("token = \"<hidden>\""), "{}", out(&output));
+    assert!(!out(&output).contains("hunter2"));
+}
+
+#[test]
+fn serve_refuses_to_serve_others_without_authentication() {
+    let output = run(&["serve", "--set", "identity.mode=none", "--set", "http.listen=0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("http.listen: 0.0.0.0:0 is not loopback"), "{}", err(&output));
+    let output = run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("identity.mode"), "{}", err(&output));
+}
+
+#[test]
+fn a_development_gateway_is_healthy_until_it_is_told_to_stop() {
+    let mut dev = Dev::start();
+    let url = format!("http://{}", dev.address);
+    let healthy = run(&["healthcheck", "--url", &url]);
+    assert!(healthy.status.success(), "{}", err(&healthy));
+    assert_eq!(dev.stop(), Some(0));
+    let gone = run(&["healthcheck", "--url", &url]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(err(&gone).contains("/healthz"), "{}", err(&gone));
+}
+
+#[test]
+fn a_development_gateway_says_when_its_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let output = run(&["dev", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("is taken by another process"), "{}", err(&output));
+    assert!(err(&output).contains("--listen 127.0.0.1:0"), "{}", err(&output));
+}
+
+#[test]
+fn a_health_check_gives_up_on_a_gateway_that_does_not_answer() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let output = run(&["healthcheck", "--url", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("does not answer within 3 s"), "{}", err(&output));
+}
+
+#[test]
+fn transcode_goes_both_ways_and_names_what_is_wrong() {
+    let json = br#"{"friendlyName": "sales", "cloudSql": {"type": "POSTGRES"}}"#;
+    let binary = run_with_input(&["transcode", "--message", CONNECTION, "--to", "binary"], json);
+    assert!(binary.status.success(), "{}", err(&binary));
+    let back = run_with_input(&["transcode", "--message", CONNECTION, "--to", "json"], &binary.stdout);
+    assert_eq!(out(&back), "{\"friendlyName\":\"sales\",\"cloudSql\":{\"type\":\"POSTGRES\"}}\n");
+
+    let unknown =
+        run_with_input(&["transcode", "--message", CONNECTION, "--to", "binary"], br#"{"freindlyName": 1}"#);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("friendlyName"), "{}", err(&unknown));
+    let typo = run(&["transcode", "--message", &CONNECTION.replace("nn", "n"), "--to", "json"]);
+    assert_eq!(typo.status.code(), Some(1));
+    assert!(err(&typo).contains(&format!("did you mean {CONNECTION}?")), "{}", err(&typo));
+}
