@@ -485,14 +485,18 @@ impl Loader {
         Ok(())
     }
 
-    /// Turns repeated fields of map entry types into map fields, now that all entry types are known.
+    /// Turns repeated fields of map entry types into map fields, now that all entry types are known. Neither they nor
+    /// the values inside are ever delimited, whatever the features of an edition say.
     fn resolve_maps(&mut self) {
         let entries: Vec<bool> = self.pool.messages.iter().map(|message| message.map_entry).collect();
         for message in &mut self.pool.messages {
             for field in &mut message.fields {
-                if let (Cardinality::Repeated, Kind::Message(id)) = (field.cardinality, field.kind)
-                    && entries[id.index()]
-                {
+                let Some(id) = field.kind.message() else { continue };
+                if message.map_entry {
+                    field.kind = Kind::Message(id);
+                }
+                if field.cardinality == Cardinality::Repeated && entries[id.index()] {
+                    field.kind = Kind::Message(id);
                     field.cardinality = Cardinality::Map(id);
                 }
             }
