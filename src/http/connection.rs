@@ -1,77 +1,146 @@
-//! One connection: HTTP/1.1 or HTTP/2, told apart by its first bytes.
+//! One connection: HTTP/1.1 or HTTP/2, on one port.
+//!
+//! Which of the two is settled before a protocol is started: by ALPN under TLS, else by looking at the first bytes
+//! without taking them. Handing a protocol bytes that were read before would cost it a buffer of twice the size.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
     rt::{Read, Write},
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto::Builder,
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Server, edge,
     limits::{
-        PARSER_BUFFER_BYTES_MAX, PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX, STREAMS_PER_CONNECTION_MAX,
+        HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX, PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX,
+        STREAMS_PER_CONNECTION_MAX,
     },
     watch::{Activity, Watched},
 };
+
+/// How an HTTP/2 connection begins; no HTTP/1 verb does.
+const HTTP2_PREFACE: &[u8] = b"PRI";
+
+/// How soon to look again when fewer bytes have come than tell the protocol. Hardly ever needed.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How often a silent HTTP/2 peer is asked whether it is there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
 /// The protocol settings that all connections share.
-pub(super) struct Protocol {
-    builder: Builder<TokioExecutor>,
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     idle: Duration,
 }
 
-impl Protocol {
+impl Protocols {
     pub(super) fn new(idle: Duration) -> Self {
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        // The waits for a head are the socket's own: see `watch`.
+        http1
             .timer(TokioTimer::new())
-            // Both waits are the socket's own: see `watch`.
             .header_read_timeout(None)
             .max_headers(PARSER_HEADERS_MAX)
             .max_buf_size(PARSER_BUFFER_BYTES_MAX);
-        builder
-            .http2()
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .max_header_list_size(PARSER_HEADER_LIST_BYTES_MAX)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME_MAX);
-        Self { builder, idle }
+        Self { http1, http2, idle }
+    }
+
+    /// Waits for the first bytes of a plain connection; `None` when there are none in time.
+    pub(super) async fn recognise(&self, stream: &TcpStream) -> Option<Version> {
+        let mut first = [0; HTTP2_PREFACE.len()];
+        if !matches!(timeout(self.idle, stream.peek(&mut first)).await, Ok(Ok(1..))) {
+            return None;
+        }
+        timeout(HEAD_TIME_MAX, settle(stream)).await.ok()?.ok()
     }
 
     /// Serves `io` until its peer leaves, does nothing for too long, or `soft` is cancelled and what is under way is
     /// answered.
-    pub(super) async fn serve<I>(&self, io: I, server: Arc<Server>, soft: CancellationToken)
+    pub(super) async fn serve<I>(&self, version: Version, io: I, server: Arc<Server>, soft: CancellationToken)
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        let ended = match version {
+            Version::Http1 => self.http1(io, server, soft).await,
+            // Boxed: it is larger than what the many idle connections of HTTP/1 need.
+            Version::Http2 => Box::pin(self.http2(io, server, soft)).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn http1<I>(&self, io: I, server: Arc<Server>, soft: CancellationToken) -> hyper::Result<()>
     where
         I: Read + Write + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
-        let io = Watched::new(io, activity.clone(), self.idle);
+        let io = Watched::http1(io, activity.clone(), self.idle);
         // Boxed, so that a connection between two requests holds two words for them.
         let service =
             service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
-        let mut connection = pin!(self.builder.serve_connection(io, service));
-        let ended = tokio::select! {
+        let mut connection = pin!(self.http1.serve_connection(io, service));
+        tokio::select! {
             biased;
-            ended = connection.as_mut() => ended,
-            () = soft.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(error, "a connection ended early");
+            ended = connection.as_mut() => return ended,
+            () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
         }
+        connection.await
+    }
+
+    async fn http2<I>(&self, io: I, server: Arc<Server>, soft: CancellationToken) -> hyper::Result<()>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let io = Watched::http2(io, activity.clone(), self.idle);
+        let service =
+            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
+        let mut connection = pin!(self.http2.serve_connection(io, service));
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+}
+
+/// Looks until the bytes are enough to tell.
+async fn settle(stream: &TcpStream) -> io::Result<Version> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if !HTTP2_PREFACE.starts_with(&first[..seen]) {
+            return Ok(Version::Http1);
+        }
+        if seen == HTTP2_PREFACE.len() {
+            return Ok(Version::Http2);
+        }
+        sleep(LOOK_AGAIN).await;
     }
 }

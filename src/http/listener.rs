@@ -12,7 +12,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, connection::Protocol, limits::HEAD_TIME_MAX, tls};
+use super::{
+    Server,
+    connection::{Protocols, Version},
+    limits::HEAD_TIME_MAX,
+    tls,
+};
 use crate::{config, error::Result};
 
 /// The first and the longest wait after the system had no socket to give.
@@ -22,7 +27,7 @@ const ACCEPT_WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_s
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    protocol: Arc<Protocol>,
+    protocols: Arc<Protocols>,
     connections_max: usize,
     open: Gauge,
 }
@@ -36,7 +41,7 @@ impl Listener {
         Ok(Self {
             socket,
             tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
-            protocol: Arc::new(Protocol::new(config.idle_timeout)),
+            protocols: Arc::new(Protocols::new(config.idle_timeout)),
             connections_max: config.connections_max,
             open: gauge!("causeway_connections_open"),
         })
@@ -86,15 +91,20 @@ impl Listener {
         server: Arc<Server>,
         soft: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (tls, protocol, open) = (self.tls.clone(), self.protocol.clone(), self.open.clone());
+        let (tls, protocols, open) = (self.tls.clone(), self.protocols.clone(), self.open.clone());
         async move {
             let _open = Open::new(open);
             // Answers are written whole; waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
             match tls {
-                None => protocol.serve(TokioIo::new(stream), server, soft).await,
+                None => {
+                    let version = soft.run_until_cancelled(protocols.recognise(&stream)).await.flatten();
+                    if let Some(version) = version {
+                        protocols.serve(version, TokioIo::new(stream), server, soft).await;
+                    }
+                }
                 // Boxed: a handshake is several times larger than what a plain connection needs.
-                Some(tls) => Box::pin(secure(tls, stream, protocol, server, soft)).await,
+                Some(tls) => Box::pin(secure(tls, stream, protocols, server, soft)).await,
             }
         }
     }
@@ -104,12 +114,14 @@ impl Listener {
 async fn secure(
     tls: TlsAcceptor,
     stream: TcpStream,
-    protocol: Arc<Protocol>,
+    protocols: Arc<Protocols>,
     server: Arc<Server>,
     soft: CancellationToken,
 ) {
     if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
-        protocol.serve(TokioIo::new(stream), server, soft).await;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let version = if http2 { Version::Http2 } else { Version::Http1 };
+        protocols.serve(version, TokioIo::new(stream), server, soft).await;
     }
 }
 

@@ -107,7 +107,7 @@ async fn unary(route: &Route, input: Input<'_>, view: &View) -> Result<Response<
         let raw = route.response.raw(&forwarded.message)?;
         (raw.data.into_owned().into(), raw_type(&raw.content_type))
     } else {
-        let mut out = Vec::with_capacity(forwarded.message.len() * 2);
+        let mut out = Vec::new();
         unknown_types = route.response.to_json(&forwarded.message, &view.json(), &mut out)?.unknown_types;
         (out.into(), JSON)
     };

@@ -168,7 +168,7 @@ impl Printer {
     }
 
     fn element(&mut self, message: &[u8]) -> Result<Bytes> {
-        let mut out = Vec::with_capacity(message.len() * 2 + 16);
+        let mut out = Vec::new();
         self.open(&mut out);
         self.proxied.route.response.to_json(message, &self.view.json(), &mut out)?;
         self.close(&mut out);

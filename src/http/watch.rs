@@ -14,13 +14,10 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::{HEAD_TIME_MAX, STALL_TIME_MAX};
-
-/// How an HTTP/2 connection begins; no HTTP/1 verb does.
-const HTTP2_PREFACE: &[u8] = b"PRI";
 
 /// What the requests of a connection tell its socket.
 #[derive(Debug, Default)]
@@ -55,8 +52,7 @@ pub(super) struct Watched<I> {
     io: I,
     activity: Arc<Activity>,
     idle: Duration,
-    /// Which protocol the first bytes are of; `None` before them.
-    http2: Option<bool>,
+    http2: bool,
     read_at: Instant,
     /// When bytes came that are not yet part of a request, and how many requests had begun then.
     head: Option<(Instant, u64)>,
@@ -65,15 +61,20 @@ pub(super) struct Watched<I> {
 }
 
 impl<I> Watched<I> {
-    pub(super) fn new(io: I, activity: Arc<Activity>, idle: Duration) -> Self {
+    /// Watches a connection on which a head must come whole soon after its first byte.
+    pub(super) fn http1(io: I, activity: Arc<Activity>, idle: Duration) -> Self {
         let read_at = Instant::now();
-        Self { io, activity, idle, http2: None, read_at, head: None, reading: None, writing: None }
+        Self { io, activity, idle, http2: false, read_at, head: None, reading: None, writing: None }
     }
 
-    fn has_read(&mut self, bytes: &[u8]) {
+    /// Watches a connection whose bytes need not belong to a request.
+    pub(super) fn http2(io: I, activity: Arc<Activity>, idle: Duration) -> Self {
+        Self { http2: true, ..Self::http1(io, activity, idle) }
+    }
+
+    fn has_read(&mut self) {
         self.read_at = Instant::now();
-        let http2 = *self.http2.get_or_insert(bytes.starts_with(HTTP2_PREFACE));
-        if http2 || self.activity.is_busy() {
+        if self.http2 || self.activity.is_busy() {
             self.head = None;
         } else if self.head.is_none_or(|(_, started)| started != self.activity.started()) {
             self.head = Some((self.read_at, self.activity.started()));
@@ -120,26 +121,11 @@ impl<I: Read + Unpin> Read for Watched<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut cursor: ReadBufCursor<'_>,
+        cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut first = [0; 24];
-        if self.http2.is_none() {
-            // Only here bytes are looked at, so only here they take a detour.
-            let room = cursor.remaining().min(first.len());
-            let mut buffer = ReadBuf::new(&mut first[..room]);
-            return match Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()) {
-                Poll::Ready(Ok(())) => {
-                    cursor.put_slice(buffer.filled());
-                    self.has_read(buffer.filled());
-                    Poll::Ready(Ok(()))
-                }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => self.watch_silence(cx),
-            };
-        }
         match Pin::new(&mut self.io).poll_read(cx, cursor) {
             Poll::Ready(Ok(())) => {
-                self.has_read(&[]);
+                self.has_read();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -187,12 +173,15 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(300);
 
-    type Ours = TokioIo<Watched<TokioIo<DuplexStream>>>;
+    type Socket = Watched<TokioIo<DuplexStream>>;
+    type Ours = TokioIo<Socket>;
 
-    fn watched() -> (Ours, DuplexStream, Arc<Activity>) {
+    fn watched(
+        watch: fn(TokioIo<DuplexStream>, Arc<Activity>, Duration) -> Socket,
+    ) -> (Ours, DuplexStream, Arc<Activity>) {
         let (ours, theirs) = duplex(64);
         let activity = Arc::new(Activity::default());
-        let watched = Watched::new(TokioIo::new(ours), activity.clone(), IDLE);
+        let watched = watch(TokioIo::new(ours), activity.clone(), IDLE);
         (TokioIo::new(watched), theirs, activity)
     }
 
@@ -206,13 +195,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_is_closed_when_it_was_idle_for_too_long() {
-        let (mut ours, _theirs, _activity) = watched();
+        let (mut ours, _theirs, _activity) = watched(Watched::http1);
         times_out_after(&mut ours, IDLE).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_must_come_whole_soon_however_it_trickles() {
-        let (mut ours, mut theirs, _activity) = watched();
+        let (mut ours, mut theirs, _activity) = watched(Watched::http1);
         theirs.write_all(b"GET / HT").await.expect("there is room");
         ours.read_exact(&mut [0; 8]).await.expect("it was written");
         tokio::time::advance(Duration::from_secs(4)).await;
@@ -223,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn between_requests_silence_counts_from_the_last_byte_and_never_while_one_runs() {
-        let (mut ours, mut theirs, activity) = watched();
+        let (mut ours, mut theirs, activity) = watched(Watched::http1);
         theirs.write_all(b"GET / HT").await.expect("there is room");
         ours.read_exact(&mut [0; 8]).await.expect("it was written");
         activity.begin();
@@ -238,7 +227,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn http2_may_be_quiet_after_its_preface() {
-        let (mut ours, mut theirs, _activity) = watched();
+        let (mut ours, mut theirs, _activity) = watched(Watched::http2);
         theirs.write_all(b"PRI * HTTP/2.0").await.expect("there is room");
         ours.read_exact(&mut [0; 14]).await.expect("it was written");
         times_out_after(&mut ours, IDLE).await;
@@ -246,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_reads_is_given_up() {
-        let (mut ours, mut theirs, _activity) = watched();
+        let (mut ours, mut theirs, _activity) = watched(Watched::http1);
         ours.write_all(&[0; 64]).await.expect("there is room");
         let started = Instant::now();
         let error = ours.write_all(&[0; 64]).await.expect_err("nobody reads");

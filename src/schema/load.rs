@@ -25,6 +25,8 @@ pub const DESCRIPTOR_SET_BYTES_MAX: usize = 64 << 20;
 const SYMBOLS_MAX: usize = 1 << 20;
 /// Nesting of message declarations.
 const NESTING_MAX: usize = 64;
+/// Fields of one message, extensions included.
+const MESSAGE_FIELDS_MAX: usize = 1 << 14;
 /// Largest field number of the wire format.
 const FIELD_NUMBER_MAX: u32 = (1 << 29) - 1;
 
@@ -223,6 +225,9 @@ impl Loader {
     ) -> Result<(), LoadError> {
         let options = message.options.clone().unwrap_or_default();
         let scope = outer.inner(&message.name, options.features, path);
+        if message.field.len() > MESSAGE_FIELDS_MAX {
+            return Err(scope.error(&format!("more than {MESSAGE_FIELDS_MAX} fields")));
+        }
         let mut oneofs = Vec::new();
         let mut oneof_of = vec![None; message.oneof_decl.len()];
         for (i, oneof) in message.oneof_decl.iter().enumerate() {
@@ -471,7 +476,9 @@ impl Loader {
             field.json_name.clone_from(&field.name);
             // Options of descriptor.proto are read by their numbers; as fields they would only be in the way.
             let home = &mut self.pool.messages[id.index()];
-            if home.fields.iter().all(|other| other.number != field.number) {
+            if home.fields.len() < MESSAGE_FIELDS_MAX
+                && home.fields.iter().all(|other| other.number != field.number)
+            {
                 home.fields.push(field);
             }
         }

@@ -135,7 +135,8 @@ async fn names_keep_their_literal_characters() {
 async fn bodyless_requests_come_in_every_dress() {
     let google = google().await;
     let length = ("content-length", "0");
-    let cases: &[(&str, String, &[(&str, &str)], &str, &str)] = &[
+    type Case<'c> = (&'c str, String, &'c [(&'c str, &'c str)], &'c str, &'c str);
+    let cases: &[Case<'_>] = &[
         ("GET", OPERATION.to_owned(), &[length], "", "GetOperation"),
         ("GET", OPERATION.to_owned(), &[JSON], "", "GetOperation"),
         ("DELETE", format!("{CONNECTIONS}/c"), &[JSON, length], "", "DeleteConnection"),

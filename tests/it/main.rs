@@ -1,11 +1,16 @@
 //! Stories about the whole gateway, on real sockets. One binary: a second one costs a second link of everything.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 mod architecture;
 mod cli;
 mod config;
+mod emulated;
 mod forwarding;
 mod habits;
 mod harness;
 mod life;
 mod limits;
+mod raw;
 mod streams;
+mod tls;

@@ -11,12 +11,16 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+};
 
 use super::gateway::headers;
 
 /// A connection that is kept.
-pub struct Connection {
+pub(crate) struct Connection {
     sender: Sender,
     authority: String,
     _task: JoinSet<()>,
@@ -29,37 +33,49 @@ enum Sender {
 
 /// An answer, read whole.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Connection {
     /// Connects and speaks HTTP/1.1.
-    pub async fn http1(address: SocketAddr) -> Self {
+    pub(crate) async fn http1(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("no bytes yet");
-        let mut task = JoinSet::new();
-        task.spawn(async move { drop(connection.await) });
-        Self { sender: Sender::Http1(sender), authority: address.to_string(), _task: task }
+        Self::over(stream, &address.to_string(), false).await
     }
 
     /// Connects and speaks HTTP/2 without asking.
-    pub async fn http2(address: SocketAddr) -> Self {
+    pub(crate) async fn http2(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("no bytes yet");
-        let mut task = JoinSet::new();
-        task.spawn(async move { drop(connection.await) });
-        Self { sender: Sender::Http2(sender), authority: address.to_string(), _task: task }
+        Self::over(stream, &address.to_string(), true).await
+    }
+
+    /// Speaks HTTP over what is connected already.
+    pub(crate) async fn over<S>(stream: S, authority: &str, http2: bool) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (io, mut task) = (TokioIo::new(stream), JoinSet::new());
+        let sender = if http2 {
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), io).await.expect("no bytes yet");
+            task.spawn(async move { drop(connection.await) });
+            Sender::Http2(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.expect("no bytes yet");
+            task.spawn(async move { drop(connection.await) });
+            Sender::Http1(sender)
+        };
+        Self { sender, authority: authority.to_owned(), _task: task }
     }
 
     /// Sends a request and reads the answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         verb: &str,
         target: &str,
@@ -72,7 +88,7 @@ impl Connection {
     }
 
     /// Sends a request and leaves the body of the answer to the story.
-    pub async fn open(
+    pub(crate) async fn open(
         &mut self,
         verb: &str,
         target: &str,
@@ -105,23 +121,23 @@ impl Connection {
 
 impl Response {
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("the body is text")
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
     /// A header as text, empty without.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("plain text"))
     }
 
     /// Checks that this is the envelope of an error of ours and returns its message.
     #[track_caller]
-    pub fn refused(&self, status: u16, reason: &str) -> String {
+    pub(crate) fn refused(&self, status: u16, reason: &str) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
         assert_eq!(self.header("content-type"), "application/json; charset=utf-8");
         assert!(!self.header("x-request-id").is_empty());
@@ -134,7 +150,7 @@ impl Response {
     }
 
     /// The fields that a refusal names.
-    pub fn fields(&self) -> Vec<String> {
+    pub(crate) fn fields(&self) -> Vec<String> {
         let error = &self.json()["error"];
         let details = error["details"].as_array().cloned().unwrap_or_default();
         details

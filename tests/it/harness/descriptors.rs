@@ -9,7 +9,7 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, In
 use serde_json::Value;
 
 /// A service with every shape of method that the built-in ones lack.
-pub const LIBRARY: &str = r#"
+pub(crate) const LIBRARY: &str = r#"
 syntax = "proto3";
 package acme.v1;
 
@@ -104,7 +104,7 @@ fn library() -> &'static [u8] {
 }
 
 /// Writes the library's descriptor set to a file and returns its path.
-pub fn library_file() -> String {
+pub(crate) fn library_file() -> String {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("library.binpb");
@@ -115,7 +115,7 @@ pub fn library_file() -> String {
 }
 
 /// All types of the stories.
-pub fn pool() -> &'static DescriptorPool {
+pub(crate) fn pool() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     POOL.get_or_init(|| {
         let mut pool = DescriptorPool::decode(EMBEDDED.1).expect("the embedded set is whole");
@@ -129,13 +129,13 @@ pub fn pool() -> &'static DescriptorPool {
 }
 
 /// Turns JSON into a message of the type named.
-pub fn bytes(type_name: &str, json: Value) -> Vec<u8> {
+pub(crate) fn bytes(type_name: &str, json: Value) -> Vec<u8> {
     let descriptor = pool().get_message_by_name(type_name).expect(type_name);
     DynamicMessage::deserialize(descriptor, json).expect("the story's JSON fits its type").encode_to_vec()
 }
 
 /// Turns a message of the type named into JSON.
-pub fn message(type_name: &str, bytes: &[u8]) -> Value {
+pub(crate) fn message(type_name: &str, bytes: &[u8]) -> Value {
     let descriptor = pool().get_message_by_name(type_name).expect(type_name);
     let message = DynamicMessage::decode(descriptor, bytes).expect("the gateway sends what the type allows");
     message

@@ -18,16 +18,16 @@ use super::{
 };
 
 /// A running gateway. Ends hard when dropped, softly by [`Gateway::stop`].
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     signals: mpsc::Sender<()>,
     tasks: JoinSet<Result<(), Unclean>>,
 }
 
 impl Gateway {
     /// Starts with these `section.key=value`, on a free port.
-    pub async fn start(settings: &[String]) -> Self {
+    pub(crate) async fn start(settings: &[String]) -> Self {
         let mut set = vec!["http.listen=127.0.0.1:0".to_owned(), "identity.mode=none".to_owned()];
         set.extend_from_slice(settings);
         let config = Config::load(Sources { set, ..Sources::default() })
@@ -45,12 +45,12 @@ impl Gateway {
     }
 
     /// Starts in front of the library.
-    pub async fn library(upstream: &Scripted) -> Self {
+    pub(crate) async fn library(upstream: &Scripted) -> Self {
         Self::library_with(upstream, &[]).await
     }
 
     /// Starts in front of the library, with more settings.
-    pub async fn library_with(upstream: &Scripted, more: &[&str]) -> Self {
+    pub(crate) async fn library_with(upstream: &Scripted, more: &[&str]) -> Self {
         let mut settings = vec![
             format!("schema.descriptor_sets=[\"{}\"]", library_file()),
             "upstreams.library.services=[\"acme.v1.Library\"]".to_owned(),
@@ -61,28 +61,28 @@ impl Gateway {
     }
 
     /// Starts in front of the built-in services, all played by `upstream`.
-    pub async fn builtin(upstream: &Scripted) -> Self {
+    pub(crate) async fn builtin(upstream: &Scripted) -> Self {
         let endpoint = |key: &str| format!("upstreams.{key}.endpoint=http://{}", upstream.address);
         Self::start(&[endpoint("bigqueryconnection"), endpoint("datastream")]).await
     }
 
     /// Sends the first signal, or the second.
-    pub async fn signal(&self) {
+    pub(crate) async fn signal(&self) {
         self.signals.send(()).await.expect("the gateway runs");
     }
 
     /// Waits for the end.
-    pub async fn ended(mut self) -> Result<(), Unclean> {
+    pub(crate) async fn ended(mut self) -> Result<(), Unclean> {
         self.tasks.join_next().await.expect("it was started").expect("it does not panic")
     }
 
     /// Opens a connection.
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection::http1(self.address).await
     }
 
     /// Sends a request on a connection of its own. `target` goes out as it is.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         verb: &str,
         target: &str,
@@ -93,17 +93,17 @@ impl Gateway {
     }
 
     /// GETs.
-    pub async fn get(&self, target: &str) -> Response {
+    pub(crate) async fn get(&self, target: &str) -> Response {
         self.send("GET", target, &[], "").await
     }
 
     /// POSTs JSON.
-    pub async fn post(&self, target: &str, json: &str) -> Response {
+    pub(crate) async fn post(&self, target: &str, json: &str) -> Response {
         self.send("POST", target, &[("content-type", "application/json")], json.to_owned()).await
     }
 
     /// Reads the metrics and finds the value of a series.
-    pub async fn metric(&self, series: &str) -> Option<f64> {
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
         let text = self.get("/metrics").await.text();
         let line = text.lines().find(|line| line.starts_with(series))?;
         line.rsplit(' ').next()?.parse().ok()
@@ -111,7 +111,7 @@ impl Gateway {
 }
 
 /// Turns pairs into headers.
-pub fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
         .iter()
         .map(|(name, value)| (name.parse().expect("a header name"), value.parse().expect("a header value")))

@@ -5,7 +5,7 @@ mod descriptors;
 mod gateway;
 mod scripted;
 
-pub use client::Connection;
-pub use descriptors::bytes;
-pub use gateway::Gateway;
-pub use scripted::{Answer, Call, Scripted};
+pub(crate) use client::Connection;
+pub(crate) use descriptors::bytes;
+pub(crate) use gateway::Gateway;
+pub(crate) use scripted::{Answer, Call, Scripted};

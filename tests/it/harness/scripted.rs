@@ -21,17 +21,17 @@ use super::descriptors::{bytes, message, pool};
 
 /// A call as it arrived.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// Full name of the method, e.g. `acme.v1.Library.GetBook`.
-    pub method: String,
+    pub(crate) method: String,
     /// The request message.
-    pub request: Value,
+    pub(crate) request: Value,
     /// The metadata.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
 }
 
 /// What the upstream does with a call.
-pub enum Answer {
+pub(crate) enum Answer {
     /// Answers with a message of the method's response type.
     Message(Value),
     /// The same, with headers.
@@ -47,9 +47,9 @@ pub enum Answer {
 }
 
 /// The upstream. Ends when dropped.
-pub struct Scripted {
+pub(crate) struct Scripted {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
     _tasks: JoinSet<()>,
 }
@@ -58,7 +58,7 @@ type Script = Arc<dyn Fn(&Call) -> Answer + Send + Sync>;
 
 impl Scripted {
     /// Starts to listen; `script` decides about each call.
-    pub async fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let calls = Arc::new(Mutex::new(Vec::new()));
@@ -79,12 +79,12 @@ impl Scripted {
     }
 
     /// Returns the calls so far.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.lock().expect("no story panics while it holds this").clone()
     }
 
     /// Returns the last call.
-    pub fn last(&self) -> Call {
+    pub(crate) fn last(&self) -> Call {
         self.calls().pop().expect("the upstream was called")
     }
 }
@@ -95,7 +95,7 @@ async fn serve(
     seen: Arc<Mutex<Vec<Call>>>,
 ) -> Result<Response<Channel>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let (service, method) = head.uri.path()[1..].split_once('/').expect("a gRPC path");
     let rpc = pool()
         .get_service_by_name(service)

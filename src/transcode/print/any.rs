@@ -1,0 +1,96 @@
+//! `google.protobuf.Any`: known types are printed as themselves, unknown ones are kept and never fail a response.
+
+use super::{DEPTH_MAX, Printer, UNKNOWN_TYPES_MAX, damaged};
+use crate::{
+    error::Error,
+    transcode::{
+        ANY_DEPTH_MAX,
+        selection::Node,
+        tables::Shape,
+        text::put_string,
+        wire::{Cursor, LEN},
+    },
+};
+
+impl Printer<'_, '_> {
+    pub(super) fn any(&mut self, wire: &[u8], chosen: Option<&Node>, depth: usize) -> Result<(), Error> {
+        let (type_url, value) = parts(wire)?;
+        if type_url.is_empty() {
+            if !value.is_empty() {
+                return Err(damaged("an Any has a value and no type"));
+            }
+            self.out.extend_from_slice(b"{}");
+            return Ok(());
+        }
+        self.packed(type_url, value, chosen, depth)
+    }
+
+    /// Prints a value under its `@type`.
+    pub(super) fn packed(
+        &mut self,
+        type_url: &[u8],
+        value: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        self.out.extend_from_slice(b"{\"@type\":");
+        if !put_string(self.out, type_url) {
+            return Err(damaged("the type of an Any is not UTF-8"));
+        }
+        let name = type_url.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let start = self.out.len();
+        // A known type whose bytes cannot be read is shown as if it were unknown: the caller still gets the rest.
+        if !self.inside(name, value, chosen, depth) {
+            self.out.truncate(start);
+            self.unknown(name, value);
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Prints the members of a known type; `false` if the type is unknown or the bytes are none of it.
+    fn inside(&mut self, name: &str, value: &[u8], chosen: Option<&Node>, depth: usize) -> bool {
+        let Some(index) = self.tables.find(name) else { return false };
+        if self.any_depth >= ANY_DEPTH_MAX || depth >= DEPTH_MAX {
+            return false;
+        }
+        let table = self.tables.message(index);
+        let (careful, google_shaped) = (self.careful, self.google_shaped);
+        self.any_depth += 1;
+        let printed = if table.shape == Shape::Plain {
+            self.fields(table, value, chosen, depth + 1, true)
+        } else {
+            self.out.extend_from_slice(b",\"value\":");
+            self.message(index, value, chosen, depth + 1)
+        };
+        self.any_depth -= 1;
+        self.google_shaped = google_shaped;
+        self.careful |= careful;
+        printed.is_ok()
+    }
+
+    fn unknown(&mut self, name: &str, value: &[u8]) {
+        if self.unknown_types.len() < UNKNOWN_TYPES_MAX && !self.unknown_types.contains(name) {
+            self.unknown_types.insert(name.to_owned());
+        }
+        if !self.google_shaped {
+            self.out.extend_from_slice(b",\"value\":");
+            self.base64(value);
+        }
+    }
+}
+
+/// Reads type and value; the last of each wins.
+fn parts(wire: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (mut type_url, mut value): (&[u8], &[u8]) = (&[], &[]);
+    let mut cursor = Cursor::new(wire);
+    while !cursor.is_empty() {
+        match cursor.tag()? {
+            (1, LEN) => type_url = cursor.bytes()?,
+            (2, LEN) => value = cursor.bytes()?,
+            (number, kind) => cursor.skip(number, kind)?,
+        }
+    }
+    Ok((type_url, value))
+}

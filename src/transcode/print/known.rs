@@ -1,0 +1,216 @@
+//! The well-known types that JSON writes in a form of their own.
+
+use std::borrow::Cow;
+
+use super::{DEPTH_MAX, Printer, damaged};
+use crate::{
+    error::Error,
+    transcode::{
+        mask,
+        selection::Node,
+        tables::{MessageTable, Shape},
+        text::put_str,
+        time,
+        wire::{Cursor, FIXED64, LEN, VARINT},
+    },
+};
+
+impl Printer<'_, '_> {
+    pub(super) fn known(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        if depth > DEPTH_MAX {
+            return Err(damaged("messages are nested too deep"));
+        }
+        match table.shape {
+            Shape::Timestamp => {
+                let (seconds, nanos) = seconds_and_nanos(wire)?;
+                if !time::put_timestamp(self.out, seconds, nanos) {
+                    return Err(damaged("a timestamp is outside the years 1 to 9999"));
+                }
+            }
+            Shape::Duration => {
+                let (seconds, nanos) = seconds_and_nanos(wire)?;
+                if !time::put_duration(self.out, seconds, nanos) {
+                    return Err(damaged("a duration is outside its range"));
+                }
+            }
+            Shape::FieldMask => self.mask(wire)?,
+            Shape::Wrapper => self.wrapper(table, wire, depth)?,
+            Shape::Struct => self.structure(table, wire, chosen, depth)?,
+            Shape::ListValue => self.list_value(table, wire, chosen, depth)?,
+            Shape::Value => self.dynamic(table, wire, chosen, depth)?,
+            Shape::Any => self.any(wire, chosen, depth)?,
+            Shape::Plain => self.message_body(table, wire, chosen, depth)?,
+        }
+        Ok(())
+    }
+
+    fn message_body(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        self.out.push(b'{');
+        self.fields(table, wire, chosen, depth, false)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn mask(&mut self, wire: &[u8]) -> Result<(), Error> {
+        let mut joined = String::new();
+        for path in texts(wire)? {
+            if !joined.is_empty() {
+                joined.push(',');
+            }
+            let path = std::str::from_utf8(path).map_err(|_| damaged("a field mask is not UTF-8"))?;
+            if !mask::to_camel(path, &mut joined) {
+                return Err(damaged("a field mask has a path that JSON cannot tell"));
+            }
+        }
+        put_str(self.out, &joined);
+        Ok(())
+    }
+
+    fn wrapper(&mut self, table: &MessageTable, wire: &[u8], depth: usize) -> Result<(), Error> {
+        let field = &table.fields[0];
+        let mut last = None;
+        let mut cursor = Cursor::new(wire);
+        while !cursor.is_empty() {
+            let (number, kind) = cursor.tag()?;
+            if number == field.number && kind == field.wire {
+                last = Some(cursor.clone());
+            }
+            cursor.skip(number, kind)?;
+        }
+        match last {
+            Some(mut value) => self.scalar(field, &mut value),
+            None => self.default(field, depth),
+        }
+    }
+
+    fn structure(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let map = table.fields[0].child;
+        let entries = texts(wire)?;
+        self.out.push(b'{');
+        self.members(map, &entries, chosen, depth)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn list_value(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let element = table.fields[0].child;
+        self.out.push(b'[');
+        for (i, value) in texts(wire)?.into_iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.message(element, value, chosen, depth + 1)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// Prints a `google.protobuf.Value`: the last member given; pieces of one message member are merged.
+    fn dynamic(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let mut last: Option<(u32, Cow<'_, [u8]>)> = None;
+        let mut cursor = Cursor::new(wire);
+        while !cursor.is_empty() {
+            let (number, kind) = cursor.tag()?;
+            let start = cursor.rest();
+            let mut value = cursor.clone();
+            cursor.skip(number, kind)?;
+            match (number, kind) {
+                (1 | 4, VARINT) | (2, FIXED64) => {
+                    last = Some((number, Cow::Borrowed(&start[..start.len() - cursor.rest().len()])));
+                }
+                (3, LEN) => last = Some((number, Cow::Borrowed(value.bytes()?))),
+                (5 | 6, LEN) => {
+                    let piece = value.bytes()?;
+                    match &mut last {
+                        Some((before, pieces)) if *before == number => {
+                            pieces.to_mut().extend_from_slice(piece);
+                        }
+                        _ => last = Some((number, Cow::Borrowed(piece))),
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Some((number, value)) = last else {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        match number {
+            1 => self.out.extend_from_slice(b"null"),
+            2 => {
+                let number = f64::from_le_bytes(Cursor::new(&value).fixed64()?);
+                if !number.is_finite() {
+                    return Err(damaged("a google.protobuf.Value is not a finite number"));
+                }
+                self.double(number);
+            }
+            3 if !crate::transcode::text::put_string(self.out, &value) => {
+                return Err(damaged("a string is not UTF-8"));
+            }
+            4 => self.boolean(Cursor::new(&value).varint()? != 0),
+            5 | 6 => {
+                let child = table.by_number(number).map_or(0, |at| table.fields[at].child);
+                self.message(child, &value, chosen, depth + 1)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Reads the two fields that Timestamp and Duration share; the last of each wins.
+fn seconds_and_nanos(wire: &[u8]) -> Result<(i64, i32), Error> {
+    let (mut seconds, mut nanos) = (0, 0);
+    let mut cursor = Cursor::new(wire);
+    while !cursor.is_empty() {
+        match cursor.tag()? {
+            (1, VARINT) => seconds = cursor.varint()? as i64,
+            (2, VARINT) => nanos = cursor.varint()? as i32,
+            (number, kind) => cursor.skip(number, kind)?,
+        }
+    }
+    Ok((seconds, nanos))
+}
+
+/// Reads all occurrences of the length-delimited field 1: what masks, lists and structs are made of.
+fn texts(wire: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    let mut texts = Vec::new();
+    let mut cursor = Cursor::new(wire);
+    while !cursor.is_empty() {
+        match cursor.tag()? {
+            (1, LEN) => texts.push(cursor.bytes()?),
+            (number, kind) => cursor.skip(number, kind)?,
+        }
+    }
+    Ok(texts)
+}

@@ -1,0 +1,408 @@
+//! Wire format to JSON in one pass over the bytes.
+//!
+//! Fields are printed as they come. A set of bits tells which were seen; the few things that legal bytes may do and
+//! that a single pass cannot undo (a singular field given twice, a oneof overwritten, a list interrupted by another
+//! field, a map key given twice) stop the pass, cut the output back to where the message began, and have that message
+//! printed by [`careful`], which looks at all fields before it writes any.
+//!
+//! Nothing here knows which type it prints: the tables say everything.
+
+mod any;
+mod careful;
+mod known;
+mod map;
+mod scalar;
+
+use std::collections::BTreeSet;
+
+use super::{
+    seen::Seen,
+    selection::Node,
+    tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op, Shape, Tables},
+    wire::{Cursor, LEN, Malformed},
+};
+use crate::error::{Code, Error, Reason};
+use map::MapKeys;
+
+/// Messages inside messages, as everywhere in protobuf.
+pub(super) const DEPTH_MAX: usize = 100;
+/// Names of unknown `Any` types that are reported per response.
+const UNKNOWN_TYPES_MAX: usize = 16;
+
+/// What a caller may ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Style {
+    pub(super) enum_numbers: bool,
+    pub(super) defaults: bool,
+}
+
+/// Prints one message and whatever is inside it.
+pub(super) struct Printer<'t, 'o> {
+    tables: &'t Tables,
+    out: &'o mut Vec<u8>,
+    style: Style,
+    /// Once bytes have shown that they need a second look, everything that follows gets it at once: otherwise bytes
+    /// made for the purpose could have each level printed twice by the one above it.
+    careful: bool,
+    google_shaped: bool,
+    any_depth: usize,
+    unknown_types: BTreeSet<String>,
+}
+
+/// Why a pass ended early.
+enum Stop {
+    /// One pass cannot tell; look again.
+    Redo,
+    Bad(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Bad(error)
+    }
+}
+
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Self {
+        Self::Bad(malformed.into())
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        damaged(malformed.0)
+    }
+}
+
+/// Bytes from an upstream that are no message of the type they should be.
+#[cold]
+fn damaged(what: &str) -> Error {
+    Error::new(
+        Code::Internal,
+        Reason::UpstreamInvalidResponse,
+        format!("A protobuf message cannot be read: {what}."),
+    )
+}
+
+/// The part of the output that is open: what must be written before the next key, and what must be closed.
+struct Open {
+    comma: bool,
+    /// Position of the repeated field being written, or `usize::MAX`.
+    field: usize,
+    /// Whether its bracket is there: a list of which nothing is shown has none.
+    bracket: Option<u8>,
+    keys: MapKeys,
+}
+
+impl<'t, 'o> Printer<'t, 'o> {
+    pub(super) fn new(tables: &'t Tables, out: &'o mut Vec<u8>, style: Style) -> Self {
+        Self {
+            tables,
+            out,
+            style,
+            careful: false,
+            google_shaped: false,
+            any_depth: 0,
+            unknown_types: BTreeSet::new(),
+        }
+    }
+
+    /// Returns the names of types that no loaded descriptor knows.
+    pub(super) fn into_unknown_types(self) -> BTreeSet<String> {
+        self.unknown_types
+    }
+
+    /// Prints a message of the type at `index`.
+    pub(super) fn message(
+        &mut self,
+        index: u32,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let table = self.tables.message(index);
+        if table.shape != Shape::Plain {
+            return self.known(table, wire, chosen, depth);
+        }
+        let outer = self.google_shaped;
+        self.google_shaped |= table.google_shaped;
+        self.out.push(b'{');
+        self.fields(table, wire, chosen, depth, false)?;
+        self.out.push(b'}');
+        self.google_shaped = outer;
+        Ok(())
+    }
+
+    /// Prints the fields of a message without its braces. `comma` says that something stands before them.
+    fn fields(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+        comma: bool,
+    ) -> Result<(), Error> {
+        if depth > DEPTH_MAX {
+            return Err(damaged("messages are nested too deep"));
+        }
+        if !self.careful {
+            let start = self.out.len();
+            match self.fast(table, wire, chosen, depth, comma) {
+                Ok(()) => return Ok(()),
+                Err(Stop::Bad(error)) => return Err(error),
+                Err(Stop::Redo) => {
+                    self.out.truncate(start);
+                    self.careful = true;
+                }
+            }
+        }
+        self.careful_fields(table, wire, chosen, depth, comma)
+    }
+
+    fn fast(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+        comma: bool,
+    ) -> Result<(), Stop> {
+        let mut seen = Seen::default();
+        let mut open = Open { comma, field: usize::MAX, bracket: None, keys: MapKeys::default() };
+        let mut cursor = Cursor::new(wire);
+        while !cursor.is_empty() {
+            let (number, kind) = cursor.tag()?;
+            let Some(at) = table.by_number(number) else {
+                cursor.skip(number, kind)?;
+                continue;
+            };
+            let field = &table.fields[at];
+            let packed = kind != field.wire;
+            if packed && !field.takes_packed(kind) {
+                cursor.skip(number, kind)?;
+                continue;
+            }
+            if field.card == Card::Singular {
+                self.singular(field, at, &mut cursor, &mut open, &mut seen, chosen, depth)?;
+            } else {
+                self.repeated(field, at, packed, &mut cursor, &mut open, &mut seen, chosen, depth)?;
+            }
+        }
+        self.close(&mut open);
+        if self.style.defaults {
+            self.missing(table, |at| !seen.has(at), chosen, open.comma, depth)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one pass; a struct of references costs more than it tells"
+    )]
+    fn singular(
+        &mut self,
+        field: &FieldTable,
+        at: usize,
+        cursor: &mut Cursor<'_>,
+        open: &mut Open,
+        seen: &mut Seen,
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Stop> {
+        if field.closed && !self.known_number(field, cursor) {
+            // A number outside a closed enum counts as an unknown field.
+            return Ok(cursor.skip(field.number, field.wire)?);
+        }
+        if seen.set(at) || (field.oneof != NO_ONEOF && seen.set(usize::from(field.oneof))) {
+            return Err(Stop::Redo);
+        }
+        if field.implicit && !self.style.defaults && zero(field, cursor.clone()) {
+            return Ok(cursor.skip(field.number, field.wire)?);
+        }
+        let inner = match choose(chosen, field) {
+            Choice::Skip => return Ok(cursor.skip(field.number, field.wire)?),
+            Choice::Print(inner) => inner,
+        };
+        self.close(open);
+        self.key(open, field);
+        self.value(field, cursor, inner, depth)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as `singular`")]
+    fn repeated(
+        &mut self,
+        field: &FieldTable,
+        at: usize,
+        packed: bool,
+        cursor: &mut Cursor<'_>,
+        open: &mut Open,
+        seen: &mut Seen,
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Stop> {
+        if open.field != at {
+            if seen.set(at) {
+                return Err(Stop::Redo);
+            }
+            self.close(open);
+            open.field = at;
+        }
+        let inner = match choose(chosen, field) {
+            Choice::Skip => return Ok(cursor.skip(field.number, if packed { LEN } else { field.wire })?),
+            Choice::Print(inner) => inner,
+        };
+        if field.card == Card::Map {
+            return self.entry(field, cursor.bytes()?, open, inner, depth);
+        }
+        if !packed {
+            return self.element(field, cursor, open, inner, depth);
+        }
+        let mut values = Cursor::new(cursor.bytes()?);
+        while !values.is_empty() {
+            self.element(field, &mut values, open, inner, depth)?;
+        }
+        Ok(())
+    }
+
+    fn element(
+        &mut self,
+        field: &FieldTable,
+        cursor: &mut Cursor<'_>,
+        open: &mut Open,
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Stop> {
+        if field.closed && !self.known_number(field, cursor) {
+            return Ok(cursor.varint().map(drop)?);
+        }
+        self.bracket(open, field, b'[');
+        self.value(field, cursor, chosen, depth)
+    }
+
+    /// Writes what stands before an element of a list or a map: key and bracket, or a comma.
+    #[inline]
+    fn bracket(&mut self, open: &mut Open, field: &FieldTable, bracket: u8) {
+        if open.bracket.is_some() {
+            self.out.push(b',');
+            return;
+        }
+        self.key(open, field);
+        self.out.push(bracket);
+        open.bracket = Some(bracket);
+    }
+
+    #[inline]
+    fn key(&mut self, open: &mut Open, field: &FieldTable) {
+        if open.comma {
+            self.out.push(b',');
+        }
+        open.comma = true;
+        self.out.extend_from_slice(&field.key);
+    }
+
+    /// Closes the list or map that is being written, if one is.
+    #[inline]
+    fn close(&mut self, open: &mut Open) {
+        if open.field == usize::MAX {
+            return;
+        }
+        match open.bracket.take() {
+            Some(b'[') => self.out.push(b']'),
+            Some(_) => {
+                self.out.push(b'}');
+                open.keys.clear();
+            }
+            None => {}
+        }
+        open.field = usize::MAX;
+    }
+
+    /// Prints one value of a field, whose tag was read.
+    #[inline]
+    fn value(
+        &mut self,
+        field: &FieldTable,
+        cursor: &mut Cursor<'_>,
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Stop> {
+        match field.op {
+            Op::Message => Ok(self.message(field.child, cursor.bytes()?, chosen, depth + 1)?),
+            Op::Group => Ok(self.message(field.child, cursor.group(field.number)?, chosen, depth + 1)?),
+            _ => Ok(self.scalar(field, cursor)?),
+        }
+    }
+
+    /// Prints the defaults of fields for which `absent` holds and whose zero is a value: never of messages, of oneof
+    /// members or of `optional` fields, whose absence means something.
+    fn missing(
+        &mut self,
+        table: &MessageTable,
+        absent: impl Fn(usize) -> bool,
+        chosen: Option<&Node>,
+        mut comma: bool,
+        depth: usize,
+    ) -> Result<(), Error> {
+        for (at, field) in table.fields.iter().enumerate() {
+            let silent = field.card == Card::Singular && !field.implicit;
+            if silent || !absent(at) || matches!(choose(chosen, field), Choice::Skip) {
+                continue;
+            }
+            if comma {
+                self.out.push(b',');
+            }
+            comma = true;
+            self.out.extend_from_slice(&field.key);
+            match field.card {
+                Card::Repeated => self.out.extend_from_slice(b"[]"),
+                Card::Map => self.out.extend_from_slice(b"{}"),
+                Card::Singular => self.default(field, depth)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn known_number(&self, field: &FieldTable, cursor: &Cursor<'_>) -> bool {
+        let number = cursor.clone().varint().unwrap_or_default() as i32;
+        self.tables.enumeration(field.child).knows(number)
+    }
+}
+
+impl FieldTable {
+    /// Whether `kind` is the packed form of this field's values. Both forms are legal whatever the descriptor says.
+    fn takes_packed(&self, kind: u8) -> bool {
+        kind == LEN
+            && self.card == Card::Repeated
+            && !matches!(self.op, Op::String | Op::Bytes | Op::Message | Op::Group)
+    }
+}
+
+/// Whether the next value is the zero that an implicit field leaves out.
+#[inline]
+fn zero(field: &FieldTable, mut cursor: Cursor<'_>) -> bool {
+    match field.op {
+        Op::String | Op::Bytes => cursor.varint() == Ok(0),
+        Op::Double | Op::Fixed64 | Op::Sfixed64 => cursor.fixed64() == Ok([0; 8]),
+        Op::Float | Op::Fixed32 | Op::Sfixed32 => cursor.fixed32() == Ok([0; 4]),
+        Op::Int32 | Op::Uint32 | Op::Sint32 | Op::Enum => {
+            cursor.varint().is_ok_and(|value| value as u32 == 0)
+        }
+        _ => cursor.varint() == Ok(0),
+    }
+}
+
+/// Whether a field is printed, and what of its inside.
+enum Choice<'s> {
+    Skip,
+    Print(Option<&'s Node>),
+}
+
+#[inline]
+fn choose<'s>(chosen: Option<&'s Node>, field: &FieldTable) -> Choice<'s> {
+    let Some(node) = chosen else { return Choice::Print(None) };
+    match node.child(&field.json_name, &field.name) {
+        None => Choice::Skip,
+        Some(child) => Choice::Print(child.narrowed()),
+    }
+}

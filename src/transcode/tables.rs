@@ -1,0 +1,427 @@
+//! Descriptors compiled for converting: flat tables, one per message and enum type, addressed by position.
+//!
+//! Everything that does not depend on a request is decided here: the opcode of a field, its key as JSON prints it, its
+//! place among the bits that tell which fields were seen. Tables are built once at start and never change.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::wire;
+use crate::schema::{self, Cardinality, Kind, Pool};
+
+/// Field numbers up to this one are looked up by index, larger ones by search.
+const DENSE_MAX: u32 = 255;
+/// Marks a field outside any oneof.
+pub(super) const NO_ONEOF: u16 = u16::MAX;
+
+/// Compiled tables of a whole pool.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) messages: Vec<MessageTable>,
+    pub(super) enums: Vec<EnumTable>,
+    names: HashMap<Arc<str>, u32>,
+}
+
+/// How a message type looks in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Plain,
+    Any,
+    Timestamp,
+    Duration,
+    FieldMask,
+    Struct,
+    Value,
+    ListValue,
+    Wrapper,
+}
+
+#[derive(Debug)]
+pub(super) struct MessageTable {
+    pub(super) name: Arc<str>,
+    pub(super) shape: Shape,
+    /// Strict clients read this type: an `Any` of unknown type inside it is printed with nothing but its type.
+    pub(super) google_shaped: bool,
+    pub(super) fields: Vec<FieldTable>,
+    /// Position plus one by field number; 0 is "no such field".
+    dense: Vec<u16>,
+    /// Fields with larger numbers, sorted.
+    sparse: Vec<(u32, u16)>,
+    names: NameIndex,
+    /// Bits for fields and oneofs together.
+    pub(super) bits: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct FieldTable {
+    /// `"jsonName":`, escaped.
+    pub(super) key: Box<[u8]>,
+    pub(super) name: Box<str>,
+    pub(super) json_name: Box<str>,
+    pub(super) number: u32,
+    pub(super) op: Op,
+    /// Position of the message or enum table.
+    pub(super) child: u32,
+    pub(super) card: Card,
+    /// Zero is not printed and not told apart from absence.
+    pub(super) implicit: bool,
+    /// Bit of the oneof, or [`NO_ONEOF`].
+    pub(super) oneof: u16,
+    pub(super) packed: bool,
+    /// Wire type of one value.
+    pub(super) wire: u8,
+    /// An enum that drops numbers it does not know.
+    pub(super) closed: bool,
+    /// JSON `null` is a value of this type and not absence.
+    pub(super) null_is_value: bool,
+    /// The default that `defaults` prints: of proto2, or the first value of an enum.
+    pub(super) default_number: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Card {
+    Singular,
+    Repeated,
+    Map,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Double,
+    Float,
+    Int64,
+    Uint64,
+    Int32,
+    Fixed64,
+    Fixed32,
+    Bool,
+    String,
+    Group,
+    Message,
+    Bytes,
+    Uint32,
+    Enum,
+    Sfixed32,
+    Sfixed64,
+    Sint32,
+    Sint64,
+}
+
+#[derive(Debug)]
+pub(super) struct EnumTable {
+    pub(super) name: Arc<str>,
+    /// `google.protobuf.NullValue`, whose only value is JSON `null`.
+    pub(super) null: bool,
+    pub(super) closed: bool,
+    /// Quoted names of the numbers 0, 1, 2 …; empty where there is a gap.
+    dense: Vec<Box<[u8]>>,
+    /// Quoted names of all other numbers.
+    others: HashMap<i32, Box<[u8]>>,
+    numbers: HashMap<Box<str>, i32>,
+    /// The default.
+    pub(super) first: i32,
+}
+
+impl Tables {
+    pub(super) fn new(pool: &Pool) -> Self {
+        let enums: Vec<_> = pool.enums().map(|(_, enumeration)| EnumTable::new(enumeration)).collect();
+        let shapes: Vec<_> = pool.messages().map(|(_, message)| shape(&message.full_name)).collect();
+        let messages =
+            pool.messages().map(|(_, message)| MessageTable::new(message, &enums, &shapes)).collect();
+        let names = pool.messages().map(|(id, message)| (Arc::clone(&message.full_name), id.0)).collect();
+        Self { messages, enums, names }
+    }
+
+    #[inline]
+    pub(super) fn message(&self, index: u32) -> &MessageTable {
+        &self.messages[index as usize]
+    }
+
+    #[inline]
+    pub(super) fn enumeration(&self, index: u32) -> &EnumTable {
+        &self.enums[index as usize]
+    }
+
+    pub(super) fn find(&self, full_name: &str) -> Option<u32> {
+        self.names.get(full_name).copied()
+    }
+}
+
+impl MessageTable {
+    fn new(message: &schema::Message, enums: &[EnumTable], shapes: &[Shape]) -> Self {
+        let fields: Vec<FieldTable> = message
+            .fields
+            .iter()
+            .map(|field| FieldTable::new(field, message.fields.len(), enums, shapes))
+            .collect();
+        let mut dense = Vec::new();
+        let mut sparse = Vec::new();
+        for (i, field) in fields.iter().enumerate() {
+            let position = small(i);
+            if field.number > DENSE_MAX {
+                sparse.push((field.number, position));
+                continue;
+            }
+            let at = field.number as usize;
+            if dense.len() <= at {
+                dense.resize(at + 1, 0);
+            }
+            dense[at] = position + 1;
+        }
+        sparse.sort_unstable();
+        Self {
+            name: Arc::clone(&message.full_name),
+            shape: shape(&message.full_name),
+            google_shaped: matches!(
+                &*message.full_name,
+                "google.longrunning.Operation" | "google.cloud.location.Location"
+            ),
+            names: NameIndex::new(&fields),
+            bits: fields.len() + message.oneofs.len(),
+            fields,
+            dense,
+            sparse,
+        }
+    }
+
+    /// Finds a field's position by number.
+    #[inline]
+    pub(super) fn by_number(&self, number: u32) -> Option<usize> {
+        match self.dense.get(number as usize) {
+            Some(0) => None,
+            Some(position) => Some(usize::from(*position) - 1),
+            None => self.by_large_number(number),
+        }
+    }
+
+    fn by_large_number(&self, number: u32) -> Option<usize> {
+        let at = self.sparse.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(usize::from(self.sparse[at].1))
+    }
+
+    /// Finds a field's position by either name. `after` is the position found last: callers tend to write fields in
+    /// declaration order, so the next one is tried first.
+    #[inline]
+    pub(super) fn by_name(&self, name: &str, after: usize) -> Option<usize> {
+        if let Some(field) = self.fields.get(after)
+            && *field.json_name == *name
+        {
+            return Some(after);
+        }
+        self.names.find(name, &self.fields)
+    }
+
+    /// Finds the known field name nearest to a misspelt one, for the error message.
+    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
+        let limit = name.len().min(64) / 3 + 1;
+        self.fields
+            .iter()
+            .map(|field| {
+                (distance(name, &field.json_name).min(distance(name, &field.name)), &*field.json_name)
+            })
+            .filter(|(distance, _)| *distance <= limit)
+            .min()
+            .map(|(_, name)| name)
+    }
+}
+
+impl FieldTable {
+    fn new(field: &schema::Field, fields: usize, enums: &[EnumTable], shapes: &[Shape]) -> Self {
+        let (op, wire_type, child) = op(field.kind);
+        let enumeration = (op == Op::Enum).then(|| &enums[child as usize]);
+        let value = matches!(field.kind, Kind::Message(id) if shapes[id.index()] == Shape::Value);
+        let mut key = Vec::with_capacity(field.json_name.len() + 3);
+        super::text::put_str(&mut key, &field.json_name);
+        key.push(b':');
+        Self {
+            key: key.into(),
+            name: field.name.as_str().into(),
+            json_name: field.json_name.as_str().into(),
+            number: field.number,
+            op,
+            child,
+            card: match field.cardinality {
+                Cardinality::Repeated => Card::Repeated,
+                Cardinality::Map(_) => Card::Map,
+                _ => Card::Singular,
+            },
+            implicit: field.cardinality == Cardinality::Implicit,
+            oneof: field.oneof.map_or(NO_ONEOF, |oneof| small(fields + oneof as usize)),
+            packed: field.packed,
+            wire: wire_type,
+            closed: enumeration.is_some_and(|table| table.closed),
+            null_is_value: value || enumeration.is_some_and(|table| table.null),
+            default_number: enumeration.map_or(0, |table| {
+                field.default.as_deref().and_then(|name| table.number(name)).unwrap_or(table.first)
+            }),
+        }
+    }
+}
+
+impl EnumTable {
+    fn new(enumeration: &schema::Enum) -> Self {
+        let mut dense: Vec<Box<[u8]>> = Vec::new();
+        let mut others = HashMap::new();
+        let mut numbers = HashMap::new();
+        for value in &enumeration.values {
+            let quoted: Box<[u8]> = format!("\"{}\"", value.name).into_bytes().into();
+            numbers.insert(value.name.as_str().into(), value.number);
+            // The first of several names for one number is the one that is printed.
+            match usize::try_from(value.number) {
+                Ok(at) if at == dense.len() => dense.push(quoted),
+                Ok(at) if at < dense.len() => {}
+                _ => {
+                    others.entry(value.number).or_insert(quoted);
+                }
+            }
+        }
+        Self {
+            name: Arc::clone(&enumeration.full_name),
+            null: &*enumeration.full_name == "google.protobuf.NullValue",
+            closed: enumeration.closed,
+            dense,
+            others,
+            numbers,
+            first: enumeration.values.first().map_or(0, |value| value.number),
+        }
+    }
+
+    /// Returns the quoted name of a number.
+    #[inline]
+    pub(super) fn quoted(&self, number: i32) -> Option<&[u8]> {
+        match usize::try_from(number).ok().and_then(|at| self.dense.get(at)) {
+            Some(name) => Some(name),
+            None => self.others.get(&number).map(|name| &**name),
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<i32> {
+        self.numbers.get(name).copied()
+    }
+
+    pub(super) fn knows(&self, number: i32) -> bool {
+        self.quoted(number).is_some()
+    }
+
+    /// Returns the known name nearest to a misspelt one.
+    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
+        let limit = name.len().min(64) / 3 + 1;
+        self.numbers
+            .keys()
+            .map(|known| (distance(name, known), &**known))
+            .filter(|(distance, _)| *distance <= limit)
+            .min()
+            .map(|(_, name)| name)
+    }
+}
+
+/// Open addressing over both names of every field. Only the schema decides what is in it, so a hostile key can at
+/// worst walk one cluster.
+#[derive(Debug)]
+struct NameIndex {
+    /// Position plus one; 0 is empty. The length is a power of two, at least twice the number of names.
+    slots: Vec<u16>,
+}
+
+impl NameIndex {
+    fn new(fields: &[FieldTable]) -> Self {
+        let mut index = Self { slots: vec![0; (fields.len() * 4).next_power_of_two().max(4)] };
+        for (i, field) in fields.iter().enumerate() {
+            index.insert(&field.json_name, i);
+            if field.name != field.json_name {
+                index.insert(&field.name, i);
+            }
+        }
+        index
+    }
+
+    fn insert(&mut self, name: &str, position: usize) {
+        let mask = self.slots.len() - 1;
+        let mut at = hash(name) & mask;
+        while self.slots[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = small(position) + 1;
+    }
+
+    fn find(&self, name: &str, fields: &[FieldTable]) -> Option<usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = hash(name) & mask;
+        // Half of the slots are empty, so this ends.
+        while let Some(position) = usize::from(self.slots[at]).checked_sub(1) {
+            let field = &fields[position];
+            if *field.json_name == *name || *field.name == *name {
+                return Some(position);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+}
+
+/// FNV-1a, mixed so that the low bits know of all bytes.
+fn hash(name: &str) -> usize {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 32)) as usize
+}
+
+fn shape(full_name: &str) -> Shape {
+    match full_name.strip_prefix("google.protobuf.") {
+        Some("Any") => Shape::Any,
+        Some("Timestamp") => Shape::Timestamp,
+        Some("Duration") => Shape::Duration,
+        Some("FieldMask") => Shape::FieldMask,
+        Some("Struct") => Shape::Struct,
+        Some("Value") => Shape::Value,
+        Some("ListValue") => Shape::ListValue,
+        Some(
+            "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value"
+            | "BoolValue" | "StringValue" | "BytesValue",
+        ) => Shape::Wrapper,
+        _ => Shape::Plain,
+    }
+}
+
+fn op(kind: Kind) -> (Op, u8, u32) {
+    match kind {
+        Kind::Double => (Op::Double, wire::FIXED64, 0),
+        Kind::Float => (Op::Float, wire::FIXED32, 0),
+        Kind::Int64 => (Op::Int64, wire::VARINT, 0),
+        Kind::Uint64 => (Op::Uint64, wire::VARINT, 0),
+        Kind::Int32 => (Op::Int32, wire::VARINT, 0),
+        Kind::Fixed64 => (Op::Fixed64, wire::FIXED64, 0),
+        Kind::Fixed32 => (Op::Fixed32, wire::FIXED32, 0),
+        Kind::Bool => (Op::Bool, wire::VARINT, 0),
+        Kind::String => (Op::String, wire::LEN, 0),
+        Kind::Group(id) => (Op::Group, wire::GROUP, id.0),
+        Kind::Message(id) => (Op::Message, wire::LEN, id.0),
+        Kind::Bytes => (Op::Bytes, wire::LEN, 0),
+        Kind::Uint32 => (Op::Uint32, wire::VARINT, 0),
+        Kind::Enum(id) => (Op::Enum, wire::VARINT, id.0),
+        Kind::Sfixed32 => (Op::Sfixed32, wire::FIXED32, 0),
+        Kind::Sfixed64 => (Op::Sfixed64, wire::FIXED64, 0),
+        Kind::Sint32 => (Op::Sint32, wire::VARINT, 0),
+        Kind::Sint64 => (Op::Sint64, wire::VARINT, 0),
+    }
+}
+
+/// Levenshtein distance, on the first 64 bytes of each: names of schemas are shorter, and a caller's may be anything.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Positions are kept in sixteen bits.
+fn small(position: usize) -> u16 {
+    u16::try_from(position).expect("schema::load refuses messages with more than MESSAGE_FIELDS_MAX fields")
+}
