@@ -10,12 +10,13 @@ fn from_file(path: PathBuf) -> Loaded {
 
 fn file(name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).unwrap();
+    fs::write(&path, text).expect("the folder for tests is writable");
     path
 }
 
 fn example() -> String {
-    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("causeway.example.toml")).unwrap()
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("causeway.example.toml"))
+        .expect("the example is there")
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn keys(text: &str) -> BTreeSet<String> {
         }
     }
     let mut found = BTreeSet::new();
-    walk("", &text.parse().unwrap(), &mut found);
+    walk("", &text.parse().expect("it is TOML"), &mut found);
     found
 }
 

@@ -4,7 +4,7 @@
 //! 2. [`trace`]: the same, for the log of the upstream.
 //! 3. in flight: counted before anything can fail, until the last byte of the answer.
 //! 4. errors → envelope, metrics, log: outside of all that can fail, so that nothing answers in another form.
-//! 5. [`panic`]: inside 4, so that a bug is an envelope too.
+//! 5. [`mod@panic`]: inside 4, so that a bug is an envelope too.
 //! 6. [`head`]: the limits of URL and headers, before anybody reads them.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
