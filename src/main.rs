@@ -1,1 +1,7 @@
-fn main() {}
+//! The executable: everything it does is in [`causeway::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    causeway::cli::run()
+}
