@@ -138,7 +138,6 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "secrets.key=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["projects/*"] }]"#,
         "upstreams.spanner.endpoint=http://127.0.0.1:3",
-        "upstreams.flyte.endpoint=http://127.0.0.1:4",
         "upstreams.datastream.poll_credentials=token",
     ]));
     let warnings = loaded.warnings.join("\n");
@@ -149,7 +148,6 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "secrets.key",
         "identity.grants",
         "upstreams.spanner",
-        "upstreams.flyte",
         "upstreams.datastream.poll_credentials",
     ] {
         assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
