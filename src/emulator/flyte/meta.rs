@@ -60,7 +60,7 @@ fn shown(value: &Value) -> Option<String> {
     }
 }
 
-fn not_text(bytes: &[u8], error: str::Utf8Error) -> Exception {
+fn not_text(bytes: &[u8], error: std::str::Utf8Error) -> Exception {
     let at = error.valid_up_to();
     let byte = bytes.get(at).copied().unwrap_or_default();
     let why = match (error.error_len(), byte) {
