@@ -71,8 +71,9 @@ impl BigQuery {
         let location = query.location.filter(|text| !text.is_empty()).unwrap_or(LOCATION);
         let id = uuid(&mut self.rng);
         let refuse = |class, code, message: &str| {
-            let message =
-                format!("{code} POST {BASE}/{project}/jobs?prettyPrint=false: {message}\n\nLocation: {location}\nJob ID: {id}\n");
+            let message = format!(
+                "{code} POST {BASE}/{project}/jobs?prettyPrint=false: {message}\n\nLocation: {location}\nJob ID: {id}\n"
+            );
             Err(Exception::new(class, message))
         };
         if project.is_empty() || project.contains('/') {
@@ -85,7 +86,8 @@ impl BigQuery {
             return refuse(BAD_REQUEST, 400, "Required parameter is missing: query");
         }
         if query.statement.len() > STATEMENT_BYTES_MAX {
-            let message = format!("The query is too large. The maximum query length is {STATEMENT_BYTES_MAX} bytes");
+            let message =
+                format!("The query is too large. The maximum query length is {STATEMENT_BYTES_MAX} bytes");
             return refuse(BAD_REQUEST, 400, &message);
         }
         let mut job = self.begin(&project, location, query.statement, now);

@@ -87,7 +87,8 @@ impl Job {
             return vec![JobError { location: String::new(), ..JobError::new("stopped", message) }];
         }
         match (&self.ending, self.state(now)) {
-            (Ending::Failure(error), State::Done) | (Ending::Warning(error), State::Running | State::Done) => {
+            (Ending::Failure(error), State::Done)
+            | (Ending::Warning(error), State::Running | State::Done) => {
                 vec![error.clone()]
             }
             _ => Vec::new(),

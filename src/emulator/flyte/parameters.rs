@@ -40,14 +40,14 @@ pub(super) fn of(
     let Some(values) = values.filter(|_| !types.is_empty()) else { return Ok(BTreeSet::new()) };
     let (given, allowed) = (values.literals.len(), types.len());
     if given > allowed {
-        let message =
-            format!("Received more input values {given} than allowed by the input spec {allowed}");
+        let message = format!("Received more input values {given} than allowed by the input spec {allowed}");
         return Err(Exception::new("ValueError", message));
     }
     for (name, value) in &values.literals {
         let python = types.get(name.as_str()).ok_or_else(|| Exception::key(repr(name)))?;
         if !takes(*python, value) {
-            let message = format!("Error converting input '{name}':\nExpected Python type: {}", python.shown());
+            let message =
+                format!("Error converting input '{name}':\nExpected Python type: {}", python.shown());
             return Err(Exception::new("flytekit.core.type_engine.TypeTransformerFailedError", message));
         }
     }

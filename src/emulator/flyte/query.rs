@@ -111,7 +111,8 @@ fn resource(job: &Job, meta: &Meta, now: Timestamp) -> Resource {
 
 /// The one output, `results`: a table of which nothing but the place is known.
 fn results(table: &str) -> LiteralMap {
-    let metadata = StructuredDatasetMetadata { structured_dataset_type: Some(StructuredDatasetType::default()) };
+    let metadata =
+        StructuredDatasetMetadata { structured_dataset_type: Some(StructuredDatasetType::default()) };
     let dataset = StructuredDataset { uri: format!("bq://{table}"), metadata: Some(metadata) };
     let scalar = Scalar { value: Some(scalar::Value::StructuredDataset(dataset)) };
     let literal = Literal { value: Some(literal::Value::Scalar(Box::new(scalar))), ..Literal::default() };

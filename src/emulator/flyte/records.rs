@@ -43,15 +43,19 @@ fn body(lines: &[LogLine]) -> Part {
 
 /// Everything the log has at an instant.
 fn lines(job: &Job, now: Timestamp) -> Vec<LogLine> {
-    let line = |at, originator: LogLineOriginator, message: String| {
-        LogLine { timestamp: Some(wire(at)), message, originator: originator.into() }
+    let line = |at, originator: LogLineOriginator, message: String| LogLine {
+        timestamp: Some(wire(at)),
+        message,
+        originator: originator.into(),
     };
     let mut lines =
         vec![line(job.created, LogLineOriginator::System, format!("created in {}", job.location))];
     let end = job.stops.filter(|_| job.stopped(now)).unwrap_or(job.ends);
     let steps = std::iter::successors(Some(job.runs), |at| at.saturating_add(STEP).ok());
     let steps = steps.take_while(|at| *at <= now && *at < end).take(LINES_MAX);
-    lines.extend(steps.enumerate().map(|(step, at)| line(at, LogLineOriginator::User, format!("step {step}"))));
+    lines.extend(
+        steps.enumerate().map(|(step, at)| line(at, LogLineOriginator::User, format!("step {step}"))),
+    );
     if job.state(now) == State::Done {
         let errors = job.errors(now);
         let how = errors.first().map_or("done".to_owned(), |error| format!("failed: {}", error.message));
@@ -70,15 +74,15 @@ pub(super) fn metrics(
     let number = |number| Value { kind: Some(Kind::NumberValue(number)) };
     let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let list = |values| Value { kind: Some(Kind::ListValue(ListValue { values })) };
-    let object = |fields: Vec<(&str, Value)>| {
-        Struct { fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
+    let object = |fields: Vec<(&str, Value)>| Struct {
+        fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     };
     let one = |metric: &String| {
         let sample = list(vec![number(now.as_second() as f64), text(&format!("{spent:.3}"))]);
-        let series = object(vec![("metric", Value { kind: Some(Kind::StructValue(Struct::default())) }), (
-            "values",
-            list(vec![sample]),
-        )]);
+        let series = object(vec![
+            ("metric", Value { kind: Some(Kind::StructValue(Struct::default())) }),
+            ("values", list(vec![sample])),
+        ]);
         let result = list(vec![Value { kind: Some(Kind::StructValue(series)) }]);
         let data = object(vec![("resultType", text("matrix")), ("result", result)]);
         ExecutionMetricResult { metric: metric.clone(), data: Some(data) }

@@ -7,8 +7,14 @@ use super::setup::{Ending, JobError, Rule, SeedJob, Setup};
 /// Queries of the data platform: three that have ended, one of them badly, and one that is under way.
 pub(in super::super) fn setup() -> Setup {
     let mut rules = vec![
-        Rule::failure("*finance.closed_periods*", "Not found: Table acme-data:finance.closed_periods was not found in location EU"),
-        Rule::new("*partition_date*unbounded*", Ending::Refusal(JobError::new("invalidQuery", "Unrecognized name: partition_date"))),
+        Rule::failure(
+            "*finance.closed_periods*",
+            "Not found: Table acme-data:finance.closed_periods was not found in location EU",
+        ),
+        Rule::new(
+            "*partition_date*unbounded*",
+            Ending::Refusal(JobError::new("invalidQuery", "Unrecognized name: partition_date")),
+        ),
         Rule::new("*shop.clicks*", Ending::Success).running(Duration::from_secs(30 * 60)),
     ];
     let defaults = Setup::default();
@@ -35,11 +41,7 @@ fn jobs() -> Vec<SeedJob> {
             "CREATE OR REPLACE TABLE reports.stock AS SELECT * FROM shop.catalogue",
             8 * 60,
         ),
-        job(
-            "e2a94b36-0d7f-4f6a-b1c8-6b1d3a5f9c43",
-            "SELECT * FROM finance.closed_periods",
-            8 * 60,
-        ),
+        job("e2a94b36-0d7f-4f6a-b1c8-6b1d3a5f9c43", "SELECT * FROM finance.closed_periods", 8 * 60),
         job(
             "0f3e8d71-5b26-4a90-9d3c-8e7a1c2b4f64",
             "SELECT page, COUNT(*) AS clicks FROM shop.clicks GROUP BY page",
