@@ -288,17 +288,17 @@ async fn a_callers_mistake_is_internal_too() {
     };
     let keys = |entries: &[(&str, Value)]| {
         let entries = custom(entries);
-        change(&move |template| template.custom = Some(entries.clone()))
+        change(&move |template: &mut TaskTemplate| template.custom = Some(entries.clone()))
     };
     let project = |project: Value| keys(&[("ProjectID", project), ("Location", json("EU"))]);
     let number = Value { kind: Some(JsonKind::NumberValue(5.0)) };
     let cases = [
-        (change(&|template| template.custom = None), "KeyError: 'ProjectID'."),
+        (change(&|template: &mut TaskTemplate| template.custom = None), "KeyError: 'ProjectID'."),
         (keys(&[("ProjectID", json("p"))]), "KeyError: 'Location'."),
         (project(number), "ValueError: Project must be a string.."),
         (project(json("vault")), "Forbidden: 403 POST"),
         (
-            change(&|template| template.target = None),
+            change(&|template: &mut TaskTemplate| template.target = None),
             "AttributeError: 'NoneType' object has no attribute 'statement'.",
         ),
         (task(""), "BadRequest: 400 POST"),
