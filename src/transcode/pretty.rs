@@ -77,4 +77,10 @@ mod tests {
         let wanted = "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x,:{\\\"}\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
     }
+
+    #[test]
+    fn indentation_stops_at_the_limit() {
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        assert!(!put_pretty(deep.as_bytes(), &mut Vec::new(), 1000));
+    }
 }
