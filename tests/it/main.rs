@@ -10,6 +10,7 @@ mod emulated;
 mod forwarding;
 mod habits;
 mod harness;
+mod hostile;
 mod life;
 mod limits;
 mod raw;
