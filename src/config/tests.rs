@@ -115,18 +115,78 @@ fn without_authentication_only_loopback_is_served() {
 
 #[test]
 fn what_would_do_less_than_it_says_is_refused() {
-    for (argument, key) in [
-        ("identity.mode=keys", "identity.mode"),
-        ("identity.mode=both", "identity.mode"),
-        ("upstreams.datastream.credentials=adc", "upstreams.datastream.credentials"),
-        ("upstreams.datastream.quota_project=p", "upstreams.datastream.quota_project"),
-        ("upstreams.datastream.tls.certificate=/c.pem", "upstreams.datastream.tls.certificate"),
-    ] {
+    for argument in ["identity.mode=keys", "identity.mode=both"] {
         let problems = refused(&[argument]);
-        assert!(problems.contains(&format!("{key}: not available in this version")), "{problems}");
+        assert!(problems.contains("identity.mode: not available in this version"), "{problems}");
     }
-    let problems = refused(&["upstreams.datastream.token=x"]);
-    assert!(problems.contains("would not be sent"), "{problems}");
+    for settings in [
+        &["upstreams.datastream.token=x"][..],
+        &["upstreams.datastream.credentials=adc", "upstreams.datastream.token=x"],
+    ] {
+        let problems = refused(settings);
+        assert!(problems.contains("would not be sent"), "{problems}");
+    }
+}
+
+#[test]
+fn google_for_real_takes_one_line() {
+    let config = accepted(set(&[
+        "upstreams.datastream.credentials=adc",
+        "upstreams.datastream.quota_project=example.com:acme-data",
+        "upstreams.bigqueryconnection.quota_project=123456789",
+        "upstreams.datastream.tls={ certificate = \"/c.pem\", key = \"/k.pem\" }",
+    ]));
+    let datastream = &config.upstreams["datastream"];
+    assert_eq!(datastream.credentials, Credentials::Adc);
+    assert_eq!(datastream.endpoints[0].as_str(), "https://datastream.googleapis.com");
+    assert_eq!(datastream.quota_project.as_deref(), Some("example.com:acme-data"));
+    assert_eq!(config.upstreams["bigqueryconnection"].quota_project.as_deref(), Some("123456789"));
+    let client = ClientCertificate { certificate: "/c.pem".into(), key: "/k.pem".into() };
+    assert_eq!(datastream.tls.client, Some(client));
+    for (setting, missing) in
+        [("certificate", "upstreams.datastream.tls.key"), ("key", "upstreams.datastream.tls.certificate")]
+    {
+        let problems = refused(&[&format!("upstreams.datastream.tls.{setting}=/x.pem")]);
+        assert!(problems.contains(&format!("{missing}: missing")), "{problems}");
+    }
+    for project in ["my project", "a\\r\\nb", "ü"] {
+        let problems = refused(&[&format!("upstreams.datastream.quota_project=\"{project}\"")]);
+        assert!(problems.contains("expected the id or the number of a project"), "{problems}");
+    }
+}
+
+#[test]
+fn a_credential_of_ours_travels_encrypted_or_not_at_all() {
+    let at = |endpoint: &str| format!("upstreams.datastream.endpoint={endpoint}");
+    for credentials in ["adc", "token"] {
+        let credentials = [
+            format!("upstreams.datastream.credentials={credentials}"),
+            "upstreams.datastream.token_file=/t".to_owned(),
+        ];
+        let credentials = if credentials[0].ends_with("adc") { &credentials[..1] } else { &credentials[..] };
+        let with =
+            |endpoint: &str| -> Vec<String> { credentials.iter().cloned().chain([at(endpoint)]).collect() };
+        let open = with(r#"["https://gateway.internal", "http://datastream.internal:80"]"#);
+        let problems = refused(&open.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(
+            problems.contains("upstreams.datastream.endpoint: the gateway's own credential would travel in clear text to http://datastream.internal:80"),
+            "{problems}"
+        );
+        for fine in
+            ["https://datastream.internal", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9"]
+        {
+            accepted(set(&with(fine).iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+    }
+    let theirs =
+        Config::load(set(&["upstreams.datastream.credentials=caller", &at("http://datastream.internal")]));
+    assert!(
+        theirs.warnings.join("\n").contains("callers' credentials travel in clear text"),
+        "{:?}",
+        theirs.warnings
+    );
+    theirs.into_config().expect("a caller may trust the network");
+    accepted(set(&[&at("http://datastream.internal")]));
 }
 
 #[test]
