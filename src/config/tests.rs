@@ -156,36 +156,39 @@ fn google_for_real_takes_one_line() {
 }
 
 #[test]
-fn a_credential_of_ours_travels_encrypted_or_not_at_all() {
+fn credentials_travel_encrypted_unless_somebody_says_that_they_need_not() {
     let at = |endpoint: &str| format!("upstreams.datastream.endpoint={endpoint}");
-    for credentials in ["adc", "token"] {
-        let credentials = [
-            format!("upstreams.datastream.credentials={credentials}"),
-            "upstreams.datastream.token_file=/t".to_owned(),
-        ];
-        let credentials = if credentials[0].ends_with("adc") { &credentials[..1] } else { &credentials[..] };
-        let with =
-            |endpoint: &str| -> Vec<String> { credentials.iter().cloned().chain([at(endpoint)]).collect() };
-        let open = with(r#"["https://gateway.internal", "http://datastream.internal:80"]"#);
-        let problems = refused(&open.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(
-            problems.contains("upstreams.datastream.endpoint: the gateway's own credential would travel in clear text to http://datastream.internal:80"),
-            "{problems}"
+    for (credentials, more, whose) in [
+        ("adc", &[][..], "the gateway's own credential"),
+        ("token", &["upstreams.datastream.token_file=/t"], "the gateway's own credential"),
+        ("caller", &[], "callers' credentials"),
+    ] {
+        let credentials = format!("upstreams.datastream.credentials={credentials}");
+        let with = |endpoint: &str, told: &str| {
+            let (at, told) = (at(endpoint), format!("upstreams.datastream.allow_clear_text={told}"));
+            let settings: Vec<&str> = more.iter().copied().chain([&*credentials, &*at, &*told]).collect();
+            Config::load(set(&settings))
+        };
+        let open = r#"["https://gateway.internal", "http://datastream.internal:80"]"#;
+        let problems = with(open, "false").into_config().expect_err("it is open").to_string();
+        let expected = format!(
+            "upstreams.datastream.endpoint: {whose} would travel in clear text to http://datastream.internal:80"
         );
+        assert!(problems.contains(&expected), "{problems}");
+
+        let told = with(open, "true");
+        assert!(told.warnings.join("\n").contains("will travel in clear text"), "{:?}", told.warnings);
+        told.into_config().expect("the operator says so");
         for fine in
             ["https://datastream.internal", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9"]
         {
-            accepted(set(&with(fine).iter().map(String::as_str).collect::<Vec<_>>()));
+            with(fine, "false").into_config().unwrap_or_else(|problems| panic!("{fine}: {problems}"));
+        }
+        for not_this_machine in ["http://localhost.example.com", "http://127.0.0.1.nip.io", "http://10.0.0.1"]
+        {
+            with(not_this_machine, "false").into_config().expect_err(not_this_machine);
         }
     }
-    let theirs =
-        Config::load(set(&["upstreams.datastream.credentials=caller", &at("http://datastream.internal")]));
-    assert!(
-        theirs.warnings.join("\n").contains("callers' credentials travel in clear text"),
-        "{:?}",
-        theirs.warnings
-    );
-    theirs.into_config().expect("a caller may trust the network");
     accepted(set(&[&at("http://datastream.internal")]));
 }
 

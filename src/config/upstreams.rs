@@ -68,8 +68,11 @@ pub struct Upstream {
     pub message_size_max: usize,
     /// `concurrency_max`: calls in flight at once; a few more wait, others are refused. Default 1024.
     pub concurrency_max: usize,
-    /// `tls`: how the upstream proves who it is.
+    /// `tls`: how the upstream and the gateway prove to each other who they are.
     pub tls: UpstreamTls,
+    /// `allow_clear_text`: whether credentials may travel to an `http://` endpoint that is not this machine. Default
+    /// false.
+    pub allow_clear_text: bool,
     /// `retry`: when a failed call is tried again.
     pub retry: Retry,
     /// `breaker`: when a failing upstream is left alone.
@@ -142,6 +145,7 @@ impl Upstream {
             message_size_max: s.bounded("message_size_max", Size::mib(64), Size::kib(1)..=Size::mib(1024)).0,
             concurrency_max: s.bounded("concurrency_max", 1024, 1..=1_000_000),
             tls: s.section("tls", UpstreamTls::read),
+            allow_clear_text: s.value("allow_clear_text", false),
             retry: s.section("retry", Retry::read),
             breaker: s.section("breaker", Breaker::read),
             endpoints,
@@ -156,20 +160,25 @@ impl Upstream {
         upstream
     }
 
-    /// Refuses to give away a credential of ours, and points out what is legal and probably not meant.
+    /// Refuses to give away credentials, and points out what is legal and probably not meant.
     fn look_twice(&self, s: &mut Section<'_>) {
+        let whose = match &self.credentials {
+            Credentials::Token(_) | Credentials::Adc => Some("the gateway's own credential"),
+            Credentials::Caller => Some("callers' credentials"),
+            Credentials::None => None,
+        };
         let open = self.endpoints.iter().find(|endpoint| !endpoint.is_tls() && !endpoint.is_loopback());
-        match (open, &self.credentials) {
-            (Some(open), Credentials::Token(_) | Credentials::Adc) => s.wrong(
+        match whose.zip(open) {
+            Some((whose, open)) if self.allow_clear_text => {
+                s.warn("endpoint", &format!("{whose} will travel in clear text to {open}"));
+            }
+            Some((whose, open)) => s.wrong(
                 "endpoint",
                 format!(
-                    "the gateway's own credential would travel in clear text to {open}; use https://, or a proxy on loopback that does"
+                    "{whose} would travel in clear text to {open}; use https://, a proxy on loopback that does, or allow_clear_text = true where the network itself encrypts"
                 ),
             ),
-            (Some(open), Credentials::Caller) => {
-                s.warn("endpoint", &format!("callers' credentials travel in clear text to {open}; use https://"));
-            }
-            (Some(_), Credentials::None) | (None, _) => {}
+            None => {}
         }
         let encrypted = self.endpoints.iter().any(Endpoint::is_tls);
         if !encrypted && self.tls != UpstreamTls::default() {

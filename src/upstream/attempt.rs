@@ -82,9 +82,12 @@ impl Upstream {
                 Err(failure) => failure.or_timeout(deadline, Instant::now()),
             };
             permit.record(failure.outcome(deadline));
-            let error = failure.into_error(&self.key, deadline);
+            let mut error = failure.into_error(&self.key, deadline);
             if error.code() == Code::Unauthenticated {
                 self.credentials.refused();
+                if let (Some(kind), None) = (self.credentials.own_kind(), error.reason()) {
+                    error = failure::own_credential_refused(&self.key, kind, &error);
+                }
             }
             let remaining = deadline.remaining(Instant::now());
             let again = if call.call.retryable { self.retry.again(attempt, &error, remaining) } else { None };

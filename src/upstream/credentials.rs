@@ -77,6 +77,15 @@ impl Credentials {
         matches!(self, Self::Adc(adc) if adc.is_failing())
     }
 
+    /// Returns the configuration's word for a credential of the gateway's own, where there is one.
+    pub(super) fn own_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Token(_) | Self::File(_) => Some("token"),
+            Self::Adc(_) => Some("adc"),
+            Self::None | Self::Caller => None,
+        }
+    }
+
     /// Tells whether the caller's own credential and quota project go up.
     pub(super) fn are_the_callers(&self) -> bool {
         matches!(self, Self::Caller)

@@ -104,13 +104,25 @@ pub(super) fn held_back(upstream: &str, wait: Duration) -> Error {
 /// The gateway has nothing to show to the upstream. The cause is for the log.
 pub(super) fn no_token(upstream: &str, cause: NoToken) -> Error {
     let text = format!(
-        "not called: the gateway has no access token for it (upstreams.{upstream}.credentials = \"adc\"). Nothing was sent."
+        "not called: the gateway has no access token for it (upstreams.{upstream}.credentials = \"adc\"). Nothing was sent. \
+         Its operator finds the reason in the log, or with `causeway check --live`."
     );
     Error::new(Code::Unavailable, Reason::UpstreamUnavailable, format!("Upstream `{upstream}` was {text}"))
         .with_metadata("upstream", upstream)
         .with_metadata("credentials", "adc")
         .with_retry_after(TOKEN_RETRY)
         .with_source(cause)
+}
+
+/// The upstream refused what the gateway itself showed. Its details pass. Whose credential it was is said, because callers
+/// who hear that they are not authenticated renew their own.
+pub(super) fn own_credential_refused(upstream: &str, kind: &str, error: &Error) -> Error {
+    let text = format!(
+        "Upstream `{upstream}` refused the gateway's own credential (upstreams.{upstream}.credentials = \"{kind}\"), \
+         not the caller's: {}",
+        error.message()
+    );
+    Error::upstream(error.code(), text, error.details().to_vec())
 }
 
 /// The concurrency limit and its queue are full.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use google_cloud_auth::credentials::mds;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 
 use super::super::adc::Adc;
 use super::super::credentials::Credentials;
@@ -130,6 +131,28 @@ async fn a_call_shows_a_token_which_is_kept_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_crowd_without_a_token_asks_for_one_once() {
+    const CROWD: usize = 100;
+    let metadata = Metadata::start(Word::Token("first")).await;
+    let (server, mut requests) = noting();
+    let upstream = metadata.upstream(&section(&[&server.url()]));
+    for (token, asked) in [("first", 1), ("second", 2)] {
+        metadata.says(Word::Token(token));
+        let mut crowd = JoinSet::new();
+        for _ in 0..CROWD {
+            let upstream = Arc::clone(&upstream);
+            crowd.spawn(async move { upstream.unary(call()).await });
+        }
+        while let Some(answer) = crowd.join_next().await {
+            answer.unwrap().unwrap();
+            assert_eq!(requests.recv().await.unwrap()["authorization"], format!("Bearer {token}"));
+        }
+        assert_eq!(metadata.asked(), asked);
+        pass(Duration::from_secs(3601)).await;
+    }
+}
+
+#[tokio::test]
 async fn calls_are_billed_to_the_configured_project_and_to_no_callers() {
     let metadata = Metadata::start(Word::Token("t")).await;
     let (server, mut requests) = noting();
@@ -163,7 +186,8 @@ async fn without_a_token_nothing_is_sent_and_only_the_log_hears_why() {
         assert_eq!(
             error.message(),
             "Upstream `library` was not called: the gateway has no access token for it \
-             (upstreams.library.credentials = \"adc\"). Nothing was sent."
+             (upstreams.library.credentials = \"adc\"). Nothing was sent. Its operator finds the reason in the log, or \
+             with `causeway check --live`."
         );
         assert_eq!(error.metadata(), [("upstream", "library".to_owned()), ("credentials", "adc".to_owned())]);
         assert!(error.chain().contains("no account"), "{}", error.chain());
@@ -241,11 +265,20 @@ async fn a_token_that_the_upstream_refuses_is_replaced_after_a_minute() {
     let metadata = Metadata::start(Word::Token("revoked")).await;
     let server = Server::start(|_, request| {
         let fine = request.headers()["authorization"] == "Bearer fresh";
-        async move { if fine { ok(b"") } else { status(&[("grpc-status", "16")]) } }
+        async move {
+            if fine { ok(b"") } else { status(&[("grpc-status", "16"), ("grpc-message", "wrong audience")]) }
+        }
     });
     let upstream = metadata.upstream(&section(&[&server.url()]));
     for _ in 0..2 {
-        assert_eq!(upstream.unary(call()).await.unwrap_err().code(), Code::Unauthenticated);
+        let error = upstream.unary(call()).await.unwrap_err();
+        assert_eq!((error.code(), error.reason()), (Code::Unauthenticated, None));
+        assert_eq!(
+            error.message(),
+            "Upstream `library` refused the gateway's own credential (upstreams.library.credentials = \"adc\"), not the \
+             caller's: wrong audience"
+        );
+        assert!(!format!("{error:?} {}", error.chain()).contains("revoked"));
     }
     metadata.says(Word::Token("fresh"));
     assert_eq!(upstream.unary(call()).await.unwrap_err().code(), Code::Unauthenticated);

@@ -40,6 +40,7 @@ fn section(urls: &[&str]) -> config::Upstream {
         message_size_max: 1024 * 1024,
         concurrency_max: 100,
         tls: UpstreamTls::default(),
+        allow_clear_text: false,
         retry: config::Retry { attempts: 3, budget: 0.2 },
         breaker: config::Breaker { failures: 10, open_for: NEVER },
     }
