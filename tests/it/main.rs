@@ -11,6 +11,7 @@ mod forwarding;
 mod google;
 mod habits;
 mod harness;
+mod hostile;
 mod life;
 mod limits;
 mod raw;
