@@ -128,7 +128,12 @@ impl RequestPlan {
                 Body::None => no_body(body)?,
                 Body::All => parser.root(self.input, &mut content)?,
                 Body::Field(at) => {
-                    parser.root_field(&self.tables.message(self.input).fields[at], &mut content)?;
+                    let field = &self.tables.message(self.input).fields[at];
+                    // Node's google-gax writes an empty message as `""`.
+                    if field.op == Op::Message && body.trim_ascii() == b"\"\"" {
+                        parser = Parser::new(&self.tables, Reader::new(b"{}")?, unknown);
+                    }
+                    parser.root_field(field, &mut content)?;
                 }
             }
             if self.body != Body::None {

@@ -8,6 +8,7 @@ mod config;
 mod differential;
 mod emulated;
 mod forwarding;
+mod google;
 mod habits;
 mod harness;
 mod hostile;
