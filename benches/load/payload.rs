@@ -22,6 +22,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pages that the long stream consists of, of a thousand items each: about 200 MB on the wire.
 pub(crate) const STREAM_PAGES: usize = 660;
+/// Pages of a thousand items that the large page consists of: about 12 MB on the wire.
+const LARGE_PAGES: usize = 40;
 
 const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";
 const CONNECTIONS: &str = "google.cloud.bigquery.connection.v1.ListConnectionsResponse";
@@ -71,6 +73,8 @@ pub(crate) struct Payload {
     pub(crate) cases: Vec<Case>,
     /// The case of the long stream.
     pub(crate) stream: Case,
+    /// The case of a page that is larger than any should be.
+    pub(crate) large: Case,
 }
 
 impl Payload {
@@ -124,13 +128,19 @@ impl Payload {
         if let Reply::Message(message) = stream.reply {
             stream.reply = Reply::Stream(message);
         }
-        Ok(Self { pool, cases, stream })
+        // A list goes on where its message goes on, so the bytes of several pages are one page.
+        let items = json!({ "connections": page(&connections, 1000) });
+        let mut large = make.get("large page", "large", "connections?pageSize=40000", CONNECTIONS, items)?;
+        if let Reply::Message(one) = &large.reply {
+            large.reply = Reply::Message(framed(&one[PREFIX_BYTES..].repeat(LARGE_PAGES))?);
+        }
+        Ok(Self { pool, cases, stream, large })
     }
 
     /// Finds the case whose mark is in a request.
     pub(crate) fn find(&self, request: &[u8]) -> Option<&Case> {
         let has_mark = |case: &&Case| memchr::memmem::find(request, in_name(case.mark).as_bytes()).is_some();
-        self.cases.iter().chain([&self.stream]).find(has_mark)
+        self.cases.iter().chain([&self.stream, &self.large]).find(has_mark)
     }
 }
 
@@ -220,6 +230,9 @@ pub(crate) fn printed(message: &DynamicMessage) -> Outcome<Vec<u8>> {
     message.serialize_with_options(&mut serializer, &SerializeOptions::new())?;
     Ok(out)
 }
+
+/// Bytes before a message: a flag and a length.
+const PREFIX_BYTES: usize = 5;
 
 fn framed(message: &[u8]) -> Outcome<Bytes> {
     let mut framed = vec![0];

@@ -12,6 +12,9 @@ use super::{
 /// The gateway that cargo built for this run.
 const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
 
+/// What the table calls the gateway that is judged: `causeway serve` with one worker, as all others have one.
+pub(crate) const GATEWAY_NAME: &str = "causeway";
+
 /// One process that answers the cases.
 pub(crate) struct Peer {
     /// What the table calls it.
@@ -39,7 +42,7 @@ pub(crate) async fn all(upstream: SocketAddr, say: impl Fn(&str)) -> Outcome<Vec
     let set = set.display().to_string();
     let mut peers = vec![
         floor("floor", &[], upstream).await?,
-        gateway("causeway", &["http.worker_threads=1"], upstream).await?,
+        gateway(GATEWAY_NAME, &["http.worker_threads=1"], upstream).await?,
         gateway("causeway, default workers", &[], upstream).await?,
         floor("floor + prost-reflect", &["--reflect"], upstream).await?,
     ];

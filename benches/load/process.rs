@@ -75,6 +75,12 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
+    /// Forgets how much memory it held so far, so that the peak is that of what comes next.
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        const PEAK: &str = "5";
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), PEAK)
+    }
+
     /// Returns the memory that it holds.
     pub(crate) fn memory(&self) -> Outcome<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -14,7 +14,7 @@ use super::{
     payload::{Case, Outcome, Payload, Reply, STREAM_PAGES, descriptor_set},
     peers::{self, Peer},
     process::{Process, scratch},
-    speed,
+    speed, targets,
 };
 
 /// Starts whose times are taken.
@@ -39,9 +39,10 @@ pub(crate) async fn run(idle: Duration, say: impl Fn(&str)) -> Outcome {
     let gateway = peers::gateway("causeway", &[], upstream.address).await?;
     sleep(idle).await;
     let idle_kib = gateway.process.memory()?.now;
-    say(&format!("memory after {idle:?} idle:          {} (at most 40 MiB)", mib(idle_kib)));
+    say(&format!("memory after {idle:?} without requests: {}", against(idle_kib, targets::IDLE_KIB_MAX)));
     connections(&gateway, &payload.cases[0], idle_kib, &say).await?;
     drop(gateway);
+    large(&upstream, &payload.large, &say).await?;
     stream(&upstream, &payload.stream, &say).await
 }
 
@@ -53,7 +54,9 @@ async fn ready_time(upstream: &Process, say: impl Fn(&str)) -> Outcome {
     times.sort_unstable();
     let [median, slowest] = [times[STARTS / 2], times[STARTS - 1]].map(|time| time.as_secs_f64() * 1e3);
     say(&format!(
-        "ready after its start:           {median:.0} ms, slowest of {STARTS} {slowest:.0} ms (at most 300 ms)"
+        "ready {median:.0} ms after its start, slowest of {STARTS} {slowest:.0} ms; at most {} ms: {}",
+        targets::READY_MS_MAX,
+        targets::verdict(slowest <= targets::READY_MS_MAX)
     ));
     Ok(())
 }
@@ -82,8 +85,8 @@ async fn connections(gateway: &Peer, case: &Case, before_kib: u64, say: impl Fn(
     sleep(SETTLE).await;
     let kib = gateway.process.memory()?.now;
     say(&format!(
-        "memory with {CONNECTIONS} idle connections: {} (at most 250 MiB), {:.1} KiB for each",
-        mib(kib),
+        "memory with {CONNECTIONS} idle connections: {}, {:.1} KiB for each",
+        against(kib, targets::CONNECTED_KIB_MAX),
         kib.saturating_sub(before_kib) as f64 / CONNECTIONS as f64
     ));
     Ok(())
@@ -94,6 +97,27 @@ async fn open(ask: Ask) -> Outcome<Line> {
     let mut line = Line::open(ask).await?;
     line.fetch().await?;
     Ok(line)
+}
+
+/// Asks a gateway that has answered nothing large yet for one large page.
+async fn large(upstream: &Process, case: &Case, say: impl Fn(&str)) -> Outcome {
+    let gateway = peers::gateway("causeway", &[], upstream.address).await?;
+    let Reply::Message(message) = &case.reply else { return Err("the large page is none".into()) };
+    let before = gateway.process.memory()?.now;
+    gateway.process.forget_peak()?;
+    let mut line = Line::open(speed::ask(&gateway, case)?).await?;
+    let json = drain(line.send().await?.into_body()).await?;
+    let more = gateway.process.memory()?.peak.saturating_sub(before);
+    let copies = (more * 1024) as f64 / message.len() as f64;
+    say(&format!(
+        "memory for one page of {:.1} MB ({:.1} MB of JSON): {}, {copies:.2} times the message; at most {}: {}",
+        message.len() as f64 / 1e6,
+        json as f64 / 1e6,
+        mib(more),
+        targets::MESSAGE_COPIES_MAX,
+        targets::verdict(copies <= targets::MESSAGE_COPIES_MAX)
+    ));
+    Ok(())
 }
 
 async fn stream(upstream: &Process, case: &Case, say: impl Fn(&str)) -> Outcome {
@@ -123,13 +147,18 @@ async fn stream(upstream: &Process, case: &Case, say: impl Fn(&str)) -> Outcome 
     let after = gateway.process.memory()?;
     let Reply::Stream(page) = &case.reply else { return Err("the stream is not one".into()) };
     say(&format!(
-        "memory for a stream of {} MB ({} MB of JSON), another one left unread: at most {} more than before ({})",
+        "memory for a stream of {} MB ({} MB of JSON), another one left unread: {}, on top of {}",
         (page.len() * STREAM_PAGES) / 1_000_000,
         read / 1_000_000,
-        mib(after.peak.saturating_sub(before.now)),
+        against(after.peak.saturating_sub(before.now), targets::STREAMS_KIB_MAX),
         mib(before.now),
     ));
     Ok(())
+}
+
+/// Tells a size and whether it is within a limit, both in KiB.
+fn against(kib: u64, max: u64) -> String {
+    format!("{}; at most {}: {}", mib(kib), mib(max), targets::verdict(kib <= max))
 }
 
 fn mib(kib: u64) -> String {

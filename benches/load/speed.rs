@@ -10,6 +10,7 @@ use super::{
     payload::{Case, Outcome, Payload},
     peers::{self, Peer},
     process::Process,
+    targets,
 };
 
 /// How long each peer is driven before its first slice counts, and before the others do.
@@ -37,6 +38,7 @@ struct Numbers {
 /// Measures and prints.
 pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let payload = Payload::load()?;
+    say(&machine());
     let upstream = peers::upstream().await?;
     let peers = peers::all(upstream.address, &say).await?;
     let peers: Vec<Peer> =
@@ -56,6 +58,16 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
         measure(plan, case, &peers, &upstream, &say).await?;
     }
     Ok(())
+}
+
+/// Says what it ran on.
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores, {}, Linux {}", model.unwrap_or("unknown processor"), kernel.trim())
 }
 
 async fn measure(
@@ -91,6 +103,15 @@ async fn measure(
         match numbers {
             Ok(numbers) => say(&numbers.line(peer, floor, plan.slices)?),
             Err(why) => say(&format!("  {:<25} {why}", peer.name)),
+        }
+    }
+    let cpu = |name: &str| {
+        let at = peers.iter().position(|peer| peer.name == name)?;
+        numbers[at].as_ref().ok().map(|numbers| numbers.cpu(0))
+    };
+    for target in targets::of(case.name) {
+        if let (Some(ours), Some(theirs)) = (cpu(peers::GATEWAY_NAME), cpu(target.of)) {
+            say(&target.judge(ours / theirs));
         }
     }
     Ok(())
