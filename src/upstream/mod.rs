@@ -6,6 +6,7 @@
 //! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
 //! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
+//! - `connector` → `gathered`: how a connection is made, and what it writes together.
 //! - `credentials`, `metadata`, `deadline`: what a call carries. `failure`: what the caller is told when there is no
 //!   answer. [`Health`]: what operators are told.
 //!
@@ -36,6 +37,7 @@ mod deadline;
 mod failure;
 mod frame;
 mod gate;
+mod gathered;
 mod health;
 mod limit;
 mod metadata;
