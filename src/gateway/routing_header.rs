@@ -4,6 +4,10 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use crate::schema::FieldPath;
 
+/// Bytes of the header. gRPC servers take 8 KiB of metadata and refuse calls with more; no resource has such a name, and
+/// the name itself is in the message.
+const BYTES_MAX: usize = 4096;
+
 /// The bytes that are not encoded.
 static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
@@ -16,7 +20,8 @@ static PLAIN: [bool; 256] = {
     plain
 };
 
-/// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables.
+/// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables, and
+/// for names so long that the header would cost the call.
 pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<String> {
     let bytes = |(variable, value): (&FieldPath, &Cow<'_, str>)| variable.as_str().len() + value.len() + 2;
     let mut text = String::with_capacity(variables.iter().zip(captures).map(bytes).sum());
@@ -28,7 +33,7 @@ pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<S
         text.push('=');
         encode(value, &mut text);
     }
-    (!text.is_empty()).then_some(text)
+    (1..=BYTES_MAX).contains(&text.len()).then_some(text)
 }
 
 /// Leaves letters, digits, `-_.~` and the slash, which Google's own clients leave too.
@@ -60,5 +65,13 @@ mod tests {
             Some("stream.name=projects/example.com%3Ap/c%201&other=%C3%A4%26%3D%25")
         );
         assert_eq!(of(&[], &[]), None);
+    }
+
+    #[test]
+    fn a_name_too_long_for_metadata_is_left_out() {
+        let name: FieldPath = "name".parse().expect("a field path");
+        let fits = BYTES_MAX - "name=".len();
+        assert!(of(std::slice::from_ref(&name), &["a".repeat(fits).into()]).is_some());
+        assert_eq!(of(&[name], &["a".repeat(fits + 1).into()]), None);
     }
 }
