@@ -151,7 +151,7 @@ const OWN_CONFIG: &[(&str, &[&str])] = &[
     ("webhooks", &["Webhooks", "Cidr"]),
     ("identity", &["Identity", "Mode", "Grant", "Role", "Secret"]),
     ("operations", &[]),
-    ("audit", &[]),
+    ("audit", &["Audit"]),
 ];
 
 /// Words that begin a path, where they may stand, and why nowhere else. An entry is a folder or a file below `src/`.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod architecture;
+mod audit;
 mod cli;
 mod config;
 mod differential;
@@ -10,8 +11,10 @@ mod emulated;
 mod forwarding;
 mod habits;
 mod harness;
+mod journal;
 mod life;
 mod limits;
 mod raw;
+mod reconcile;
 mod streams;
 mod tls;
