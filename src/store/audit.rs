@@ -326,7 +326,7 @@ impl Store {
         both!(self, audit::forget(floor))
     }
 
-    /// Forgets Idempotency-Keys that have expired.
+    /// Forgets Idempotency-Keys that have expired, and gateways that are long gone.
     ///
     /// # Errors
     /// The database is away.

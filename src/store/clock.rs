@@ -103,6 +103,11 @@ impl Store {
         self.0.offset.with(|state| state.away = true);
     }
 
+    /// Notes that the database did what it was asked.
+    pub(super) fn note_answered(&self) {
+        self.0.offset.with(|state| state.away = false);
+    }
+
     /// Moves the time, as if the database's clock were another.
     #[cfg(test)]
     pub(super) fn shift_clock(&self, by: SignedDuration) {

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod audit;
+mod canary;
 mod cli;
 mod config;
 mod differential;

@@ -14,12 +14,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
-use crate::harness::{Answer, Database, Scripted, library_file};
+use crate::harness::{Answer, Database, Scripted, attempt, library_file};
 
 /// Clients that send without a break.
 const CLIENTS: usize = 12;
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a killed gateway's requests may stay open: its lease and a round of those who look after them.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(40);
 
@@ -127,7 +129,6 @@ async fn send(
     answers: Arc<Mutex<HashMap<String, u16>>>,
     count: Arc<AtomicU64>,
 ) {
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a plain client");
     loop {
         let number = count.fetch_add(1, Ordering::Relaxed);
         let reason = match number % 3 {
@@ -137,24 +138,22 @@ async fn send(
         };
         for attempt in 0..50 {
             let id = format!("c{client}-{number}-{attempt}");
-            let url = format!("http://{}/v1/shelves/s/books/b:archive", *address.lock().unwrap());
-            let mut request = http.post(url).header("x-request-id", &id).json(&json!({"reason": reason}));
+            let now = *address.lock().unwrap();
+            let mut headers = vec![("content-type", "application/json"), ("x-request-id", id.as_str())];
             if reason.starts_with("key") {
-                request = request.header("idempotency-key", &reason);
+                headers.push(("idempotency-key", reason.as_str()));
             }
-            let Ok(answer) = request.send().await else {
+            let body = json!({"reason": reason}).to_string();
+            let sent = attempt(now, "POST", "/v1/shelves/s/books/b:archive", &headers, body);
+            let Some(answer) = timeout(PATIENCE, sent).await.ok().flatten() else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 if reason.starts_with("key") {
                     continue;
                 }
                 break;
             };
-            let status = answer.status().as_u16();
-            let replayed = answer.headers().contains_key("idempotency-replayed");
-            // A body cut off is no answer received.
-            if answer.bytes().await.is_err() {
-                break;
-            }
+            let status = answer.status.as_u16();
+            let replayed = answer.headers.contains_key("idempotency-replayed");
             if !replayed {
                 answers.lock().unwrap().insert(id, status);
             }
@@ -185,7 +184,7 @@ async fn settle(process: &Process, upstream: &Scripted, answers: &HashMap<String
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    let _compared_anyway = tokio::time::timeout(SETTLE_TIME_MAX, waited).await;
+    let _compared_anyway = timeout(SETTLE_TIME_MAX, waited).await;
 
     let mut by_id: HashMap<&str, Vec<&Value>> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry["method"] == "acme.v1.Library.ArchiveBook") {
@@ -225,19 +224,12 @@ async fn settle(process: &Process, upstream: &Scripted, answers: &HashMap<String
 }
 
 async fn export(address: SocketAddr) -> Vec<Value> {
-    let http = reqwest::Client::builder().build().expect("a plain client");
     let (mut entries, mut token) = (Vec::new(), String::new());
     loop {
-        let url = format!("http://{address}/v1/auditEntries:export?pageToken={token}");
-        let Ok(answer) = http.get(url).send().await else { return entries };
-        token = answer
-            .headers()
-            .get("causeway-next-page-token")
-            .and_then(|token| token.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        let text = answer.text().await.unwrap_or_default();
-        entries.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+        let target = format!("/v1/auditEntries:export?pageToken={token}");
+        let Some(answer) = attempt(address, "GET", &target, &[], String::new()).await else { return entries };
+        token = answer.header("causeway-next-page-token").to_owned();
+        entries.extend(answer.text().lines().filter_map(|line| serde_json::from_str(line).ok()));
         if token.is_empty() {
             return entries;
         }

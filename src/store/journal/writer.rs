@@ -196,7 +196,13 @@ pub(in crate::store) async fn flush(store: &Store, batch: &Batch) -> Result<Vec<
         }
     };
     // Given up in the middle, nobody knows how far it came.
-    timeout(COMMIT_TIME_MAX, written).await.unwrap_or(Err(FlushError::InDoubt(sqlx::Error::PoolTimedOut)))
+    let flushed = timeout(COMMIT_TIME_MAX, written)
+        .await
+        .unwrap_or(Err(FlushError::InDoubt(sqlx::Error::PoolTimedOut)));
+    if flushed.is_ok() {
+        store.note_answered();
+    }
+    flushed
 }
 
 /// Turns a failed commit into an error of ours.

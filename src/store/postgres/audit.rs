@@ -13,6 +13,9 @@ const LOCK: i64 = 0x6361_7573_6561_6c00;
 /// What the names of partitions begin with; year and month follow.
 const PARTITION: &str = "audit_entries_";
 
+/// A day, in microseconds.
+const DAY: i64 = 24 * 3600 * 1_000_000;
+
 pub(in crate::store) async fn insert_closed(
     pool: &PgPool,
     rows: &[Closed],
@@ -220,5 +223,7 @@ pub(in crate::store) async fn forget(pool: &PgPool, floor: i64) -> sqlx::Result<
 
 pub(in crate::store) async fn forget_keys(pool: &PgPool, now: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1").bind(now).execute(pool).await?;
+    // A gateway that is gone this long has nothing open any more.
+    sqlx::query("DELETE FROM instances WHERE alive_until < $1").bind(now - DAY).execute(pool).await?;
     Ok(())
 }

@@ -8,6 +8,9 @@ use crate::{
     store::audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, chain, page_query},
 };
 
+/// A day, in microseconds.
+const DAY: i64 = 24 * 3600 * 1_000_000;
+
 pub(in crate::store) async fn insert_closed(
     files: &Files,
     rows: &[Closed],
@@ -169,6 +172,11 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64) -> sqlx::Result<
 pub(in crate::store) async fn forget_keys(files: &Files, now: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1")
         .bind(now)
+        .execute(files.writer())
+        .await?;
+    // A gateway that is gone this long has nothing open any more.
+    sqlx::query("DELETE FROM instances WHERE alive_until < $1")
+        .bind(now - DAY)
         .execute(files.writer())
         .await?;
     Ok(())

@@ -6,8 +6,8 @@ mod descriptors;
 mod gateway;
 mod scripted;
 
-pub(crate) use client::Connection;
+pub(crate) use client::{Connection, attempt};
 pub(crate) use database::{Database, Link};
-pub(crate) use descriptors::{bytes, library_file};
+pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
 pub(crate) use scripted::{Answer, Call, Scripted};
