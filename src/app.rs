@@ -42,7 +42,8 @@ impl App {
         let (recorder, recorder_work) = Recorder::new(store.clone());
         let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
-        let upstreams = Upstreams::build(&config.upstreams).map_err(|error| one(error.chain()))?;
+        let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
+            .map_err(|error| one(error.chain()))?;
         let ledger = Ledger::new(journal, &keys, http::status_of);
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 

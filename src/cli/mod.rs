@@ -12,6 +12,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod live;
 mod migrate;
 mod serve;
 mod table;

@@ -5,6 +5,7 @@
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
 //! bytes on their way through; nothing is kept between two requests.
@@ -18,6 +19,7 @@ mod ledger;
 mod metadata;
 mod mutation;
 mod notes;
+mod probe;
 mod route;
 mod routing_header;
 
@@ -30,6 +32,7 @@ pub use self::{
     ledger::Ledger,
     metadata::Caller,
     notes::Notes,
+    probe::{NoProbe, Probe, Surroundings},
     route::Route,
 };
 

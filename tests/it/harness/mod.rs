@@ -6,7 +6,7 @@ mod descriptors;
 mod gateway;
 mod scripted;
 
-pub(crate) use client::{Connection, attempt};
+pub(crate) use client::{Connection, Response, attempt};
 pub(crate) use database::{Database, Link};
 pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
