@@ -137,7 +137,6 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "cache.enabled=true",
         "secrets.key=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["projects/*"] }]"#,
-        "upstreams.spanner.endpoint=http://127.0.0.1:3",
         "upstreams.flyte.endpoint=http://127.0.0.1:4",
         "upstreams.datastream.poll_credentials=token",
     ]));
@@ -148,7 +147,6 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "cache.enabled",
         "secrets.key",
         "identity.grants",
-        "upstreams.spanner",
         "upstreams.flyte",
         "upstreams.datastream.poll_credentials",
     ] {
