@@ -15,8 +15,13 @@
 //! | `Link` | `link.rs` | a connection that can be cut |
 //! | `Page` | `paging.rs` | page sizes and opaque page tokens |
 //! | `Refusal` | `status.rs` | errors with the details that the real services send |
+//! | `Filter` | `filter.rs` | list filters |
+//! | `Shapes` | `shapes.rs` | update masks and secrets, by descriptor (`mask.rs`) |
+//! | policies | `policy.rs` | who may use a resource |
+//! | names, instants | `name.rs`, `time.rs` | their shape, and arithmetic that cannot fail |
 //! | [`Connections`] | `connection/` | BigQuery Connection |
 //! | [`Datastream`] | `datastream/` | Datastream, with its operations and locations |
+//! | [`Spanner`] | `spanner/` | Spanner's instances, databases and backups, with all its operations |
 //!
 //! Invariants: everything is kept in memory under a named limit (`limits.rs`); whatever is random comes from the
 //! scenario's seed, and time from the clock that is passed in, so that a story can be told twice.
@@ -28,17 +33,24 @@ mod calls;
 pub mod connection;
 pub mod datastream;
 mod faults;
+mod filter;
 mod glob;
 mod hash;
 pub mod limits;
 mod link;
+mod mask;
+mod name;
 mod observed;
 mod paging;
+mod policy;
 mod scenario;
 mod server;
+mod shapes;
+pub mod spanner;
 mod status;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -50,6 +62,7 @@ pub use self::{
     datastream::Datastream,
     faults::{Effect, Fault, Faults, Moment},
     scenario::{PageSizes, Scenario},
+    spanner::Spanner,
 };
 use self::{observed::Observed, server::Listener};
 use crate::{
@@ -64,17 +77,20 @@ pub enum Upstream {
     BigQueryConnection,
     /// `google.cloud.datastream.v1.Datastream` with its mixins.
     Datastream,
+    /// Spanner's `InstanceAdmin` and `DatabaseAdmin` with their operations.
+    Spanner,
 }
 
 impl Upstream {
     /// Every emulated system, in the order of their default ports.
-    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream];
+    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Spanner];
 
     /// Returns the key that configuration knows it by.
     pub fn key(self) -> &'static str {
         match self {
             Self::BigQueryConnection => "bigqueryconnection",
             Self::Datastream => "datastream",
+            Self::Spanner => "spanner",
         }
     }
 }
@@ -99,6 +115,7 @@ pub struct Emulator {
     world: World,
     connections: Arc<Connections>,
     datastream: Arc<Datastream>,
+    spanner: Arc<Spanner>,
     listeners: Vec<(Upstream, Listener)>,
 }
 
@@ -117,8 +134,14 @@ impl Emulator {
             World { scenario: Arc::new(scenario), clock, calls: Arc::default(), faults: Arc::new(faults) };
         let connections = Connections::new(&world.scenario, world.clock.clone())?;
         let datastream = Datastream::new(&world.scenario, world.clock.clone())?;
-        let (connections, datastream) = (Arc::new(connections), Arc::new(datastream));
-        let mut emulator = Self { world, connections, datastream, listeners: Vec::new() };
+        let spanner = Spanner::new(&world.scenario, world.clock.clone())?;
+        let mut emulator = Self {
+            world,
+            connections: Arc::new(connections),
+            datastream: Arc::new(datastream),
+            spanner: Arc::new(spanner),
+            listeners: Vec::new(),
+        };
         for (upstream, address) in addresses {
             let listener = emulator.listen(*upstream, *address).await?;
             emulator.listeners.push((*upstream, listener));
@@ -205,6 +228,7 @@ impl Emulator {
         match upstream {
             Upstream::BigQueryConnection => connection::routes(self.connections.clone()),
             Upstream::Datastream => datastream::routes(self.datastream.clone()),
+            Upstream::Spanner => spanner::routes(self.spanner.clone()),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     connection::sample,
     datastream::{self, Setup},
     faults::Fault,
+    spanner,
 };
 use crate::pb::google::cloud::bigquery::connection::v1::Connection;
 
@@ -22,6 +23,8 @@ pub struct Scenario {
     pub connections: Vec<Connection>,
     /// What exists in Datastream, and how fast it moves.
     pub datastream: Setup,
+    /// What exists in Spanner, and how fast it moves.
+    pub spanner: spanner::Setup,
 }
 
 /// How many items a page holds.
@@ -51,6 +54,7 @@ impl Scenario {
         Self {
             connections: sample::connections(now),
             datastream: datastream::sample::setup(now),
+            spanner: spanner::sample::setup(now),
             ..Self::default()
         }
     }
