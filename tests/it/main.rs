@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod differential;
 mod emulated;
 mod forwarding;
 mod habits;
