@@ -3,11 +3,7 @@
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use super::{
-    hash,
-    limits::EMULATOR_POLICY_BYTES_MAX,
-    status::Refusal,
-};
+use super::{hash, limits::EMULATOR_POLICY_BYTES_MAX, status::Refusal};
 use crate::pb::google::iam::v1::{GetIamPolicyRequest, Policy, SetIamPolicyRequest};
 
 /// The etag of a policy that was never set.

@@ -42,7 +42,12 @@ impl Shapes {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for a path that names no field, in `snake_case` as gRPC demands.
-    pub(super) fn masked<T: Described>(&self, old: &T, new: T, mask: Option<&FieldMask>) -> Result<T, Status> {
+    pub(super) fn masked<T: Described>(
+        &self,
+        old: &T,
+        new: T,
+        mask: Option<&FieldMask>,
+    ) -> Result<T, Status> {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         if paths.is_empty() || paths == ["*"] {
             return Ok(new);
@@ -53,8 +58,9 @@ impl Shapes {
         let (of, new) = (self.id::<T>()?, new.encode_to_vec());
         let mut encoded = old.encode_to_vec();
         for path in paths {
-            encoded = mask::overwrite(&self.0, of, &encoded, &new, path)
-                .ok_or_else(|| wrong_field("update_mask", format!("{path:?} names no field of {}", T::KIND)))?;
+            encoded = mask::overwrite(&self.0, of, &encoded, &new, path).ok_or_else(|| {
+                wrong_field("update_mask", format!("{path:?} names no field of {}", T::KIND))
+            })?;
         }
         T::decode(encoded.as_slice()).map_err(|error| Status::internal(error.to_string()))
     }

@@ -148,11 +148,7 @@ pub(super) fn wrong_field(field: &str, description: impl Into<String>) -> Status
 /// Turns a refusal into the `error` of an operation.
 pub(super) fn into_rpc(status: &Status) -> rpc::Status {
     rpc::Status::decode(status.details()).ok().filter(|packed| packed.code != 0).unwrap_or_else(|| {
-        rpc::Status {
-            code: status.code() as i32,
-            message: status.message().to_owned(),
-            details: Vec::new(),
-        }
+        rpc::Status { code: status.code() as i32, message: status.message().to_owned(), details: Vec::new() }
     })
 }
 

@@ -137,7 +137,11 @@ pub(super) fn check_parent<T: Resource>(parent: &str) -> Result<(), Status> {
 /// Returns one page of the resources under a parent.
 pub(super) fn list<T: Resource>(world: &World, request: &ListRequest) -> Result<(Vec<T>, String), Status> {
     check_parent::<T>(&request.parent)?;
-    let filter = Filter::parse(&request.filter, &["name", "displayName", "display_name", "labels", "state"], Case::Matters)?;
+    let filter = Filter::parse(
+        &request.filter,
+        &["name", "displayName", "display_name", "labels", "state"],
+        Case::Matters,
+    )?;
     let mut items: Vec<&T> =
         children::<T>(world, &request.parent).filter(|it| filter.matches(|f| read(*it, f))).collect();
     order(&mut items, &request.order_by)?;

@@ -171,7 +171,10 @@ pub(super) fn check_expiry(
     let at = at.ok_or_else(|| invalid(field, "is required"))?;
     let at = read(at).ok_or_else(|| invalid(field, "is no time"))?;
     if at < after(now, LIFE_MIN) || at > after(created, LIFE_MAX) {
-        return Err(invalid(field, "must be at least 6 hours from now and at most 366 days after the creation"));
+        return Err(invalid(
+            field,
+            "must be at least 6 hours from now and at most 366 days after the creation",
+        ));
     }
     Ok(())
 }

@@ -61,10 +61,7 @@ impl Capacity {
         let field = format!("{resource}.autoscaling_config.autoscaling_targets");
         let Some(targets) = &config.autoscaling_targets else { return Err(invalid(&field, "is required")) };
         if !(10..=99).contains(&targets.storage_utilization_percent) {
-            return Err(invalid(
-                &format!("{field}.storage_utilization_percent"),
-                "must be from 10 to 99",
-            ));
+            return Err(invalid(&format!("{field}.storage_utilization_percent"), "must be from 10 to 99"));
         }
         let cpu = [targets.high_priority_cpu_utilization_percent, targets.total_cpu_utilization_percent];
         if cpu == [0, 0] || cpu.iter().any(|percent| *percent != 0 && !(10..=90).contains(percent)) {

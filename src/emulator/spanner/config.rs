@@ -76,11 +76,7 @@ const OFFERS: &[Offer] = &[
     regional("regional-us-east1", "South Carolina", &["us-east1"]),
 ];
 
-const fn regional(
-    id: &'static str,
-    display_name: &'static str,
-    voting: &'static [&'static str],
-) -> Offer {
+const fn regional(id: &'static str, display_name: &'static str, voting: &'static [&'static str]) -> Offer {
     Offer { id, display_name, quorum: QuorumType::Region, voting, witness: None, optional: &[] }
 }
 
@@ -322,7 +318,8 @@ fn fill(world: &World, wanted: InstanceConfig, target: &str) -> Result<InstanceC
     }
     let mut extra = wanted.replicas.clone();
     for replica in &base.replicas {
-        let place = extra.iter().position(|it| it.location == replica.location && it.r#type == replica.r#type);
+        let place =
+            extra.iter().position(|it| it.location == replica.location && it.r#type == replica.r#type);
         let Some(place) = place else {
             let lacking = format!("must hold those of the base; one in {} lacks", replica.location);
             return Err(invalid("instance_config.replicas", lacking));

@@ -9,7 +9,6 @@ use super::{
     ddl::{self, Statement},
     id, instance,
     metadata::Kind,
-    name::last_segment,
     operation::{Operation, Work},
     refusal::{already_exists, gone, invalid, precondition},
     resource::{ListRequest, Resource, check_parent, check_room, children, get},
@@ -56,7 +55,8 @@ pub(super) fn list(
         token: &request.page_token,
         filter: "",
     };
-    let all = children::<Database>(world, &request.parent).map(|(name, it)| (name.to_owned(), shown(it, now)));
+    let all =
+        children::<Database>(world, &request.parent).map(|(name, it)| (name.to_owned(), shown(it, now)));
     let (databases, next_page_token) = list.cut(world, Database::KIND, all)?;
     Ok(ListDatabasesResponse { databases, next_page_token })
 }
@@ -180,12 +180,8 @@ pub(super) fn roles(
     get::<Database>(world, "parent", &request.parent)?;
     let schema = world.schemas.get(&request.parent).cloned().unwrap_or_default();
     let name = |role: &str| format!("{}/databaseRoles/{role}", request.parent);
-    let mut all: Vec<_> = schema
-        .now
-        .roles()
-        .map(name)
-        .map(|name| (name.clone(), DatabaseRole { name }))
-        .collect();
+    let mut all: Vec<_> =
+        schema.now.roles().map(name).map(|name| (name.clone(), DatabaseRole { name })).collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     let list = ListRequest {
         parent: &request.parent,

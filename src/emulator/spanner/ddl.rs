@@ -183,10 +183,7 @@ mod tests {
             ("CREATE TABLE Accounts (Id INT64) PRIMARY KEY (Id)", Some(("CREATE", "TABLE", "Accounts"))),
             ("create table Accounts(Id INT64) PRIMARY KEY (Id);", Some(("CREATE", "TABLE", "Accounts"))),
             ("CREATE TABLE IF NOT EXISTS `a` (x INT64)", Some(("CREATE", "TABLE", "a"))),
-            (
-                "CREATE UNIQUE NULL_FILTERED INDEX ByName ON T(Name)",
-                Some(("CREATE", "INDEX", "ByName")),
-            ),
+            ("CREATE UNIQUE NULL_FILTERED INDEX ByName ON T(Name)", Some(("CREATE", "INDEX", "ByName"))),
             ("DROP CHANGE STREAM Everything", Some(("DROP", "CHANGE STREAM", "Everything"))),
             ("ALTER DATABASE ledger SET OPTIONS (x = 'y')", Some(("ALTER", "DATABASE", "ledger"))),
             ("CREATE OR REPLACE VIEW v SQL SECURITY INVOKER AS SELECT 1", Some(("CREATE", "VIEW", "v"))),

@@ -63,10 +63,7 @@ pub(super) fn read(world: &World, request: &GetInstanceRequest) -> Result<Instan
 }
 
 /// Lists the instances of a project.
-pub(super) fn list(
-    world: &World,
-    request: &ListInstancesRequest,
-) -> Result<ListInstancesResponse, Status> {
+pub(super) fn list(world: &World, request: &ListInstancesRequest) -> Result<ListInstancesResponse, Status> {
     check_parent::<Instance>(&request.parent)?;
     let list = ListRequest {
         parent: &request.parent,
@@ -261,9 +258,9 @@ pub(super) fn check_paths(field: &str, paths: &[String], changeable: &[&str]) ->
         return Err(invalid(field, "is required"));
     }
     let may = |path: &str| {
-        changeable
-            .iter()
-            .any(|known| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        changeable.iter().any(|known| {
+            path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
     };
     match paths.iter().find(|path| !may(path)) {
         Some(path) => {

@@ -29,18 +29,34 @@ use crate::pb::google::spanner::admin::{
 pub(super) enum Kind {
     CreateInstance(Instance),
     UpdateInstance(Instance),
-    MoveInstance { target_config: String },
+    MoveInstance {
+        target_config: String,
+    },
     CreateConfig(InstanceConfig),
     UpdateConfig(InstanceConfig),
     CreatePartition(InstancePartition),
     UpdatePartition(InstancePartition),
-    CreateDatabase { database: String },
+    CreateDatabase {
+        database: String,
+    },
     UpdateDatabase(UpdateDatabaseRequest),
     UpdateSchema(SchemaChange),
-    CreateBackup { name: String, database: String },
-    CopyBackup { name: String, source: String },
-    Restore { name: String, from: BackupInfo, optimizing: String },
-    Optimize { name: String },
+    CreateBackup {
+        name: String,
+        database: String,
+    },
+    CopyBackup {
+        name: String,
+        source: String,
+    },
+    Restore {
+        name: String,
+        from: BackupInfo,
+        optimizing: String,
+    },
+    Optimize {
+        name: String,
+    },
     /// Metadata that does not move, of whatever type.
     Other(Any),
 }
@@ -239,16 +255,8 @@ impl SchemaChange {
     }
 }
 
-fn progress(
-    progress_percent: i32,
-    start: Timestamp,
-    end: Option<Timestamp>,
-) -> database::OperationProgress {
-    database::OperationProgress {
-        progress_percent,
-        start_time: Some(wire(start)),
-        end_time: end.map(wire),
-    }
+fn progress(progress_percent: i32, start: Timestamp, end: Option<Timestamp>) -> database::OperationProgress {
+    database::OperationProgress { progress_percent, start_time: Some(wire(start)), end_time: end.map(wire) }
 }
 
 fn database_progress(times: &Times) -> database::OperationProgress {

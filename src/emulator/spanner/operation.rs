@@ -93,12 +93,7 @@ impl Work {
 
 impl Operation {
     /// An operation that will run from `begins` to `due`. It gets its name when it is kept.
-    pub(super) fn new(
-        target: &str,
-        kind: Kind,
-        (begins, due): (Timestamp, Timestamp),
-        work: Work,
-    ) -> Self {
+    pub(super) fn new(target: &str, kind: Kind, (begins, due): (Timestamp, Timestamp), work: Work) -> Self {
         Self {
             name: String::new(),
             target: target.to_owned(),

@@ -178,9 +178,7 @@ fn capacity(partition: &InstancePartition) -> Result<ComputeCapacity, Status> {
             "instance_partition.autoscaling_config",
             "leaves capacity to the service; give neither node_count nor processing_units",
         )),
-        (Some(config), None) => {
-            Ok(ComputeCapacity::NodeCount(Capacity::least(resource, config)?.shown().0))
-        }
+        (Some(config), None) => Ok(ComputeCapacity::NodeCount(Capacity::least(resource, config)?.shown().0)),
         (None, Some(given @ ComputeCapacity::NodeCount(nodes))) => {
             Capacity::read(resource, nodes, 0).map(|_| given)
         }

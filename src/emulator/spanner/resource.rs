@@ -35,7 +35,6 @@ pub(super) trait Resource: Described + Clone + Send + 'static {
     const COLLECTIONS: &'static [&'static str];
 
     fn shelf(world: &World) -> &Shelf<Self>;
-    fn shelf_mut(world: &mut World) -> &mut Shelf<Self>;
 
     /// Packs the resource as the response of an operation.
     fn to_any(&self) -> Any {
@@ -55,10 +54,6 @@ macro_rules! resources {
 
             fn shelf(world: &World) -> &Shelf<Self> {
                 &world.$shelf
-            }
-
-            fn shelf_mut(world: &mut World) -> &mut Shelf<Self> {
-                &mut world.$shelf
             }
         }
     )*};

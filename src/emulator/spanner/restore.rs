@@ -95,7 +95,9 @@ pub(super) fn begin(
     if let Some(backup) = world.backups.get_mut(&from) {
         backup.referencing_databases.push(target.clone());
     }
-    world.schemas.insert(target.clone(), Schema { planned: schema.clone(), now: schema, ..Schema::default() });
+    world
+        .schemas
+        .insert(target.clone(), Schema { planned: schema.clone(), now: schema, ..Schema::default() });
     world.databases.insert(target, database);
     Ok(answer)
 }

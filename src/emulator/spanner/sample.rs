@@ -90,7 +90,14 @@ fn features(now: Timestamp) -> Instance {
         node_count: 2,
         processing_units: 2000,
         autoscaling_config: Some(autoscaling),
-        ..instance(FEATURES, "Feature store", "regional-europe-west1", Edition::Enterprise, &labels, (88, now))
+        ..instance(
+            FEATURES,
+            "Feature store",
+            "regional-europe-west1",
+            Edition::Enterprise,
+            &labels,
+            (88, now),
+        )
     }
 }
 
@@ -259,19 +266,20 @@ fn database(parent: &str, id: &str, dialect: DatabaseDialect, days: u32, now: Ti
 /// Two that are complete, and one that is being made.
 fn backups(now: Timestamp) -> Vec<Backup> {
     let nightly = format!("{LEDGER}/databases/ledger/backupSchedules/nightly");
-    let of = |parent: &str, id: &str, database: &str, ago: Duration, kept: Duration, schedule: Option<&str>| {
-        let source = format!("{parent}/databases/{database}");
-        let began = before(now, ago);
-        Backup {
-            database: source.clone(),
-            version_time: Some(wire(began)),
-            expire_time: Some(wire(after(began, kept))),
-            state: BackupState::Ready.into(),
-            database_dialect: DatabaseDialect::GoogleStandardSql.into(),
-            backup_schedules: schedule.map(str::to_owned).into_iter().collect(),
-            ..backup::new(&format!("{parent}/backups/{id}"), None, &source, began)
-        }
-    };
+    let of =
+        |parent: &str, id: &str, database: &str, ago: Duration, kept: Duration, schedule: Option<&str>| {
+            let source = format!("{parent}/databases/{database}");
+            let began = before(now, ago);
+            Backup {
+                database: source.clone(),
+                version_time: Some(wire(began)),
+                expire_time: Some(wire(after(began, kept))),
+                state: BackupState::Ready.into(),
+                database_dialect: DatabaseDialect::GoogleStandardSql.into(),
+                backup_schedules: schedule.map(str::to_owned).into_iter().collect(),
+                ..backup::new(&format!("{parent}/backups/{id}"), None, &source, began)
+            }
+        };
     let mut running = of(LEDGER, "ledger-before-migration", "ledger", HOUR / 3, 30 * DAY, None);
     running.set_state(BackupState::Creating);
     vec![

@@ -64,10 +64,13 @@ impl Statements {
                 let why = format!("{entity} {name}: existing data does not fit");
                 return Err(refusal(Code::FailedPrecondition, &why));
             }
-            ("CREATE", Some(place)) if statement.text.to_ascii_uppercase().starts_with("CREATE OR REPLACE") => {
+            ("CREATE", Some(place))
+                if statement.text.to_ascii_uppercase().starts_with("CREATE OR REPLACE") =>
+            {
                 self.0[place] = statement.clone();
             }
-            ("CREATE" | "DROP", _) if statement.is_tolerant() && (place.is_some() == (statement.action == "CREATE")) => {}
+            ("CREATE" | "DROP", _)
+                if statement.is_tolerant() && (place.is_some() == (statement.action == "CREATE")) => {}
             ("CREATE", Some(_)) => {
                 return Err(refusal(Code::FailedPrecondition, &format!("Duplicate name in schema: {name}.")));
             }

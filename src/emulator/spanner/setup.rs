@@ -152,7 +152,8 @@ impl SeedOperation {
         let (began, target) = (before(now, self.ago), self.target);
         let refusal = self.failure.map(|why| into_rpc(&precondition("NOT_POSSIBLE", &target, why)));
         let kind = kind(world, &target, &self.work, self.takes, refusal.is_some());
-        let kind = kind.ok_or_else(|| Error::invalid_field("operations", format!("{target}: nothing fits")))?;
+        let kind =
+            kind.ok_or_else(|| Error::invalid_field("operations", format!("{target}: nothing fits")))?;
         let work = if matches!(kind, Kind::CreateBackup { .. }) {
             backup::creation(&target)
         } else {

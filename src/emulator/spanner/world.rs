@@ -94,9 +94,8 @@ impl World {
         }
         let kept = self.pace.kept;
         self.operations.retain(|_, op| op.ended().is_none_or(|at| after(at, kept) > now));
-        let expired = |backup: &Backup| {
-            backup.expire_time.as_ref().and_then(read).is_some_and(|at| at <= now)
-        };
+        let expired =
+            |backup: &Backup| backup.expire_time.as_ref().and_then(read).is_some_and(|at| at <= now);
         let gone: Vec<String> =
             self.backups.iter().filter(|(_, it)| expired(it)).map(|(name, _)| name.clone()).collect();
         for name in gone {
