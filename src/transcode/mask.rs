@@ -25,7 +25,7 @@ pub(super) fn from_json(text: &str) -> Option<Vec<String>> {
     paths.map(|path| (!path.contains('_')).then(|| to_snake(path))).collect()
 }
 
-/// Reads the mask of a query parameter, where clients send either spelling. Map keys in backticks stay as they are.
+/// Reads a mask where clients send either spelling: a query parameter, or the mask of a request. Map keys in backticks stay as they are.
 pub(super) fn from_query(text: &str) -> Vec<String> {
     let mut paths = vec![String::new()];
     let mut quoted = false;

@@ -1,6 +1,6 @@
 //! The well-known types that JSON writes in a form of their own.
 
-use super::{Parser, Text, object, scalar};
+use super::{Parser, object, scalar};
 use crate::{
     error::Result,
     transcode::{
@@ -19,7 +19,9 @@ impl<'j> Parser<'_, 'j> {
             return Err(self.reader.too_deep());
         }
         match table.shape {
-            Shape::Timestamp | Shape::Duration | Shape::FieldMask => self.textual(table, out),
+            Shape::Timestamp | Shape::Duration | Shape::FieldMask => {
+                self.textual(table.shape, Spelling::Json, out)
+            }
             Shape::Wrapper => self.wrapper(table, out),
             Shape::Struct => self.structure(out, depth),
             Shape::ListValue => self.values(out, depth),
@@ -32,14 +34,13 @@ impl<'j> Parser<'_, 'j> {
         }
     }
 
-    fn textual(&mut self, table: &MessageTable, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn textual(&mut self, shape: Shape, spelling: Spelling, out: &mut Vec<u8>) -> Result<()> {
         let kind = self.reader.peek()?;
         let offset = self.reader.offset();
-        let text = if kind == Next::String { self.reader.string()? } else { Text::Borrowed("\u{0}") };
-        if put_textual(table.shape, &text, Spelling::Json, out) {
+        if kind == Next::String && put_textual(shape, &self.reader.string()?, spelling, out) {
             return Ok(());
         }
-        Err(self.wrong_at(offset, &format!("expected {}", expected_text(table.shape))))
+        Err(self.wrong_at(offset, &format!("expected {}", expected_text(shape))))
     }
 
     fn wrapper(&mut self, table: &MessageTable, out: &mut Vec<u8>) -> Result<()> {
@@ -138,7 +139,8 @@ impl<'j> Parser<'_, 'j> {
     }
 }
 
-/// Where a field mask was written: a query may use either spelling, a JSON body only camelCase.
+/// How a field mask is spelt: in a query, and where it is what a request is about, either way; elsewhere in JSON only in
+/// camelCase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transcode) enum Spelling {
     Json,
