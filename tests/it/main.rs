@@ -13,5 +13,6 @@ mod harness;
 mod life;
 mod limits;
 mod raw;
+mod spanner;
 mod streams;
 mod tls;
