@@ -11,6 +11,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod live;
 mod serve;
 mod table;
 mod transcode;

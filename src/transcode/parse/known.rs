@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-impl<'j> Parser<'_, 'j> {
+impl Parser<'_, '_> {
     pub(super) fn known(&mut self, table: &MessageTable, out: &mut Vec<u8>, depth: usize) -> Result<()> {
         if depth > DEPTH_MAX {
             return Err(self.reader.too_deep());
@@ -160,7 +160,7 @@ pub(in crate::transcode) fn put_textual(
         Shape::FieldMask => {
             let paths = match spelling {
                 Spelling::Json => mask::from_json(text),
-                Spelling::Query => Some(mask::from_query(text)),
+                Spelling::Query => mask::from_query(text),
             };
             return paths.is_some_and(|paths| {
                 for path in paths {

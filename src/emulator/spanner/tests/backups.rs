@@ -160,9 +160,10 @@ async fn a_schedule_says_when_how_and_for_how_long() {
         };
         story.spanner.create_backup_schedule(Request::new(request))
     };
-    let mut world = story.spanner.world().0;
-    let model = world.schedules.first_entry().expect("Acme has some").get().clone();
-    drop(world);
+    let name = format!("{LEDGER}/databases/ledger/backupSchedules/nightly");
+    let model = database::GetBackupScheduleRequest { name };
+    let model =
+        story.spanner.get_backup_schedule(Request::new(model)).await.expect("Acme has it").into_inner();
     let made = create(BackupSchedule { name: String::new(), ..model.clone() }).await.expect("it is good");
     assert!(made.into_inner().name.ends_with("/databases/invoices/backupSchedules/nightly"));
     assert_eq!(create(model.clone()).await.expect_err("taken").code(), Code::AlreadyExists);

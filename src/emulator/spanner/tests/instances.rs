@@ -121,7 +121,7 @@ async fn instances_are_found_by_filter_whatever_the_case() {
 async fn what_is_meant_to_fail_fails_and_leaves_nothing() {
     let mut scenario = Scenario::sample(start());
     scenario.spanner.failing.push("*/instances/stock".to_owned());
-    let story = Story::of(scenario);
+    let story = Story::of(&scenario);
     for id in ["stock", "to-fail"] {
         let operation = story.create_instance(id, 1).await.expect("it begins");
         story.pass(12);

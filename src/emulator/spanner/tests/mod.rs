@@ -38,12 +38,12 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
-        Self::of(Scenario::sample(start()))
+        Self::of(&Scenario::sample(start()))
     }
 
-    fn of(scenario: Scenario) -> Self {
+    fn of(scenario: &Scenario) -> Self {
         let clock = Arc::new(ManualClock::new(start()));
-        let spanner = Spanner::new(&scenario, clock.clone()).expect("the scenario is consistent");
+        let spanner = Spanner::new(scenario, clock.clone()).expect("the scenario is consistent");
         Self { spanner: Arc::new(spanner), clock }
     }
 

@@ -72,7 +72,7 @@ async fn pages_lead_to_all_and_no_size_means_all() {
     let mut scenario = Scenario::sample(start());
     let target = format!("{SHOP}/instances/sessions");
     scenario.spanner = scenario.spanner.with_many_operations(&target, 25);
-    let story = Story::of(scenario);
+    let story = Story::of(&scenario);
     let collection = format!("{target}/operations");
     assert_eq!(page(&story, &collection, "", -5, "").await.expect("all of them").operations.len(), 25);
     let (mut names, mut token) = (Vec::new(), String::new());
@@ -160,7 +160,7 @@ async fn metadata_may_be_of_a_type_that_nobody_knows() {
         takes: Duration::from_secs(30),
         failure: None,
     });
-    let story = Story::of(scenario);
+    let story = Story::of(&scenario);
     let collection = format!("{LEDGER}/operations");
     let all = list(&story, &collection, "").await.expect("a page").operations;
     let known: Vec<_> = all.iter().filter_map(|it| it.metadata.as_ref()).collect();
