@@ -136,6 +136,8 @@ reasons! {
     OutcomeUnknown = "OUTCOME_UNKNOWN";
     /// The audit log cannot be written, so nothing was sent.
     AuditUnavailable = "AUDIT_UNAVAILABLE";
+    /// The gateway's own database cannot be used.
+    StoreUnavailable = "STORE_UNAVAILABLE";
     /// The gateway is stopping.
     ShuttingDown = "SHUTTING_DOWN";
     /// A fault of the gateway.

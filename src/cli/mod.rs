@@ -12,6 +12,7 @@ mod dev;
 mod emulator;
 mod healthcheck;
 mod live;
+mod migrate;
 mod serve;
 mod table;
 mod transcode;
@@ -49,6 +50,7 @@ enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
     Check(check::Check),
+    Migrate(migrate::Migrate),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -60,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Dev(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Migrate(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

@@ -22,6 +22,7 @@
 //! | [`Connections`] | `connection/` | BigQuery Connection |
 //! | [`Datastream`] | `datastream/` | Datastream, with its operations and locations |
 //! | [`Spanner`] | `spanner/` | Spanner's instances, databases and backups, with all its operations |
+//! | [`Flyte`] | `flyte/` | a Flyte connector and the jobs it starts |
 //!
 //! Invariants: everything is kept in memory under a named limit (`limits.rs`); whatever is random comes from the
 //! scenario's seed, and time from the clock that is passed in, so that a story can be told twice.
@@ -34,6 +35,7 @@ pub mod connection;
 pub mod datastream;
 mod faults;
 mod filter;
+pub mod flyte;
 mod glob;
 mod hash;
 pub mod limits;
@@ -61,6 +63,7 @@ pub use self::{
     connection::Connections,
     datastream::Datastream,
     faults::{Effect, Fault, Faults, Moment},
+    flyte::Flyte,
     scenario::{PageSizes, Scenario},
     spanner::Spanner,
 };
@@ -79,11 +82,13 @@ pub enum Upstream {
     Datastream,
     /// Spanner's `InstanceAdmin` and `DatabaseAdmin` with their operations.
     Spanner,
+    /// `flyteidl.service.AsyncAgentService` and `AgentMetadataService`.
+    Flyte,
 }
 
 impl Upstream {
     /// Every emulated system, in the order of their default ports.
-    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Spanner];
+    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Spanner, Self::Flyte];
 
     /// Returns the key that configuration knows it by.
     pub fn key(self) -> &'static str {
@@ -91,6 +96,7 @@ impl Upstream {
             Self::BigQueryConnection => "bigqueryconnection",
             Self::Datastream => "datastream",
             Self::Spanner => "spanner",
+            Self::Flyte => "flyte",
         }
     }
 }
@@ -116,6 +122,7 @@ pub struct Emulator {
     connections: Arc<Connections>,
     datastream: Arc<Datastream>,
     spanner: Arc<Spanner>,
+    flyte: Arc<Flyte>,
     listeners: Vec<(Upstream, Listener)>,
 }
 
@@ -135,11 +142,13 @@ impl Emulator {
         let connections = Connections::new(&world.scenario, world.clock.clone())?;
         let datastream = Datastream::new(&world.scenario, world.clock.clone())?;
         let spanner = Spanner::new(&world.scenario, world.clock.clone())?;
+        let flyte = Flyte::new(&world.scenario, world.clock.clone());
         let mut emulator = Self {
             world,
             connections: Arc::new(connections),
             datastream: Arc::new(datastream),
             spanner: Arc::new(spanner),
+            flyte: Arc::new(flyte),
             listeners: Vec::new(),
         };
         for (upstream, address) in addresses {
@@ -229,6 +238,7 @@ impl Emulator {
             Upstream::BigQueryConnection => connection::routes(self.connections.clone()),
             Upstream::Datastream => datastream::routes(self.datastream.clone()),
             Upstream::Spanner => spanner::routes(self.spanner.clone()),
+            Upstream::Flyte => flyte::routes(self.flyte.clone()),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     connection::sample,
     datastream::{self, Setup},
     faults::Fault,
-    spanner,
+    flyte, spanner,
 };
 use crate::pb::google::cloud::bigquery::connection::v1::Connection;
 
@@ -25,6 +25,8 @@ pub struct Scenario {
     pub datastream: Setup,
     /// What exists in Spanner, and how fast it moves.
     pub spanner: spanner::Setup,
+    /// What a Flyte connector finds, and what becomes of its queries.
+    pub flyte: flyte::Setup,
 }
 
 /// How many items a page holds.
@@ -55,6 +57,7 @@ impl Scenario {
             connections: sample::connections(now),
             datastream: datastream::sample::setup(now),
             spanner: spanner::sample::setup(now),
+            flyte: flyte::sample::setup(),
             ..Self::default()
         }
     }

@@ -5,7 +5,7 @@ use metrics::gauge;
 use serde_json::{Value, json};
 
 use super::{Server, body::Body};
-use crate::upstream::BreakerState;
+use crate::{store::Health, upstream::BreakerState};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ fn root(server: &Server) -> Response<Body> {
     }))
 }
 
-/// Ready as long as we are not stopping. An upstream that is down is named, but the other upstreams can still be served,
+/// Ready as long as the store is and we are not stopping. An upstream that is down is named, but the other upstreams can still be served,
 /// so it takes no replica out of rotation.
 fn ready(server: &Server) -> Response<Body> {
     let upstreams: Vec<Value> = server
@@ -62,11 +62,14 @@ fn ready(server: &Server) -> Response<Body> {
         })
         .collect();
     let stopping = server.soft.is_cancelled();
-    let mut response = super::json(&json!({
-        "status": if stopping { "STOPPING" } else { "READY" },
-        "upstreams": upstreams,
-    }));
-    if stopping {
+    let store = server.store.health();
+    let status = match (stopping, store) {
+        (true, _) => "STOPPING",
+        (false, Health::Ready) => "READY",
+        (false, Health::Away | Health::ClockJumped) => "NOT_READY",
+    };
+    let mut response = super::json(&json!({"status": status, "store": store.name(), "upstreams": upstreams}));
+    if status != "READY" {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

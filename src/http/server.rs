@@ -21,12 +21,14 @@ use crate::{
     error::{Error, Reason, Result},
     gateway::{Gateway, Route},
     schema::{RouteTable, Template},
+    store::Store,
     transcode::System,
 };
 
 /// Everything that answering needs.
 pub struct Server {
     pub(super) gateway: Gateway,
+    pub(super) store: Store,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
     pub(super) soft: CancellationToken,
@@ -70,6 +72,7 @@ impl Server {
     /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
         gateway: Gateway,
+        store: Store,
         config: &config::Http,
         about: About,
         soft: CancellationToken,
@@ -79,6 +82,7 @@ impl Server {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
+            store,
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -99,7 +103,8 @@ impl Server {
     pub(super) fn log(&self, error: &Error, exchange: &Exchange) {
         let status = status::of(error).as_u16();
         let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
-        if ours && status >= 500 {
+        // A cause is what the caller is not told: such as an upstream's stack trace.
+        if status >= 500 && (ours || std::error::Error::source(error).is_some()) {
             tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
         } else {
             tracing::debug!(

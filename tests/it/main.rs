@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod differential;
 mod emulated;
+mod flyte;
 mod forwarding;
 mod google;
 mod habits;

@@ -24,7 +24,7 @@ mod timeout;
 pub(super) mod trace;
 mod verb;
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
@@ -80,7 +80,8 @@ pub(super) async fn serve(
     let mut inbound = Inbound::new(incoming, server.body_bytes_max);
     let mut reached = None;
 
-    let answered = panic::caught(handle(&server, &head, &mut inbound, &mut exchange, &mut reached)).await;
+    let answered =
+        panic::caught(pin!(handle(&server, &head, &mut inbound, &mut exchange, &mut reached))).await;
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => server.refuse(&error, &head, &exchange),

@@ -66,8 +66,13 @@ fn the_known_upstreams_have_the_published_bindings() {
             writeln!(table, "{}", line(method, binding)).unwrap();
         }
     }
-    // Eight of the connection service; 26 of Datastream, four of its operations, two of its locations.
-    assert_eq!(count, BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32)]), "{table}");
+    // Eight of the connection service; 26 of Datastream, four of its operations, two of its locations; five of Flyte's
+    // tasks, two of its connectors; 21 of Spanner's instances, 33 of its databases, four for each of six collections.
+    assert_eq!(
+        count,
+        BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32), ("flyte", 7), ("spanner", 78)]),
+        "{table}"
+    );
     for published in [
         "google.cloud.bigquery.connection.v1.ConnectionService.CreateConnection\tPOST\t/v1/{parent=projects/*/locations/*}/connections\tconnection\t-",
         "google.cloud.bigquery.connection.v1.ConnectionService.SetIamPolicy\tPOST\t/v1/{resource=projects/*/locations/*/connections/*}:setIamPolicy\t*\t-",
@@ -78,6 +83,13 @@ fn the_known_upstreams_have_the_published_bindings() {
         "google.longrunning.Operations.CancelOperation\tPOST\t/v1/{name=projects/*/locations/*/operations/*}:cancel\t*\t-",
         "google.longrunning.Operations.ListOperations\tGET\t/v1/{name=projects/*/locations/*}/operations\t-\t-",
         "google.cloud.location.Locations.ListLocations\tGET\t/v1/{name=projects/*}/locations\t-\t-",
+        "google.spanner.admin.instance.v1.InstanceAdmin.UpdateInstance\tPATCH\t/v1/{instance.name=projects/*/instances/*}\t*\t-",
+        "google.spanner.admin.database.v1.DatabaseAdmin.UpdateDatabaseDdl\tPATCH\t/v1/{database=projects/*/instances/*/databases/*}/ddl\t*\t-",
+        "google.longrunning.Operations.CancelOperation\tPOST\t/v1/{name=projects/*/instances/*/operations/*}:cancel\t-\t-",
+        "google.longrunning.Operations.ListOperations\tGET\t/v1/{name=projects/*/instanceConfigs/*/ssdCaches/*/operations}\t-\t-",
+        "flyteidl.service.AsyncAgentService.CreateTask\tPOST\t/api/v1/agent/task\t*\t-",
+        "flyteidl.service.AsyncAgentService.DeleteTask\tDELETE\t/api/v1/agent/task_executions/{task_category.name}/{task_category.version}/{resource_meta}\t-\t-",
+        "flyteidl.service.AgentMetadataService.GetAgent\tGET\t/api/v1/agent/{name}\t-\t-",
     ] {
         assert!(table.lines().any(|line| line == published), "{published} is not in\n{table}");
     }
@@ -92,6 +104,7 @@ fn methods_of_the_known_upstreams_know_what_they_are() {
     let connections = "google.cloud.bigquery.connection.v1.ConnectionService";
     let datastream = "google.cloud.datastream.v1.Datastream";
     let operations = "google.longrunning.Operations";
+    let (tasks, connectors) = ("flyteidl.service.AsyncAgentService", "flyteidl.service.AgentMetadataService");
     let (reads, changes) = (Effect::ReadOnly, Effect::Mutation);
     let table = [
         (
@@ -149,6 +162,11 @@ fn methods_of_the_known_upstreams_know_what_they_are() {
         (operations, "ListOperations", reads, "operations", "datastream.operations.list", Some("operations")),
         (operations, "CancelOperation", changes, "operations", "datastream.operations.cancel", None),
         (operations, "DeleteOperation", changes, "operations", "datastream.operations.delete", None),
+        (tasks, "CreateTask", changes, "tasks", "flyte.raw", None),
+        (tasks, "GetTask", reads, "tasks", "flyte.raw", None),
+        (tasks, "DeleteTask", changes, "tasks", "flyte.raw", None),
+        (tasks, "GetTaskLogs", reads, "tasks", "flyte.raw", None),
+        (connectors, "ListAgents", reads, "agents", "flyte.agents.list", Some("agents")),
     ];
     for (service, rpc, effect, collection, permission, items) in table {
         let upstream = permission.split('.').next().unwrap();
@@ -195,8 +213,8 @@ fn operations_secrets_masks_and_scopes_are_known() {
     assert!(!update.secret_fields.iter().any(|path| path.contains("has_credential")));
     let mask = update.update_mask.as_ref().unwrap();
     assert_eq!((&*mask.field, mask.required, mask.derive), ("update_mask", true, false));
-    // Long-running methods: eleven, none of them in the mixin.
-    assert_eq!(catalog.methods.iter().filter(|method| method.long_running.is_some()).count(), 11);
+    // Long-running methods: eleven of Datastream, thirteen of Spanner, none of them in the mixin.
+    assert_eq!(catalog.methods.iter().filter(|method| method.long_running.is_some()).count(), 24);
     let get = find("datastream", "google.longrunning.Operations.GetOperation");
     assert_eq!(get.oauth_scopes, ["https://www.googleapis.com/auth/cloud-platform"]);
     assert_eq!(get.secret_fields, [""; 0]);

@@ -165,7 +165,7 @@ impl<'t> Printer<'t, '_> {
             cursor.skip(number, kind)?;
             match field.map(|field| (field.number, field.op)) {
                 Some((1, _)) => entry.key = Some(at),
-                Some((2, Op::Message)) => self.copy(entry.add_message(at)?)?,
+                Some((2, Op::Message)) => self.copy(entry.add_message(&at)?)?,
                 Some((2, _)) => entry.value = Some(at),
                 _ => {}
             }
@@ -225,7 +225,7 @@ impl<'t> Printer<'t, '_> {
 
 impl<'w> Entry<'w> {
     /// Adds a piece of a message value. Returns how many bytes were copied: none for the first piece.
-    fn add_message(&mut self, at: Cursor<'w>) -> Result<usize, Malformed> {
+    fn add_message(&mut self, at: &Cursor<'w>) -> Result<usize, Malformed> {
         let Some(first) = self.value.replace(at.clone()) else { return Ok(0) };
         let before = self.merged.as_ref().map_or(0, Vec::len);
         let merged = match &mut self.merged {
