@@ -5,14 +5,15 @@ use std::{fmt, fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 use crate::{
+    audit::{Keeper, Recorder, Sealer},
     clock::Clock,
     config::{self, Config},
-    crypto::Keys,
-    gateway::Gateway,
-    http::{About, Listener, Server},
+    crypto::{Keys, Purpose},
+    gateway::{Gateway, Ledger},
+    http::{self, About, Audit, Listener, Server},
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
-    store::Store,
+    store::{Store, journal::Journal},
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
@@ -35,16 +36,27 @@ impl App {
 
         let catalog = catalog(&config)?;
         let store = open_store(&config, clock.clone()).await?;
-        let _keys = keys(&config.secrets, &store).await?;
+        let keys = keys(&config.secrets, &store).await?;
+        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
+        let (journal, journal_work) = Journal::new(store.clone());
+        let (recorder, recorder_work) = Recorder::new(store.clone());
+        let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
+        let ledger = Ledger::new(journal, &keys, http::status_of);
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 
+        let audit = Audit {
+            recorder,
+            sealer: sealer.clone(),
+            tokens: keys.mac(Purpose::PageToken),
+            config: config.audit.clone(),
+        };
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let server =
-            Server::new(gateway, store.clone(), &config.http, about, lifecycle.soft()).map_err(StartError)?;
+        let server = Server::new(gateway, store.clone(), audit, &config.http, about, lifecycle.soft())
+            .map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -54,6 +66,10 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("audit recorder", recorder_work);
+        lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
+        lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");

@@ -198,17 +198,10 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "redis.url=redis://127.0.0.1",
         "cache.enabled=true",
         r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["projects/*"] }]"#,
-        "upstreams.spanner.endpoint=http://127.0.0.1:3",
         "upstreams.datastream.poll_credentials=token",
     ]));
     let warnings = loaded.warnings.join("\n");
-    for key in [
-        "redis.url",
-        "cache.enabled",
-        "identity.grants",
-        "upstreams.spanner",
-        "upstreams.datastream.poll_credentials",
-    ] {
+    for key in ["redis.url", "cache.enabled", "identity.grants", "upstreams.datastream.poll_credentials"] {
         assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
     }
     loaded.into_config().expect("warnings are no problems");

@@ -4,8 +4,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use metrics::gauge;
 use serde_json::{Value, json};
 
-use super::{Server, body::Body};
-use crate::{store::Health, upstream::BreakerState};
+use super::{Server, audit_entries, body::Body};
+use crate::{error::Result, gateway::Notes, schema::Captures, store::Health, upstream::BreakerState};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,22 +14,44 @@ pub(super) enum Own {
     Live,
     Ready,
     Metrics,
+    AuditEntries,
+    ExportAuditEntries,
+}
+
+impl Own {
+    /// Whether it only looks at the process, and is not worth an entry in the audit log.
+    pub(super) fn is_probe(self) -> bool {
+        matches!(self, Self::Root | Self::Live | Self::Ready | Self::Metrics)
+    }
 }
 
 /// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 4] = [
+pub(super) const ALL: [(&str, &str, Own); 8] = [
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
     ("GET", "/metrics", Own::Metrics),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportAuditEntries),
 ];
 
-pub(super) fn answer(own: Own, server: &Server) -> Response<Body> {
+/// Answers a request to an endpoint of ours.
+pub(super) async fn answer(
+    own: Own,
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
     match own {
-        Own::Root => root(server),
-        Own::Live => text("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Own::Ready => ready(server),
-        Own::Metrics => metrics(server),
+        Own::Root => Ok(root(server)),
+        Own::Live => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
+        Own::Ready => Ok(ready(server)),
+        Own::Metrics => Ok(metrics(server)),
+        Own::AuditEntries => audit_entries::list(server, captures, query, notes).await,
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, notes).await,
     }
 }
 
@@ -38,7 +60,11 @@ fn root(server: &Server) -> Response<Body> {
         "name": "causeway",
         "version": env!("CARGO_PKG_VERSION"),
         "startTime": server.about.started.to_string(),
-        "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/").collect::<Vec<_>>(),
+        "links": ALL
+            .iter()
+            .map(|(_, path, _)| *path)
+            .filter(|path| *path != "/" && !path.contains('{'))
+            .collect::<Vec<_>>(),
     }))
 }
 

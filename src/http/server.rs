@@ -17,11 +17,14 @@ use super::{
     status,
 };
 use crate::{
+    audit::{Recorder, Sealer},
     config,
-    error::{Error, Reason, Result},
-    gateway::{Gateway, Route},
+    crypto::Mac,
+    error::{Code, Error, Reason, Result},
+    gateway::{Gateway, Notes, Route},
+    model::{Ending, Outcome},
     schema::{RouteTable, Template},
-    store::Store,
+    store::{Health, Store},
     transcode::System,
 };
 
@@ -29,6 +32,7 @@ use crate::{
 pub struct Server {
     pub(super) gateway: Gateway,
     pub(super) store: Store,
+    pub(super) audit: Audit,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
     pub(super) soft: CancellationToken,
@@ -45,6 +49,18 @@ pub struct About {
     pub started: Timestamp,
     /// Prints all metrics in the Prometheus text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What the audit log needs of `http`.
+pub struct Audit {
+    /// Keeps what changed nothing.
+    pub recorder: Recorder,
+    /// Brings the log up to date for whoever reads it.
+    pub sealer: Sealer,
+    /// Authenticates page tokens.
+    pub tokens: Mac,
+    /// Its section of the configuration.
+    pub config: config::Audit,
 }
 
 /// What is bound to a verb and a path.
@@ -73,6 +89,7 @@ impl Server {
     pub fn new(
         gateway: Gateway,
         store: Store,
+        audit: Audit,
         config: &config::Http,
         about: About,
         soft: CancellationToken,
@@ -83,6 +100,7 @@ impl Server {
             details: Details::new(gateway.transcoder()),
             gateway,
             store,
+            audit,
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -135,6 +153,51 @@ impl Server {
 pub(super) fn style(query: &str) -> Style {
     let system = System::parse_lenient(query);
     Style { pretty: system.pretty, legacy: system.error_v1 }
+}
+
+impl Server {
+    /// Gives a request to the audit log, unless the journal has it or it only looked at the process.
+    pub(super) fn record(
+        &self,
+        reached: Option<&Target>,
+        notes: Notes,
+        status: StatusCode,
+        failure: Option<&Error>,
+    ) {
+        let probe = matches!(reached, Some(Target::Own(own, _)) if own.is_probe());
+        let unwanted = failure.is_none() && !self.audit.config.reads;
+        if notes.journaled || probe || unwanted {
+            return;
+        }
+        let ending = match failure.map(Error::code) {
+            None => Ending::Success,
+            Some(Code::Unauthenticated | Code::PermissionDenied) => Ending::Denied,
+            Some(_) => Ending::Error,
+        };
+        let outcome = Outcome {
+            ending,
+            status: status.as_u16(),
+            code: failure.map_or(0, |error| error.code().number()),
+            reason: failure
+                .and_then(Error::reason)
+                .map(|reason| reason.name().to_owned())
+                .unwrap_or_default(),
+            latency_us: u64::try_from(notes.arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            replayed: notes.replayed,
+            ..Outcome::default()
+        };
+        self.audit.recorder.record(notes.entry, outcome);
+    }
+
+    /// Refuses what changes nothing while the audit log cannot be written, where that is wanted.
+    pub(super) fn require_audit(&self) -> Result<()> {
+        if self.audit.config.reads_without_store || self.store.health() != Health::Away {
+            return Ok(());
+        }
+        let text = "The audit log cannot be written, and reads are not answered without it. Try again later.";
+        Err(Error::new(Code::Unavailable, Reason::AuditUnavailable, text)
+            .with_retry_after(Duration::from_secs(2)))
+    }
 }
 
 /// One binding and its numbers.
