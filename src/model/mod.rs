@@ -1,0 +1,13 @@
+//! The words of the domain as plain data: no input or output, no SQL, no HTTP.
+//!
+//! - [`Principal`]: who calls, how that was proved, and what [`Grant`]s follow from it. A [`Role`] is what a grant allows,
+//!   a [`Pattern`] where.
+//! - [`ApiKey`]: what is kept of a key. Its secret is not.
+//!
+//! Whoever needs behaviour has it elsewhere: who may do what is decided in `identity`, what is kept and how in `store`.
+
+mod api_key;
+mod principal;
+
+pub use api_key::ApiKey;
+pub use principal::{Grant, Pattern, Principal, Proof, Role};
