@@ -6,11 +6,15 @@ use tokio::net::TcpListener;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    crypto::{Keys, Purpose},
     gateway::Gateway,
-    http::{About, Listener, Server},
+    http::{About, Listener, Parts, Server},
+    identity::{Identity, Limits},
+    kv::Kv,
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
+    store::Store,
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
@@ -32,13 +36,30 @@ impl App {
         let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
 
         let catalog = catalog(&config)?;
+        let store = open_store(&config, clock.clone()).await?;
+        let keys = keys(&config.secrets, &store).await?;
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams).map_err(|error| one(error.chain()))?;
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
 
+        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
+            .map_err(|error| one(error.chain()))?;
+        let api_keys = identity.keys().clone();
+
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let server = Server::new(gateway, &config.http, about, lifecycle.soft()).map_err(StartError)?;
+        let parts = Parts {
+            gateway,
+            store: store.clone(),
+            identity,
+            limits,
+            page_tokens: keys.mac(Purpose::PageToken),
+        };
+        let concurrency_max = config.limits.concurrency_max;
+        let server =
+            Server::new(parts, &config.http, concurrency_max, about, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -48,6 +69,11 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("marks of use", {
+            let soft = lifecycle.soft();
+            async move { api_keys.keep_marks(soft).await }
+        });
+        lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");
         Ok(Self { local_addr, lifecycle })
@@ -65,6 +91,41 @@ impl App {
     pub async fn run(self, next_signal: impl AsyncFnMut() -> &'static str) -> Result<(), Unclean> {
         self.lifecycle.run(next_signal).await
     }
+}
+
+/// Opens the database that a configuration names, or a temporary file where that is all it needs.
+///
+/// # Errors
+/// It cannot be used, or a gateway that others rely on has none.
+pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
+    let alone = config.identity.mode == Some(config::Mode::None) && config.redis.url.is_none();
+    if config.database.url.is_none() && !alone {
+        return Err(one(
+            "database.url: missing; keys, the audit log and operations must outlive this process. Without it only \
+             identity.mode = \"none\" without redis.url starts, on a temporary file",
+        ));
+    }
+    let store = Store::open(&config.database, clock).await.map_err(|error| one(error.chain()))?;
+    if store.is_temporary() {
+        tracing::warn!(
+            "database.url is not set: records are kept in a temporary file and go when the gateway ends"
+        );
+    }
+    Ok(store)
+}
+
+/// Returns the keys of a configuration, or those made from a secret that the database keeps.
+///
+/// # Errors
+/// The database is away.
+pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
+    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).collect();
+    if let Some(key) = &secrets.key {
+        return Ok(Keys::new(key.expose(), &old));
+    }
+    let generated = store.generated_secret("secrets.key").await.map_err(|error| one(error.chain()))?;
+    tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
+    Ok(Keys::new(&generated, &old))
 }
 
 /// Reads the descriptor sets and service YAMLs that a configuration names, and puts together what is known about all

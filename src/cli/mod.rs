@@ -11,6 +11,8 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod keys;
+mod migrate;
 mod serve;
 mod table;
 mod transcode;
@@ -48,6 +50,8 @@ enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
     Check(check::Check),
+    Migrate(migrate::Migrate),
+    Keys(keys::KeysCommand),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -59,6 +63,8 @@ pub fn run() -> ExitCode {
         Command::Dev(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Migrate(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::section::Section;
 use super::setting::{Setting, Why, words};
+use crate::model::Pattern;
 
 words! {
     /// How callers prove who they are.
@@ -194,6 +195,9 @@ impl Setting for Grant {
             role: Role::read(&take("role")?).map_err(|_| Why::new(format!("role is {}", Role::EXPECTED)))?,
             resources: Vec::read(&take("resources")?)?,
         };
+        for pattern in &grant.resources {
+            pattern.parse::<Pattern>().map_err(Why::new)?;
+        }
         match table.keys().next() {
             Some(key) => Err(Why::new(format!("unknown key {key}"))),
             None => Ok(grant),
@@ -215,12 +219,19 @@ mod tests {
 
     #[test]
     fn keys_of_issuers_come_over_a_safe_way() {
-        for url in ["https://a.example/keys", "http://127.0.0.1:9/keys", "http://[::1]:9/k", "http://127.0.0.1"] {
+        for url in
+            ["https://a.example/keys", "http://127.0.0.1:9/keys", "http://[::1]:9/k", "http://127.0.0.1"]
+        {
             assert!(is_safe(url), "{url}");
         }
-        for url in
-            ["http://a.example/k", "http://127.0.0.1.evil.example/", "http://127.0.0.1@evil.example/", "https://", "file:///k", "http://localhost/"]
-        {
+        for url in [
+            "http://a.example/k",
+            "http://127.0.0.1.evil.example/",
+            "http://127.0.0.1@evil.example/",
+            "https://",
+            "file:///k",
+            "http://localhost/",
+        ] {
             assert!(!is_safe(url), "{url}");
         }
     }

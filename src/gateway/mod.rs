@@ -2,6 +2,7 @@
 //!
 //! - [`Gateway`]: everything a proxied call needs.
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
+//! - [`Access`]: what a caller needs to use it.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
@@ -10,6 +11,7 @@
 //! It deliberately does not know HTTP: no status, no envelope, no content negotiation. `http::HeaderMap` is here only
 //! because it is also how gRPC metadata is held.
 
+mod access;
 mod forward;
 mod metadata;
 mod route;
@@ -20,6 +22,7 @@ use std::collections::BTreeMap;
 use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
 
 pub use self::{
+    access::{Access, project_of},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     metadata::Caller,
     route::Route,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
-use super::Gateway;
+use super::{Access, Gateway};
 use crate::{
     error::{Error, Result},
     schema::{Binding, Effect, FieldPath, Method},
@@ -24,6 +24,8 @@ pub struct Route {
     pub response: ResponsePlan,
     /// Whether the upstream answers with a stream.
     pub server_streaming: bool,
+    /// What a caller needs.
+    pub access: Access,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) path: PathAndQuery,
     pub(super) variables: Vec<FieldPath>,
@@ -63,6 +65,7 @@ impl Gateway {
             request: self.transcoder.request(method.input, &names, &binding.body)?,
             response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
             server_streaming: method.server_streaming,
+            access: Access::of(method, binding),
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,
             variables,

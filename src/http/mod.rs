@@ -35,7 +35,7 @@ use self::body::Body;
 
 pub use self::{
     listener::Listener,
-    server::{About, Server},
+    server::{About, Parts, Server},
 };
 
 use self::server::Target;

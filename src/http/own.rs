@@ -1,11 +1,19 @@
 //! The gateway's own endpoints. They stand in the same route table as the proxied bindings.
 
-use http::{HeaderValue, Response, StatusCode, header};
+mod api_keys;
+
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use metrics::gauge;
 use serde_json::{Value, json};
 
-use super::{Server, body::Body};
-use crate::upstream::BreakerState;
+use super::{
+    Server,
+    body::Body,
+    edge::{Exchange, body::Inbound},
+};
+use crate::{
+    error::Result, identity::access, model::Role, schema::Captures, store::Health, upstream::BreakerState,
+};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,22 +22,76 @@ pub(super) enum Own {
     Live,
     Ready,
     Metrics,
+    CreateKey,
+    ListKeys,
+    GetKey,
+    RevokeKey,
+}
+
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, known or not.
+    Public,
+    /// Whoever has this permission: the least role that has it, on anything at all. On what in particular is checked by the
+    /// endpoint.
+    Permission(&'static str, Role),
+}
+
+/// A request to one of them.
+pub(super) struct Asked<'r> {
+    /// The values of the template's variables.
+    pub(super) captures: &'r Captures<'r>,
+    /// The query.
+    pub(super) query: &'r str,
+    /// The head.
+    pub(super) head: &'r Parts,
+    /// The body, not yet read.
+    pub(super) inbound: &'r mut Inbound,
+    /// What is known of the request.
+    pub(super) exchange: &'r Exchange,
 }
 
 /// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 4] = [
+pub(super) const ALL: [(&str, &str, Own); 8] = [
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
     ("GET", "/metrics", Own::Metrics),
+    ("POST", "/v1/apiKeys", Own::CreateKey),
+    ("GET", "/v1/apiKeys", Own::ListKeys),
+    ("GET", "/v1/apiKeys/{key}", Own::GetKey),
+    ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
 ];
 
-pub(super) fn answer(own: Own, server: &Server) -> Response<Body> {
+impl Own {
+    /// Tells who may use it.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Root | Self::Live | Self::Ready => Access::Public,
+            Self::Metrics => Access::Permission("causeway.metrics.get", Role::Viewer),
+            Self::CreateKey => Access::Permission(api_keys::CREATE, Role::Admin),
+            Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
+            Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
+            Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+        }
+    }
+}
+
+/// Answers a request to an endpoint of ours, once its principal may make it.
+pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    if let Access::Permission(permission, role) = own.access() {
+        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+    }
     match own {
-        Own::Root => root(server),
-        Own::Live => text("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Own::Ready => ready(server),
-        Own::Metrics => metrics(server),
+        Own::Root => Ok(root(server)),
+        Own::Live => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
+        Own::Ready => Ok(ready(server)),
+        Own::Metrics => Ok(metrics(server)),
+        Own::CreateKey => api_keys::create(server, asked).await,
+        Own::ListKeys => api_keys::list(server, &asked).await,
+        Own::GetKey => api_keys::get(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, &asked).await,
     }
 }
 
@@ -38,11 +100,11 @@ fn root(server: &Server) -> Response<Body> {
         "name": "causeway",
         "version": env!("CARGO_PKG_VERSION"),
         "startTime": server.about.started.to_string(),
-        "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/").collect::<Vec<_>>(),
+        "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/" && !path.contains('{')).collect::<Vec<_>>(),
     }))
 }
 
-/// Ready as long as we are not stopping. An upstream that is down is named, but the other upstreams can still be served,
+/// Ready as long as the store is and we are not stopping. An upstream that is down is named, but the other upstreams can still be served,
 /// so it takes no replica out of rotation.
 fn ready(server: &Server) -> Response<Body> {
     let upstreams: Vec<Value> = server
@@ -62,11 +124,14 @@ fn ready(server: &Server) -> Response<Body> {
         })
         .collect();
     let stopping = server.soft.is_cancelled();
-    let mut response = super::json(&json!({
-        "status": if stopping { "STOPPING" } else { "READY" },
-        "upstreams": upstreams,
-    }));
-    if stopping {
+    let store = server.store.health();
+    let status = match (stopping, store) {
+        (true, _) => "STOPPING",
+        (false, Health::Ready) => "READY",
+        (false, Health::Away | Health::ClockJumped) => "NOT_READY",
+    };
+    let mut response = super::json(&json!({"status": status, "store": store.name(), "upstreams": upstreams}));
+    if status != "READY" {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

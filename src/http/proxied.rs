@@ -8,7 +8,7 @@ use super::{
     JSON, Server,
     body::Body,
     edge::{
-        Exchange,
+        Exchange, admit,
         body::{self, Inbound},
     },
     limits::LIST_HEADER_BYTES_MAX,
@@ -56,9 +56,14 @@ pub(super) async fn answer(
     query: &str,
     head: &Parts,
     inbound: &mut Inbound,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
 ) -> Result<Response<Body>> {
     let route = &proxied.route;
+    let resource = route.resource(captures);
+    route.authorize(exchange.principal()?, &resource)?;
+    if let Some(project) = gateway::project_of(&resource) {
+        admit::project(server, exchange, project).await?;
+    }
     let mut query = route.request.query(query)?;
     let view = view(route, &mut query.system, &head.headers)?;
     let body = inbound.read(&head.headers).await?;
@@ -75,6 +80,7 @@ pub(super) async fn answer(
         traceparent: &exchange.traceparent,
         traced: exchange.traced,
         deadline: exchange.deadline,
+        authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
     };
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {

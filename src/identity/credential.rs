@@ -47,11 +47,7 @@ pub(super) fn sort(headers: &HeaderMap) -> Result<Headers<'_>> {
     let api_key = only(headers, &API_KEY)?.filter(|text| is_meant_as_key(text));
     let authorization = only(headers, &header::AUTHORIZATION)?;
     let bearer = authorization.and_then(bearer);
-    let for_upstream = only(headers, &FOR_UPSTREAM)?;
-    if for_upstream.is_some_and(|text| is_meant_as_key(bearer_or_all(text))) {
-        return Err(unauthenticated("X-Causeway-Upstream-Authorization holds a key of this gateway, which no upstream \
-                                    may see; send it in Authorization or X-Goog-Api-Key."));
-    }
+    let for_upstream = refuse_key_for_upstream(headers)?;
     let bearer_is_key = authorization.is_some_and(|text| is_meant_as_key(bearer_or_all(text)));
     match (api_key, bearer) {
         (Some(key), _) if !bearer_is_key => {
@@ -73,6 +69,34 @@ pub(super) fn sort(headers: &HeaderMap) -> Result<Headers<'_>> {
         // Without its scheme a key proves nothing; nor may it go on.
         (None, None) => Ok(Headers { shown: Shown::Nothing, authorization_is_free: !bearer_is_key }),
     }
+}
+
+/// Tells whether `Authorization` may go on where nobody is asked who they are: unless it holds a key of ours all the same.
+///
+/// # Errors
+/// `UNAUTHENTICATED`: a key of ours is meant for an upstream.
+pub(super) fn is_free_without_identity(headers: &HeaderMap) -> Result<bool> {
+    refuse_key_for_upstream(headers)?;
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok());
+    Ok(authorizations.all(|text| text.is_some_and(|text| !is_meant_as_key(bearer_or_all(text)))))
+}
+
+/// Returns the tokens that would go on to an upstream that takes the caller's.
+pub(super) fn going_on<'h>(headers: &'h HeaderMap, sorted: &Headers<'_>) -> [Option<&'h str>; 2] {
+    let token =
+        |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(bearer_or_all);
+    [token(&FOR_UPSTREAM), sorted.authorization_is_free.then(|| token(&header::AUTHORIZATION)).flatten()]
+}
+
+fn refuse_key_for_upstream(headers: &HeaderMap) -> Result<Option<&str>> {
+    let for_upstream = only(headers, &FOR_UPSTREAM)?;
+    if for_upstream.is_some_and(|text| is_meant_as_key(bearer_or_all(text))) {
+        return Err(unauthenticated(
+            "X-Causeway-Upstream-Authorization holds a key of this gateway, which no upstream may see; send it in \
+             Authorization or X-Goog-Api-Key.",
+        ));
+    }
+    Ok(for_upstream)
 }
 
 /// Refuses a query with a key of ours in it: URLs end up in logs, histories and referrers.
@@ -199,13 +223,17 @@ mod tests {
             &[("x-causeway-upstream-authorization", "cw_a")],
             &[("x-causeway-upstream-authorization", "Bearer t.o.k"), ("authorization", "Bearer t.o.k")],
         ] {
-            assert_eq!(sort(&headers(pairs)).unwrap_err().reason(), Some(Reason::Unauthenticated), "{pairs:?}");
+            assert_eq!(
+                sort(&headers(pairs)).unwrap_err().reason(),
+                Some(Reason::Unauthenticated),
+                "{pairs:?}"
+            );
         }
     }
 
     #[test]
     fn a_key_in_the_query_is_refused_however_it_is_written() {
-        let key = Key::generate().unwrap();
+        let key = Key::generate();
         let anywhere = format!("filter={}", key.expose());
         for query in [
             "key=cw_a",
@@ -224,7 +252,9 @@ mod tests {
         ] {
             assert!(refuse_in_query(query).is_err(), "{query}");
         }
-        for query in ["", "key=AIza", "filter=cw_a", "access_token=ya29.a", "filter=%zz", "name=show_cw_x", "%"] {
+        for query in
+            ["", "key=AIza", "filter=cw_a", "access_token=ya29.a", "filter=%zz", "name=show_cw_x", "%"]
+        {
             assert!(refuse_in_query(query).is_ok(), "{query}");
         }
     }

@@ -6,16 +6,10 @@
 
 use std::fmt;
 
-use ring::{
-    digest::{SHA256, digest},
-    rand::{SecureRandom, SystemRandom},
-};
-use subtle::ConstantTimeEq as _;
-
-use crate::error::{Error, Result};
+use crate::crypto;
 
 /// What every key begins with.
-pub const PREFIX: &str = "cw_";
+pub(super) const PREFIX: &str = "cw_";
 
 /// Characters of an id: 62 bits, so that two never meet.
 const ID_LEN: usize = 12;
@@ -36,19 +30,15 @@ pub struct Key(String);
 
 impl Key {
     /// Makes a key of fresh random characters.
-    ///
-    /// # Errors
-    /// The system has no randomness to give.
-    pub fn generate() -> Result<Self> {
-        let random = SystemRandom::new();
+    pub fn generate() -> Self {
         let mut text = String::with_capacity(KEY_LEN);
         text.push_str(PREFIX);
-        pick(&random, ID_ALPHABET, ID_LEN, &mut text)?;
+        pick(ID_ALPHABET, ID_LEN, &mut text);
         text.push('_');
-        pick(&random, SECRET_ALPHABET, RANDOM_LEN, &mut text)?;
+        pick(SECRET_ALPHABET, RANDOM_LEN, &mut text);
         let check = check(&text);
         text.push_str(&check);
-        Ok(Self(text))
+        Self(text)
     }
 
     /// Reads a key; `None` if the text was never one of ours.
@@ -68,12 +58,12 @@ impl Key {
 
     /// Returns what is stored in place of the key. With 190 random bits in it, nothing slower than SHA-256 is needed.
     pub fn hash(&self) -> [u8; 32] {
-        sha256(self.0.as_bytes())
+        crypto::sha256(&[self.0.as_bytes()])
     }
 
     /// Compares with what is stored, in a time that does not depend on where they differ.
     pub fn has_hash(&self, stored: &[u8; 32]) -> bool {
-        self.hash().ct_eq(stored).into()
+        crypto::equal(&self.hash(), stored)
     }
 
     /// Returns the key itself. Never log the result.
@@ -89,18 +79,16 @@ impl fmt::Debug for Key {
 }
 
 /// Whether a text is meant as a key of ours, right or wrong.
-pub fn is_meant_as_key(text: &str) -> bool {
-    text.trim_start().as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
-}
-
-/// Returns the SHA-256 of some bytes.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+pub(super) fn is_meant_as_key(text: &str) -> bool {
+    text.trim_start()
+        .as_bytes()
+        .get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
 }
 
 /// Makes the last characters of a key from those before them.
 fn check(body: &str) -> String {
-    let [a, b, c, d, ..] = sha256(body.as_bytes());
+    let [a, b, c, d, ..] = crypto::sha256(&[body.as_bytes()]);
     let mut number = u32::from_be_bytes([a, b, c, d]);
     let base = u32::try_from(SECRET_ALPHABET.len()).expect("62 fits");
     let mut text = String::with_capacity(CHECK_LEN);
@@ -113,17 +101,15 @@ fn check(body: &str) -> String {
 
 /// Appends `count` characters, each as likely as any other: a byte past the last whole multiple of the alphabet is thrown
 /// away. Of 64 bytes at a time at least some are kept, so it ends.
-fn pick(random: &SystemRandom, alphabet: &[u8], count: usize, text: &mut String) -> Result<()> {
+fn pick(alphabet: &[u8], count: usize, text: &mut String) {
     let end = text.len() + count;
     let limit = 256 - 256 % alphabet.len();
     while text.len() < end {
-        let mut bytes = [0; 64];
-        random.fill(&mut bytes).map_err(|_| Error::internal("the system has no randomness to give"))?;
+        let bytes: [u8; 64] = crypto::random();
         let kept = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < limit);
         let room = end - text.len();
         text.extend(kept.take(room).map(|byte| char::from(alphabet[byte % alphabet.len()])));
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -132,17 +118,17 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_was_made() {
-        let key = Key::generate().unwrap();
+        let key = Key::generate();
         let read = Key::parse(key.expose()).unwrap();
         assert_eq!(read, key);
         assert_eq!(key.expose().len(), KEY_LEN);
-        assert!(read.has_hash(&key.hash()) && !read.has_hash(&Key::generate().unwrap().hash()));
+        assert!(read.has_hash(&key.hash()) && !read.has_hash(&Key::generate().hash()));
         assert!(!format!("{key:?}").contains(&key.expose()[KEY_LEN - 20..]));
     }
 
     #[test]
     fn a_key_with_anything_wrong_is_none() {
-        let key = Key::generate().unwrap();
+        let key = Key::generate();
         let text = key.expose();
         for position in PREFIX.len()..KEY_LEN {
             let other = if text.as_bytes()[position] == b'a' { "b" } else { "a" };
@@ -151,7 +137,9 @@ mod tests {
             assert_eq!(Key::parse(&wrong), None, "{position}");
         }
         let longer = format!("{text}a");
-        for wrong in ["", "cw_", "cw__", &text[1..], &text[..KEY_LEN - 1], &longer, "cw_ä", &text.to_uppercase()] {
+        for wrong in
+            ["", "cw_", "cw__", &text[1..], &text[..KEY_LEN - 1], &longer, "cw_ä", &text.to_uppercase()]
+        {
             assert_eq!(Key::parse(wrong), None, "{wrong}");
         }
     }

@@ -123,7 +123,7 @@ mod tests {
     fn there_are_never_too_many() {
         let (verified, principal) = (Verified::default(), Arc::new(Principal::anonymous()));
         for n in 0..ENTRIES_MAX + 10 {
-            let digest = super::super::key::sha256(&n.to_be_bytes());
+            let digest = crate::crypto::sha256(&[&n.to_be_bytes()]);
             verified.insert(digest, principal.clone(), at(0), FRESH, at(100));
         }
         assert!(verified.0.lock().unwrap().len() <= ENTRIES_MAX);

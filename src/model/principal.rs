@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 /// The longest pattern, in bytes.
-pub const PATTERN_BYTES_MAX: usize = 512;
+const PATTERN_BYTES_MAX: usize = 512;
 
 /// Somebody who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,9 @@ impl FromStr for Pattern {
         }
         for segment in text.split('/') {
             match segment {
-                "" => return wrong("it has an empty segment; write projects/acme-* without slashes around it"),
+                "" => {
+                    return wrong("it has an empty segment; write projects/acme-* without slashes around it");
+                }
                 "." | ".." => return wrong("no resource name has such a segment"),
                 "-" => return wrong("- is no name; write * for any"),
                 _ if segment.contains("**") => {
@@ -156,7 +158,9 @@ mod tests {
         for right in ["*", "projects/acme-*", "projects/*/locations/eu-*", "operations", "projects/a.b:c"] {
             assert_eq!(right.parse::<Pattern>().map(|pattern| pattern.to_string()).as_deref(), Ok(right));
         }
-        for wrong in ["", "/", "/projects/a", "projects/", "projects/**", "projects/-", "a b", "a/../b", "a\n"] {
+        for wrong in
+            ["", "/", "/projects/a", "projects/", "projects/**", "projects/-", "a b", "a/../b", "a\n"]
+        {
             assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
         }
     }

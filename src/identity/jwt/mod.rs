@@ -26,9 +26,9 @@ use crate::{
 };
 
 /// How far the clocks of an issuer and ours may be apart.
-pub const LEEWAY: Duration = Duration::from_secs(60);
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
 /// The longest token, in bytes.
-pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+pub(super) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// The longest `sub`, in bytes.
 const SUBJECT_BYTES_MAX: usize = 256;
 /// What a token may say it is.
@@ -132,7 +132,8 @@ impl Issuers {
         validation.set_required_spec_claims(&["iss", "aud", "sub"]);
         // Times are checked below, by our clock.
         validation.validate_exp = false;
-        jsonwebtoken::decode::<IgnoredAny>(token, &key, &validation).map_err(|error| refused(words(&error)))?;
+        jsonwebtoken::decode::<IgnoredAny>(token, &key, &validation)
+            .map_err(|error| refused(words(&error)))?;
         issuer.believe(claims, now)
     }
 }
