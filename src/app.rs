@@ -39,7 +39,8 @@ impl App {
         let store = open_store(&config, clock.clone()).await?;
         let keys = keys(&config.secrets, &store).await?;
         let transcoder = Transcoder::new(&catalog.pool);
-        let upstreams = Upstreams::build(&config.upstreams).map_err(|error| one(error.chain()))?;
+        let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
+            .map_err(|error| one(error.chain()))?;
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
 
         let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;

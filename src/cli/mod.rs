@@ -12,6 +12,7 @@ mod dev;
 mod emulator;
 mod healthcheck;
 mod keys;
+mod live;
 mod migrate;
 mod serve;
 mod table;

@@ -4,6 +4,7 @@
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
 //! - [`Access`]: what a caller needs to use it.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
 //! bytes on their way through; nothing is kept between two requests.
@@ -14,6 +15,7 @@
 mod access;
 mod forward;
 mod metadata;
+mod probe;
 mod route;
 mod routing_header;
 
@@ -25,6 +27,7 @@ pub use self::{
     access::{Access, project_of},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     metadata::Caller,
+    probe::{NoProbe, Probe, Surroundings},
     route::Route,
 };
 

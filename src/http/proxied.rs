@@ -84,7 +84,8 @@ pub(super) async fn answer(
     };
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {
-        stream(server, proxied, input, view, head, exchange).await
+        // Boxed: it is larger than what the many other requests need.
+        Box::pin(stream(server, proxied, input, view, head, exchange)).await
     } else {
         unary(route, input, &view).await
     }
@@ -161,6 +162,9 @@ fn raw_type(content_type: &str) -> HeaderValue {
 
 /// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
 fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
     let mut text = String::new();
     for item in items {
         let more = if text.is_empty() { "" } else { ", " };

@@ -137,7 +137,8 @@ impl Server {
     pub(super) fn log(&self, error: &Error, exchange: &Exchange) {
         let status = status::of(error).as_u16();
         let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
-        if ours && status >= 500 {
+        // A cause is what the caller is not told: such as an upstream's stack trace.
+        if status >= 500 && (ours || std::error::Error::source(error).is_some()) {
             tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
         } else {
             tracing::debug!(

@@ -42,12 +42,12 @@ impl Store {
         let mut temporary = None;
         let backend = match &config.url {
             Some(url) if url.expose().starts_with("sqlite:") => {
-                Backend::Sqlite(sqlite::open(url.expose()).await.map_err(|error| cannot(config, error))?)
+                Backend::Sqlite(sqlite::open(url.expose()).await.map_err(|error| cannot(config, &error))?)
             }
             Some(url) => {
                 let pool = postgres::open(url.expose(), config.connections_max);
-                let pool = pool.map_err(|error| cannot(config, error))?;
-                postgres::require_durable(&pool).await.map_err(|error| cannot(config, error))?;
+                let pool = pool.map_err(|error| cannot(config, &error))?;
+                postgres::require_durable(&pool).await.map_err(|error| cannot(config, &error))?;
                 Backend::Postgres(pool)
             }
             None => {
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-fn cannot(config: &config::Database, error: sqlx::Error) -> Error {
+fn cannot(config: &config::Database, error: &sqlx::Error) -> Error {
     let shown = config.url.as_ref().map(ToString::to_string).unwrap_or_default();
     let text = format!("database.url: {shown}: {error}");
     Error::new(Code::Unavailable, Reason::StoreUnavailable, text)

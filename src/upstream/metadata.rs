@@ -3,13 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of the caller that an upstream sees. All else stays here.
-static UP: [HeaderName; 5] = [
+static UP: [HeaderName; 3] = [
     header::ACCEPT_LANGUAGE,
     HeaderName::from_static("x-goog-api-client"),
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
+/// Headers that go up too and are new with every call. HPACK is told not to remember them: they would push everything
+/// that repeats out of its table, which costs more than all else about a header.
+static UP_ONCE: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("traceparent")];
 /// Goes up too where the caller's own credential does: it names who pays, which is for the credential's owner to say.
 static USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 static REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
@@ -76,6 +78,8 @@ pub(super) struct Additions<'c> {
     pub(super) timeout: Option<HeaderValue>,
     /// `authorization`.
     pub(super) authorization: Option<HeaderValue>,
+    /// `x-goog-user-project`, unless the credential is the caller's own and they name another.
+    pub(super) user_project: Option<&'c HeaderValue>,
     /// Whether the credential is the caller's own.
     pub(super) callers_credential: bool,
 }
@@ -94,12 +98,15 @@ pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
     if let Some(routing) = additions.routing {
         headers.insert(&REQUEST_PARAMS, routing.clone());
     }
-    if !callers.is_empty() {
-        let user_project = additions.callers_credential.then_some(&USER_PROJECT);
-        for name in UP.iter().chain(user_project) {
-            if let Some(value) = callers.get(name) {
-                headers.insert(name.clone(), value.clone());
-            }
+    if let Some(project) = additions.user_project {
+        headers.insert(&USER_PROJECT, project.clone());
+    }
+    for (name, value) in callers {
+        let once = UP_ONCE.contains(name);
+        if once || UP.contains(name) || (additions.callers_credential && *name == USER_PROJECT) {
+            let mut value = value.clone();
+            value.set_sensitive(once);
+            headers.insert(name.clone(), value);
         }
     }
     headers
@@ -139,7 +146,13 @@ mod tests {
     }
 
     fn additions(callers_credential: bool) -> Additions<'static> {
-        Additions { routing: None, timeout: None, authorization: None, callers_credential }
+        Additions {
+            routing: None,
+            timeout: None,
+            authorization: None,
+            user_project: None,
+            callers_credential,
+        }
     }
 
     #[test]
@@ -170,6 +183,19 @@ mod tests {
             up_to(true),
             ["content-type", "te", "traceparent", "x-goog-api-client", "x-goog-user-project"]
         );
+    }
+
+    #[test]
+    fn who_pays_is_for_the_credentials_owner_to_say() {
+        let (callers, ours) = (map(&[("x-goog-user-project", "theirs")]), HeaderValue::from_static("ours"));
+        let paying = |callers: &HeaderMap, user_project, callers_credential| {
+            let additions = Additions { user_project, ..additions(callers_credential) };
+            up(callers, additions).get(&USER_PROJECT).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(paying(&callers, Some(&ours), false).as_deref(), Some("ours"));
+        assert_eq!(paying(&callers, None, false), None);
+        assert_eq!(paying(&callers, Some(&ours), true).as_deref(), Some("theirs"));
+        assert_eq!(paying(&HeaderMap::new(), Some(&ours), true).as_deref(), Some("ours"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! 3. in flight: counted before anything can fail, until the last byte of the answer.
 //! 4. errors → envelope, metrics, log: outside of all that can fail, so that nothing answers in another form.
 //! 5. [`mod@panic`]: inside 4, so that a bug is an envelope too.
-//! 6. [`head`]: the limits of URL and headers, before anybody reads them.
+//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
 //! 9. the route table: nothing of a body is read for a path that is not there. Its answer is kept back until 10, except
@@ -29,7 +29,7 @@ mod timeout;
 pub(super) mod trace;
 mod verb;
 
-use std::{borrow::Cow, convert::Infallible, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
@@ -111,7 +111,8 @@ pub(super) async fn serve(
     let mut inbound = Inbound::new(incoming, server.body_bytes_max);
     let mut reached = None;
 
-    let answered = panic::caught(handle(&server, &head, &mut inbound, &mut exchange, &mut reached)).await;
+    let answered =
+        panic::caught(pin!(handle(&server, &head, &mut inbound, &mut exchange, &mut reached))).await;
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => server.refuse(&error, &head, &exchange),
@@ -134,7 +135,7 @@ async fn handle<'s>(
     exchange: &mut Exchange,
     reached: &mut Option<&'s Target>,
 ) -> Result<Response<Body>> {
-    head::check(&head.uri, &head.headers)?;
+    head::check(head)?;
     if let Some(timeout) = timeout::of(&head.headers)? {
         exchange.deadline = exchange.deadline.min(exchange.arrived + timeout);
     }
