@@ -5,16 +5,17 @@ use std::{fmt, fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 use crate::{
+    audit::{Keeper, Recorder, Sealer},
     clock::Clock,
     config::{self, Config},
     crypto::{Keys, Purpose},
-    gateway::Gateway,
-    http::{About, Listener, Parts, Server},
+    gateway::{Gateway, Ledger},
+    http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
     kv::Kv,
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
-    store::Store,
+    store::{Store, journal::Journal},
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
@@ -38,10 +39,15 @@ impl App {
         let catalog = catalog(&config)?;
         let store = open_store(&config, clock.clone()).await?;
         let keys = keys(&config.secrets, &store).await?;
+        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
+        let (journal, journal_work) = Journal::new(store.clone());
+        let (recorder, recorder_work) = Recorder::new(store.clone());
+        let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
+        let ledger = Ledger::new(journal, &keys, http::status_of);
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 
         let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
         let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
@@ -49,18 +55,17 @@ impl App {
             .map_err(|error| one(error.chain()))?;
         let api_keys = identity.keys().clone();
 
+        let audit = Audit {
+            recorder,
+            sealer: sealer.clone(),
+            tokens: keys.mac(Purpose::PageToken),
+            config: config.audit.clone(),
+        };
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let parts = Parts {
-            gateway,
-            store: store.clone(),
-            identity,
-            limits,
-            page_tokens: keys.mac(Purpose::PageToken),
-        };
-        let concurrency_max = config.limits.concurrency_max;
+        let parts = Parts { gateway, store: store.clone(), audit, identity, limits, about };
         let server =
-            Server::new(parts, &config.http, concurrency_max, about, lifecycle.soft()).map_err(StartError)?;
+            Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -74,6 +79,10 @@ impl App {
             let soft = lifecycle.soft();
             async move { api_keys.keep_marks(soft).await }
         });
+        lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("audit recorder", recorder_work);
+        lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
+        lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");

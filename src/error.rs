@@ -178,6 +178,7 @@ struct Inner {
     details: Vec<Detail>,
     allow: Option<String>,
     retry_after: Option<Duration>,
+    nothing_sent: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -193,6 +194,7 @@ impl Error {
             details: Vec::new(),
             allow: None,
             retry_after: None,
+            nothing_sent: false,
             source: None,
         }))
     }
@@ -277,6 +279,13 @@ impl Error {
         self
     }
 
+    /// Says that nothing left for the upstream, so nothing can have changed there.
+    #[must_use]
+    pub fn with_nothing_sent(mut self) -> Self {
+        self.0.nothing_sent = true;
+        self
+    }
+
     /// Puts `prefix.` before every field named, for errors found inside a field's own value.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
@@ -332,6 +341,11 @@ impl Error {
     /// Returns how long to wait before trying again, when that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Tells whether it is certain that nothing left for the upstream.
+    pub fn nothing_sent(&self) -> bool {
+        self.0.nothing_sent
     }
 
     /// Prints the error and every cause, joined by `: `. For the log only.

@@ -6,6 +6,7 @@
 //! What people read goes to standard output, what the process says about itself to standard error. Nothing here serves
 //! a request: that is `app` and below.
 
+mod audit;
 mod check;
 mod config_args;
 mod dev;
@@ -53,6 +54,7 @@ enum Command {
     Check(check::Check),
     Migrate(migrate::Migrate),
     Keys(keys::KeysCommand),
+    Audit(audit::Audit),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -66,6 +68,7 @@ pub fn run() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Migrate(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

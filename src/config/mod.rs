@@ -14,6 +14,7 @@
 //! It deliberately opens no file but the configuration itself: certificates and descriptor sets are read by whoever
 //! uses them. Relative paths are relative to the working directory, wherever they were written.
 
+mod audit;
 mod cache;
 mod check;
 mod cidr;
@@ -37,6 +38,7 @@ mod webhooks;
 
 use std::collections::BTreeMap;
 
+pub use self::audit::Audit;
 pub use self::cache::Cache;
 pub use self::cidr::Cidr;
 pub use self::database::Database;
@@ -74,6 +76,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[database]`: where records are kept.
     pub database: Database,
+    /// `[audit]`: what is kept of requests.
+    pub audit: Audit,
     /// `[redis]`: what replicas share besides the database.
     pub redis: Redis,
     /// `[secrets]`: what encrypts and signs.
@@ -112,6 +116,7 @@ impl Config {
             identity: root.section("identity", Identity::read),
             limits: root.section("limits", Limits::read),
             database: root.section("database", Database::read),
+            audit: root.section("audit", Audit::read),
             redis: root.section("redis", Redis::read),
             secrets: root.section("secrets", Secrets::read),
             webhooks: root.section("webhooks", Webhooks::read),

@@ -7,12 +7,13 @@ use metrics::gauge;
 use serde_json::{Value, json};
 
 use super::{
-    Server,
+    Server, audit_entries,
     body::Body,
     edge::{Exchange, body::Inbound},
 };
 use crate::{
-    error::Result, identity::access, model::Role, schema::Captures, store::Health, upstream::BreakerState,
+    error::Result, gateway::Notes, identity::access, model::Role, schema::Captures, store::Health,
+    upstream::BreakerState,
 };
 
 /// An endpoint that needs no upstream.
@@ -26,6 +27,8 @@ pub(super) enum Own {
     ListKeys,
     GetKey,
     RevokeKey,
+    AuditEntries,
+    ExportAuditEntries,
 }
 
 /// Who may use an endpoint.
@@ -50,10 +53,16 @@ pub(super) struct Asked<'r> {
     pub(super) inbound: &'r mut Inbound,
     /// What is known of the request.
     pub(super) exchange: &'r Exchange,
+    /// What is noted of it.
+    pub(super) notes: &'r mut Notes,
 }
 
+/// What reading the audit log needs.
+const AUDIT_LIST: &str = "causeway.auditEntries.list";
+const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
 /// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 8] = [
+pub(super) const ALL: [(&str, &str, Own); 12] = [
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
@@ -62,9 +71,18 @@ pub(super) const ALL: [(&str, &str, Own); 8] = [
     ("GET", "/v1/apiKeys", Own::ListKeys),
     ("GET", "/v1/apiKeys/{key}", Own::GetKey),
     ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportAuditEntries),
 ];
 
 impl Own {
+    /// Whether it only looks at the process, and is not worth an entry in the audit log.
+    pub(super) fn is_probe(self) -> bool {
+        matches!(self, Self::Root | Self::Live | Self::Ready | Self::Metrics)
+    }
+
     /// Tells who may use it.
     pub(super) fn access(self) -> Access {
         match self {
@@ -74,14 +92,23 @@ impl Own {
             Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
             Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
             Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+            Self::AuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
+            Self::ExportAuditEntries => Access::Permission(AUDIT_EXPORT, Role::Admin),
         }
     }
 }
 
 /// Answers a request to an endpoint of ours, once its principal may make it.
 pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let Asked { captures, query, .. } = asked;
     if let Access::Permission(permission, role) = own.access() {
+        asked.notes.entry.permission = permission.to_owned();
         access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        if matches!(own, Own::AuditEntries | Own::ExportAuditEntries) {
+            // Without a parent it is everybody's entries that are asked for.
+            let parent = captures.first().map_or("-", |parent| parent);
+            access::require(asked.exchange.principal()?, permission, role, parent)?;
+        }
     }
     match own {
         Own::Root => Ok(root(server)),
@@ -92,6 +119,8 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::ListKeys => api_keys::list(server, &asked).await,
         Own::GetKey => api_keys::get(server, &asked).await,
         Own::RevokeKey => api_keys::revoke(server, &asked).await,
+        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
     }
 }
 
@@ -100,7 +129,11 @@ fn root(server: &Server) -> Response<Body> {
         "name": "causeway",
         "version": env!("CARGO_PKG_VERSION"),
         "startTime": server.about.started.to_string(),
-        "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/" && !path.contains('{')).collect::<Vec<_>>(),
+        "links": ALL
+            .iter()
+            .map(|(_, path, _)| *path)
+            .filter(|path| *path != "/" && !path.contains('{'))
+            .collect::<Vec<_>>(),
     }))
 }
 

@@ -208,7 +208,8 @@ mod tests {
             (&[("x-goog-api-key", "AIza"), ("authorization", "Bearer cw_a")], Shown::Key("cw_a"), false),
             (&[("x-goog-api-key", "cw_a"), ("authorization", "Bearer ya29.x")], Shown::Key("cw_a"), true),
         ] {
-            let found = sort(&headers(pairs)).unwrap();
+            let headers = headers(pairs);
+            let found = sort(&headers).unwrap();
             assert_eq!(found, Headers { shown, authorization_is_free: free }, "{pairs:?}");
         }
     }

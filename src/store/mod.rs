@@ -2,6 +2,8 @@
 //!
 //! - [`Store`]: the one handle, shared by everybody. Each noun has its methods in a file of its own; what they say in SQL
 //!   is in `postgres/` and `sqlite/`, and `contract/` holds both to the same behaviour.
+//! - [`journal`]: what must be durable before something leaves, and before its answer does.
+//! - [`audit`]: the log that closed entries are chained into.
 //! - [`Health`]: whether the store can be used. [`MigrationStatus`]: what `migrate --status` shows.
 //! - [`Cursor`]: where a page of a list ends.
 //!
@@ -11,10 +13,12 @@
 //!
 //! It deliberately knows nothing of what the records mean: no state machine, no permission, no protocol.
 
+pub mod audit;
 mod clock;
 mod failure;
 mod generated;
 mod instance;
+pub mod journal;
 mod keys;
 mod migrate;
 mod migrations;
@@ -81,6 +85,11 @@ use both;
 impl Store {
     fn is_postgres(&self) -> bool {
         matches!(self.0.backend, Backend::Postgres(_))
+    }
+
+    /// Whether the store is a file that one process at a time works with.
+    pub fn is_embedded(&self) -> bool {
+        !self.is_postgres()
     }
 
     /// Whether everything is gone when the process ends.

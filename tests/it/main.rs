@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod architecture;
+mod audit;
+mod canary;
 mod cli;
 mod config;
 mod differential;
@@ -13,8 +15,10 @@ mod google;
 mod habits;
 mod harness;
 mod hostile;
+mod journal;
 mod life;
 mod limits;
 mod raw;
+mod reconcile;
 mod streams;
 mod tls;

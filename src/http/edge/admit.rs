@@ -8,8 +8,11 @@ use tokio::sync::SemaphorePermit;
 use super::Exchange;
 use crate::{
     error::{Code, Error, Reason, Result},
+    gateway::{Notes, Route, project_of},
     http::Server,
     identity::{Verdict, limit},
+    model::Proof,
+    schema::Captures,
 };
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -35,23 +38,47 @@ pub(super) fn place(server: &Server) -> Result<SemaphorePermit<'_>> {
 }
 
 /// Finds out who calls, and counts it.
-pub(super) async fn caller(server: &Server, head: &Parts, exchange: &mut Exchange) -> Result<()> {
+pub(super) async fn caller(
+    server: &Server,
+    head: &Parts,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<()> {
     let caller = server.identity.authenticate(&head.headers, exchange.client).await?;
-    let id = exchange.caller.insert(caller).principal.id.clone();
+    let principal = exchange.caller.insert(caller).principal.clone();
+    notes.entry.principal.clone_from(&principal.id);
+    match &principal.proof {
+        Proof::None => {}
+        Proof::ApiKey(id) => notes.entry.authentication = format!("apiKey:{id}"),
+        Proof::Jwt(issuer) => notes.entry.authentication = format!("jwt:{issuer}"),
+    }
     if !server.identity.is_on() {
         return Ok(());
     }
-    let verdict = server.limits.principal(&id).await;
+    let verdict = server.limits.principal(&principal.id).await;
     exchange.verdicts[0] = Some(verdict);
     refuse(&verdict)
 }
 
-/// Counts a request on a project's resources, once its caller is known to be allowed there: whoever is not must not use
-/// up what others may.
-pub(in crate::http) async fn project(server: &Server, exchange: &mut Exchange, project: &str) -> Result<()> {
+/// Lets the caller use a binding on a resource, and counts that on the resource's project: only then, since whoever may
+/// not must not use up what others may.
+pub(super) async fn to(
+    server: &Server,
+    route: &Route,
+    captures: &Captures<'_>,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<()> {
+    let resource = route.resource(captures);
+    notes.entry.method.clone_from(&route.method);
+    notes.entry.upstream = route.upstream_key.to_string();
+    notes.entry.permission.clone_from(&route.access.permission);
+    notes.entry.resource_names = vec![resource.clone().into_owned()];
+    route.authorize(exchange.principal()?, &resource)?;
     if !server.identity.is_on() {
         return Ok(());
     }
+    let Some(project) = project_of(&resource) else { return Ok(()) };
     let verdict = server.limits.project(project).await;
     exchange.verdicts[1] = Some(verdict);
     refuse(&verdict)

@@ -49,14 +49,14 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
     let principal = asked.exchange.principal()?;
     let page = Page::read(asked.query)?;
     let query = ["apiKeys", principal.id.as_str()];
-    let cursor = Cursor::read(&page.token, &server.page_tokens, &query)?;
+    let cursor = Cursor::read(&page.token, &server.audit.tokens, &query)?;
     let after = cursor.as_ref().map(position).transpose()?;
     let keys = server.identity.keys();
     let found = keys.list(after, page.size).await?;
     let full = found.len() as u64 == u64::from(page.size);
     let next = found.last().filter(|_| full).map(|last| {
         let keys = vec![last.created.as_microsecond().to_string(), last.id.clone()];
-        Cursor { keys }.token(&server.page_tokens, &query)
+        Cursor { keys }.token(&server.audit.tokens, &query)
     });
     let now = keys.now();
     let shown: Vec<Value> =

@@ -3,7 +3,9 @@
 //! Each story runs on a fresh SQLite file, and on a fresh Postgres schema when `CAUSEWAY_TEST_POSTGRES` names a server;
 //! `./test` starts one. `contract!` makes the two tests of a story.
 
+mod audit;
 mod basics;
+mod journal;
 mod keys;
 
 use std::sync::Arc;

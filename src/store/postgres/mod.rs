@@ -1,7 +1,9 @@
 //! The store on Postgres: what each noun says in SQL.
 
+pub(super) mod audit;
 pub(super) mod generated;
 pub(super) mod instance;
+pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
 
@@ -29,7 +31,7 @@ pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIME_MAX)
         .max_lifetime(LIFETIME)
-        .test_before_acquire(false)
+        .test_before_acquire(true)
         .connect_lazy_with(options))
 }
 

@@ -1,7 +1,9 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
+pub(super) mod audit;
 pub(super) mod generated;
 pub(super) mod instance;
+pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
 
