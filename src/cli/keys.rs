@@ -180,7 +180,7 @@ impl Revoke {
 }
 
 /// Opens the database of a configuration; who may call is none of its business.
-async fn open(args: ConfigArgs) -> Result<Keys, Box<dyn std::error::Error>> {
+async fn open(args: ConfigArgs) -> Result<Keys, Box<dyn std::error::Error + Send + Sync>> {
     let presumed = vec![("identity.mode".to_owned(), "keys".to_owned())];
     let config: Config = args.load(presumed).into_config()?;
     if config.database.url.is_none() {

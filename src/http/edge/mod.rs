@@ -263,13 +263,7 @@ fn options(error: Error) -> Result<Response<Body>> {
 }
 
 /// Adds what every answer carries, and takes the body from the answer to a HEAD.
-fn finish(
-    server: &Server,
-    head: &Parts,
-    exchange: &Exchange,
-    notes: &Notes,
-    response: &mut Response<Body>,
-) {
+fn finish(server: &Server, head: &Parts, exchange: &Exchange, notes: &Notes, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, exchange.id.clone());
     admit::tell(server, &exchange.verdicts, headers);
