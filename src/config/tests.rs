@@ -196,11 +196,7 @@ fn what_has_no_effect_yet_is_accepted_and_said() {
         "upstreams.datastream.poll_credentials=token",
     ]));
     let warnings = loaded.warnings.join("\n");
-    for key in [
-        "cache.enabled",
-        "upstreams.spanner",
-        "upstreams.datastream.poll_credentials",
-    ] {
+    for key in ["cache.enabled", "upstreams.spanner", "upstreams.datastream.poll_credentials"] {
         assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
     }
     loaded.into_config().expect("warnings are no problems");
@@ -301,7 +297,8 @@ fn tokens_need_an_issuer_and_grants_need_patterns() {
         (one.replace("audiences", "audience"), "audiences is missing"),
         (one.replace(" }", ", algorithms = [\"HS256\"] }"), "algorithms are one of"),
         (
-            r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["/projects/"] }]"#.to_owned(),
+            r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["/projects/"] }]"#
+                .to_owned(),
             "empty segment",
         ),
     ] {

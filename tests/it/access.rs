@@ -140,7 +140,12 @@ async fn what_is_refused_is_refused_before_anything_is_looked_at() {
         gateway.send(verb, target, &[("x-goog-api-key", &key)], body.to_owned()).await
     };
     // Neither the body, nor the query, nor the upstream is asked.
-    for target in ["/v1/shelves/other/books", "/v1/shelves/-/books", "/v1/shelves/mine%2Fx/books", "/v1/shelves/MINE/books"] {
+    for target in [
+        "/v1/shelves/other/books",
+        "/v1/shelves/-/books",
+        "/v1/shelves/mine%2Fx/books",
+        "/v1/shelves/MINE/books",
+    ] {
         send("POST", target, "{ not json").await.refused(403, "PERMISSION_DENIED");
         send("GET", &format!("{target}?no=such"), "").await.refused(403, "PERMISSION_DENIED");
     }

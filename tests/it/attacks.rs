@@ -58,12 +58,18 @@ async fn no_forged_token_opens_anything() {
     attack("without end", signer.token(&header, &with(|c| drop(c.as_object_mut().unwrap().remove("exp")))));
     attack("with an end in words", signer.token(&header, &with(|c| c["exp"] = json!("tomorrow"))));
     attack("with a negative end", signer.token(&header, &with(|c| c["exp"] = json!(-1))));
-    attack("with an end past numbers", signer.sign(&header.to_string(), &text.replace("\"exp\":", "\"exp\":1e999,\"x\":")));
+    attack(
+        "with an end past numbers",
+        signer.sign(&header.to_string(), &text.replace("\"exp\":", "\"exp\":1e999,\"x\":")),
+    );
     attack("for somebody else", signer.token(&header, &with(|c| c["aud"] = json!("billing"))));
     attack("for a list of others", signer.token(&header, &with(|c| c["aud"] = json!(["billing", "mail"]))));
     attack("for nobody", signer.token(&header, &with(|c| c["aud"] = json!([]))));
     attack("for whom", signer.token(&header, &with(|c| drop(c.as_object_mut().unwrap().remove("aud")))));
-    attack("of somebody else", signer.token(&header, &with(|c| c["iss"] = json!("https://corp.example.evil"))));
+    attack(
+        "of somebody else",
+        signer.token(&header, &with(|c| c["iss"] = json!("https://corp.example.evil"))),
+    );
     attack("of several", signer.token(&header, &with(|c| c["iss"] = json!(["https://corp.example", "x"]))));
     attack("of nobody", signer.token(&header, &with(|c| drop(c.as_object_mut().unwrap().remove("iss")))));
     attack("about nobody", signer.token(&header, &with(|c| drop(c.as_object_mut().unwrap().remove("sub")))));
@@ -80,14 +86,26 @@ async fn no_forged_token_opens_anything() {
     attack("HS256 with its text", confused(x.as_bytes(), &claims()));
     attack("HS256 with the RSA modulus", confused(n.as_bytes(), &claims()));
     attack("another's signature", mallory.token(&header, &claims()));
-    attack("another's key in the token", mallory.token(&json!({"alg": "EdDSA", "jwk": mallory.jwk("k")}), &claims()));
-    attack("another's key set", mallory.token(&json!({"alg": "EdDSA", "jku": "http://127.0.0.1:1/k"}), &claims()));
-    attack("another's certificate", mallory.token(&json!({"alg": "EdDSA", "x5u": "http://127.0.0.1:1/c"}), &claims()));
+    attack(
+        "another's key in the token",
+        mallory.token(&json!({"alg": "EdDSA", "jwk": mallory.jwk("k")}), &claims()),
+    );
+    attack(
+        "another's key set",
+        mallory.token(&json!({"alg": "EdDSA", "jku": "http://127.0.0.1:1/k"}), &claims()),
+    );
+    attack(
+        "another's certificate",
+        mallory.token(&json!({"alg": "EdDSA", "x5u": "http://127.0.0.1:1/c"}), &claims()),
+    );
     for kid in ["../../../dev/null", "' OR 1=1 --", "unknown", "", "k\u{0}", "r"] {
         attack("another key's id", signer.token(&json!({"alg": "EdDSA", "kid": kid}), &claims()));
     }
     attack("an extension", signer.token(&json!({"alg": "EdDSA", "kid": "k", "crit": ["exp"]}), &claims()));
-    attack("a logout token", signer.token(&json!({"alg": "EdDSA", "kid": "k", "typ": "logout+jwt"}), &claims()));
+    attack(
+        "a logout token",
+        signer.token(&json!({"alg": "EdDSA", "kid": "k", "typ": "logout+jwt"}), &claims()),
+    );
     attack("a header twice", signer.sign(r#"{"alg":"EdDSA","alg":"EdDSA","kid":"k"}"#, &text));
     attack("a subject twice", signer.sign(&header.to_string(), &twice(r#""sub":"root""#)));
     attack("an audience twice", signer.sign(&header.to_string(), &twice(r#""aud":"billing""#)));
@@ -109,7 +127,12 @@ async fn no_forged_token_opens_anything() {
     for (name, token) in &attacks {
         let refused = house.show(token).await;
         // Whoever shows many wrong ones is told to slow down; here they all come from one address.
-        assert!(matches!(refused.status.as_u16(), 401 | 429), "{name}: {} {}", refused.status, refused.text());
+        assert!(
+            matches!(refused.status.as_u16(), 401 | 429),
+            "{name}: {} {}",
+            refused.status,
+            refused.text()
+        );
         assert!(!refused.text().contains(token) || token.len() < 3, "{name}");
     }
     let large = house.show(&format!("{head}.{}.{signature}", "A".repeat(64 * 1024))).await;
@@ -185,7 +208,17 @@ async fn nothing_is_smuggled_upstream() {
     assert_eq!(gateway.send("GET", BOOK, &given, "").await.status, 200);
     let seen = upstream.last().headers;
     assert_eq!(seen["x-goog-request-params"], "name=shelves/s/books/b");
-    for name in ["x-goog-api-key", "x-goog-user-project", "x-goog-iam-authority-selector", "x-forwarded-for", "x-forwarded-user", "auth-bin", "cookie", "proxy-authorization", "authorization"] {
+    for name in [
+        "x-goog-api-key",
+        "x-goog-user-project",
+        "x-goog-iam-authority-selector",
+        "x-forwarded-for",
+        "x-forwarded-user",
+        "auth-bin",
+        "cookie",
+        "proxy-authorization",
+        "authorization",
+    ] {
         assert!(!seen.contains_key(name), "{name}");
     }
     assert!(!format!("{seen:?}").contains(&key[16..]));

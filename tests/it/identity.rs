@@ -14,8 +14,7 @@ async fn library() -> Scripted {
 
 async fn guarded(upstream: &Scripted, ring: &Keyring, more: &[&str]) -> Gateway {
     let settings = ring.settings();
-    let settings: Vec<&str> =
-        settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
     Gateway::library_with(upstream, &settings).await
 }
 
@@ -79,18 +78,21 @@ async fn a_key_in_a_query_is_refused_and_everything_else_there_is_stripped() {
     let gateway = guarded(&upstream, &ring, &[]).await;
     let (_, key) = ring.make("alice", Role::Viewer, &["shelves/*"]).await;
     let auth = [("x-goog-api-key", &*key)];
-    for query in [format!("key={key}"), "access_token=cw_x".into(), format!("oauth_token=Bearer%20{key}"), format!("filter={key}")] {
-        for target in [format!("{BOOK}?{query}"), format!("/healthz?{query}"), format!("/v1/nowhere?{query}")] {
+    for query in [
+        format!("key={key}"),
+        "access_token=cw_x".into(),
+        format!("oauth_token=Bearer%20{key}"),
+        format!("filter={key}"),
+    ] {
+        for target in [format!("{BOOK}?{query}"), format!("/healthz?{query}"), format!("/v1/nowhere?{query}")]
+        {
             let refused = gateway.send("GET", &target, &auth, "").await;
             refused.refused(401, "UNAUTHENTICATED");
             assert!(!refused.text().contains(&key[16..]), "{}", refused.text());
         }
     }
-    let form = [
-        auth[0],
-        ("x-http-method-override", "GET"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
+    let form =
+        [auth[0], ("x-http-method-override", "GET"), ("content-type", "application/x-www-form-urlencoded")];
     gateway.send("POST", BOOK, &form, format!("key={key}")).await.refused(401, "UNAUTHENTICATED");
     let stripped = format!("{BOOK}?key=AIza&access_token=ya29.a&oauth_token=b");
     assert_eq!(gateway.send("GET", &stripped, &auth, "").await.status, 200);
@@ -143,7 +145,9 @@ async fn keys_are_managed_over_the_api_by_those_who_may() {
         assert!(key.starts_with("cw_") && key.contains(&name["apiKeys/".len()..]));
         assert_eq!((&made["state"], &made["createdBy"]), (&json!("ACTIVE"), &json!("acme-admin")));
 
-        for (who, resources) in [(&acme, "*"), (&acme, "projects/*"), (&acme, "projects/acme*"), (&editor, "projects/acme-1")] {
+        for (who, resources) in
+            [(&acme, "*"), (&acme, "projects/*"), (&acme, "projects/acme*"), (&editor, "projects/acme-1")]
+        {
             send("POST", "/v1/apiKeys", who, &new(&[resources])).await.refused(403, "PERMISSION_DENIED");
         }
         let listed = async |key: &str| {
@@ -156,14 +160,19 @@ async fn keys_are_managed_over_the_api_by_those_who_may() {
         let page = send("GET", "/v1/apiKeys?pageSize=3", &root, &Value::Null).await.json();
         let token = page["nextPageToken"].as_str().unwrap();
         let rest = send("GET", &format!("/v1/apiKeys?pageToken={token}"), &root, &Value::Null).await.json();
-        assert_eq!((page["apiKeys"].as_array().unwrap().len(), rest["apiKeys"].as_array().unwrap().len()), (3, 1));
+        assert_eq!(
+            (page["apiKeys"].as_array().unwrap().len(), rest["apiKeys"].as_array().unwrap().len()),
+            (3, 1)
+        );
         let stolen = send("GET", &format!("/v1/apiKeys?pageToken={token}"), &acme, &Value::Null).await;
         stolen.refused(400, "INVALID_FIELD");
 
         // Where it is revoked, it is revoked at once.
         assert_eq!(send("GET", "/v1/shelves/s/books/b", key, &Value::Null).await.status, 403);
         let others = listed_name(&ring, "root").await;
-        send("DELETE", &format!("/v1/{others}"), &acme, &Value::Null).await.refused(404, "RESOURCE_NOT_FOUND");
+        send("DELETE", &format!("/v1/{others}"), &acme, &Value::Null)
+            .await
+            .refused(404, "RESOURCE_NOT_FOUND");
         let revoked = send("DELETE", &format!("/v1/{name}"), &acme, &Value::Null).await.json();
         assert_eq!(revoked["state"], "REVOKED");
         send("GET", "/v1/shelves/s/books/b", key, &Value::Null).await.refused(401, "UNAUTHENTICATED");
@@ -174,11 +183,22 @@ async fn keys_are_managed_over_the_api_by_those_who_may() {
             (json!({"principal": "b", "role": "viewer", "resources": ["/x/"]}), "resources"),
             (json!({"principal": "b", "role": "viewer", "resources": []}), "resources"),
             (json!({"principal": "b c", "role": "viewer", "resources": ["projects/acme-1"]}), "principal"),
-            (json!({"principal": "b", "role": "viewer", "resources": ["projects/acme-1"], "key": "cw"}), "key"),
-            (json!({"principal": "b", "role": "viewer", "resources": ["projects/acme-1"], "expireTime": "2001-01-01T00:00:00Z"}), "expireTime"),
+            (
+                json!({"principal": "b", "role": "viewer", "resources": ["projects/acme-1"], "key": "cw"}),
+                "key",
+            ),
+            (
+                json!({"principal": "b", "role": "viewer", "resources": ["projects/acme-1"], "expireTime": "2001-01-01T00:00:00Z"}),
+                "expireTime",
+            ),
         ] {
             let refused = send("POST", "/v1/apiKeys", &acme, &body).await;
-            assert_eq!((refused.status.as_u16(), refused.fields()), (400, vec![field.to_owned()]), "{}", refused.text());
+            assert_eq!(
+                (refused.status.as_u16(), refused.fields()),
+                (400, vec![field.to_owned()]),
+                "{}",
+                refused.text()
+            );
         }
     }
 }
@@ -219,7 +239,8 @@ async fn callers_are_told_their_limits_and_held_to_them() {
     assert_eq!(refused.header("ratelimit"), "\"principal\";r=0;t=1");
     assert_eq!(get(&bob).await.status, 200);
     assert_eq!(upstream.calls().len(), 4);
-    let anonymous = Gateway::library_with(&upstream, &["limits.principal_rate=1", "limits.principal_burst=1"]).await;
+    let anonymous =
+        Gateway::library_with(&upstream, &["limits.principal_rate=1", "limits.principal_burst=1"]).await;
     for _ in 0..3 {
         assert_eq!(anonymous.get(BOOK).await.header("ratelimit"), "");
     }
@@ -301,7 +322,10 @@ async fn the_audit_log_says_who_it_was_and_who_was_turned_away() {
     let entries = send("r5", "/v1/auditEntries?orderBy=time", &root).await.json();
     let of = |id: &str| {
         let all = entries["auditEntries"].as_array().unwrap().iter();
-        all.into_iter().find(|entry| entry["requestId"] == id).unwrap_or_else(|| panic!("{id}: {entries}")).clone()
+        all.into_iter()
+            .find(|entry| entry["requestId"] == id)
+            .unwrap_or_else(|| panic!("{id}: {entries}"))
+            .clone()
     };
     assert_eq!(of("r1")["principal"], "alice");
     assert_eq!(of("r1")["authentication"], format!("apiKey:{}", kept.id));

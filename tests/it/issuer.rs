@@ -11,7 +11,8 @@ use crate::harness::{
 };
 
 const BOOK: &str = "/v1/shelves/s/books/b";
-const GRANTS: &str = r#"identity.grants=[{ principal = "corp:alice", role = "viewer", resources = ["shelves/*"] }]"#;
+const GRANTS: &str =
+    r#"identity.grants=[{ principal = "corp:alice", role = "viewer", resources = ["shelves/*"] }]"#;
 
 pub(crate) fn now() -> i64 {
     SystemClock.now().as_second()
@@ -33,7 +34,8 @@ impl House {
     pub(crate) async fn of(issuer: Issuer, more: &[&str]) -> Self {
         let upstream = Scripted::start(|_| Answer::Message(json!({"title": "Emma"}))).await;
         let database = Database::sqlite();
-        let mut settings = vec!["identity.mode=jwt".to_owned(), issuer.setting(), GRANTS.to_owned(), database.setting()];
+        let mut settings =
+            vec!["identity.mode=jwt".to_owned(), issuer.setting(), GRANTS.to_owned(), database.setting()];
         settings.extend(more.iter().map(|setting| (*setting).to_owned()));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let gateway = Gateway::library_with(&upstream, &settings).await;

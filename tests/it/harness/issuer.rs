@@ -11,7 +11,8 @@ use std::{
 use ring::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+        RsaKeyPair,
     },
 };
 use serde_json::{Value, json};
@@ -94,7 +95,8 @@ impl Signer {
             Self::Es(pair) => pair.sign(&random, message.as_bytes()).expect("randomness").as_ref().to_vec(),
             Self::Rs(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).expect("randomness");
+                pair.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature)
+                    .expect("randomness");
                 signature
             }
         };
@@ -148,7 +150,8 @@ impl Issuer {
                     let answer = match publishes {
                         Publishes::Keys(keys) => ok(json!({"keys": keys}).to_string().as_bytes()),
                         Publishes::Status(status) => {
-                            format!("HTTP/1.1 {status} X\r\nlocation: /keys\r\ncontent-length: 0\r\n\r\n").into_bytes()
+                            format!("HTTP/1.1 {status} X\r\nlocation: /keys\r\ncontent-length: 0\r\n\r\n")
+                                .into_bytes()
                         }
                         Publishes::Bytes(count) => ok(&vec![b' '; count]),
                         Publishes::Silence => std::future::pending().await,
