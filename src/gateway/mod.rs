@@ -34,6 +34,7 @@ pub use self::{
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     ledger::Ledger,
     metadata::Caller,
+    mutation::journaled,
     notes::Notes,
     probe::{NoProbe, Probe, Surroundings},
     route::Route,

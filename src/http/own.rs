@@ -118,7 +118,7 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::CreateKey => api_keys::create(server, asked).await,
         Own::ListKeys => api_keys::list(server, &asked).await,
         Own::GetKey => api_keys::get(server, &asked).await,
-        Own::RevokeKey => api_keys::revoke(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, asked).await,
         Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
         Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
     }

@@ -151,8 +151,10 @@ impl Identity {
         let principal = match (self.verified.find(&digest, now), sorted.shown) {
             (Known::Good(principal), _) => principal,
             (known, Shown::Key(key)) => self.look_up(key, digest, known, now, address).await?,
-            (_, _) => {
-                self.limits.check_failures(address)?;
+            (known, _) => {
+                if known == Known::Nothing {
+                    self.limits.check_failures(address)?;
+                }
                 self.check_token(shown, digest, now).await?
             }
         };

@@ -176,6 +176,16 @@ async fn keys_are_managed_over_the_api_by_those_who_may() {
         let revoked = send("DELETE", &format!("/v1/{name}"), &acme, &Value::Null).await.json();
         assert_eq!(revoked["state"], "REVOKED");
         send("GET", "/v1/shelves/s/books/b", key, &Value::Null).await.refused(401, "UNAUTHENTICATED");
+        let filter = "filter=principal%20%3D%20%22acme-admin%22%20AND%20httpStatus%20%3D%20200";
+        let log = send("GET", &format!("/v1/auditEntries?{filter}"), &root, &Value::Null).await.json();
+        let methods: Vec<_> =
+            log["auditEntries"].as_array().unwrap().iter().map(|e| e["method"].clone()).collect();
+        assert!(
+            methods.contains(&json!("POST /v1/apiKeys"))
+                && methods.contains(&json!("DELETE /v1/apiKeys/{key}")),
+            "{log}"
+        );
+        assert!(!log.to_string().contains(&key[16..]));
 
         for (body, field) in [
             (json!({"role": "viewer", "resources": ["projects/acme-1"]}), "principal"),
@@ -335,4 +345,30 @@ async fn the_audit_log_says_who_it_was_and_who_was_turned_away() {
     assert_eq!((&of("r3")["granted"], &of("r3")["httpStatus"]), (&json!(false), &json!(401)));
     assert_eq!(of("r4")["permission"], "causeway.auditEntries.list");
     assert!(!entries.to_string().contains(&key[16..]));
+}
+
+#[tokio::test]
+async fn replicas_count_together_in_redis() {
+    #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
+    let Some(redis) = std::env::var("CAUSEWAY_TEST_REDIS").ok() else {
+        eprintln!("CAUSEWAY_TEST_REDIS is not set: not told");
+        return;
+    };
+    let (upstream, ring) = (library().await, Keyring::new().await);
+    let redis = format!("redis.url={redis}");
+    let more = [redis.as_str(), "limits.principal_rate=1", "limits.principal_burst=8"];
+    let replicas = [guarded(&upstream, &ring, &more).await, guarded(&upstream, &ring, &more).await];
+    let name = format!("p{:x}", fastrand::u64(..));
+    let (_, key) = ring.make(&name, Role::Viewer, &["shelves/*"]).await;
+    let started = Instant::now();
+    let mut allowed = 0;
+    for n in 0..30 {
+        let response = replicas[n % 2].send("GET", BOOK, &[("x-goog-api-key", &key)], "").await;
+        match response.status.as_u16() {
+            200 => allowed += 1,
+            _ => drop(response.refused(429, "RATE_LIMITED")),
+        }
+    }
+    let refilled = started.elapsed().as_secs() + 1;
+    assert!((8..=8 + refilled).contains(&allowed), "{allowed} in {refilled} s");
 }

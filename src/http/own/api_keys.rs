@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Asked;
 use crate::{
     error::{Code, Error, Reason, Result},
+    gateway,
     http::{Server, body::Body, edge::body as inbound, json},
     identity::{
         access,
@@ -24,6 +25,9 @@ pub(super) const LIST: &str = "causeway.apiKeys.list";
 pub(super) const GET: &str = "causeway.apiKeys.get";
 pub(super) const REVOKE: &str = "causeway.apiKeys.delete";
 
+/// Where they are.
+const COLLECTION: &str = "apiKeys";
+
 /// Keys on a page, unless asked for otherwise, and at most.
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
@@ -34,9 +38,14 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
     let body = asked.inbound.read(&asked.head.headers).await?;
     inbound::require_json(&asked.head.headers, &body)?;
     let new = read(&body)?;
-    let principal = asked.exchange.principal()?;
-    require_over(principal, CREATE, &new.resources)?;
-    let (kept, key) = server.identity.keys().create(new, &principal.id).await?;
+    let principal = asked.exchange.principal()?.clone();
+    let entry = &mut asked.notes.entry;
+    entry.resource_names = vec![COLLECTION.to_owned()];
+    entry.request = wish(&new).to_string();
+    require_over(&principal, CREATE, &new.resources)?;
+    let keys = server.identity.keys().clone();
+    let made = async move { keys.create(new, &principal.id).await };
+    let (kept, key) = gateway::journaled(&server.gateway, asked.notes, made).await?;
     let mut shown = show(&kept, server.identity.keys().now());
     shown["key"] = json!(key.expose());
     let mut response = json(&shown);
@@ -72,13 +81,16 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<B
 }
 
 /// Revokes a key and shows what is left of it.
-pub(super) async fn revoke(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
-    let key = find(server, asked).await?;
-    let keys = server.identity.keys();
-    let revoked = keys.revoke(&key.id).await?.ok_or_else(|| missing(&key.id))?;
+    let key = find(server, &asked).await?;
+    asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
+    let keys = server.identity.keys().clone();
+    let id = key.id.clone();
+    let gone = async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) };
+    let revoked = gateway::journaled(&server.gateway, asked.notes, gone).await;
     server.identity.forget_key(&key.id);
-    Ok(json(&show(&revoked, keys.now())))
+    Ok(json(&show(&revoked?, server.identity.keys().now())))
 }
 
 /// Finds the key that is named. One that the principal does not administer is as good as not there.
@@ -96,6 +108,17 @@ fn administers(principal: &Principal, key: &ApiKey) -> bool {
 fn missing(id: &str) -> Error {
     let id: String = id.chars().take(40).collect();
     Error::new(Code::NotFound, Reason::ResourceNotFound, format!("There is no key apiKeys/{id} for you."))
+}
+
+/// What is asked for, as the audit log keeps it.
+fn wish(new: &NewKey) -> Value {
+    json!({
+        "principal": new.principal,
+        "role": new.role.name(),
+        "resources": new.resources.iter().map(Pattern::as_str).collect::<Vec<_>>(),
+        "expireTime": new.expires.map(|time| time.to_string()),
+        "note": new.note,
+    })
 }
 
 fn show(key: &ApiKey, now: Timestamp) -> Value {

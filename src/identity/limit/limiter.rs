@@ -45,6 +45,8 @@ struct Lease {
     elsewhere: u64,
     reset: Instant,
     ends: Instant,
+    /// There was nothing to take.
+    refused: bool,
 }
 
 /// What a limiter says about one request.
@@ -149,6 +151,7 @@ impl Limiter {
             elsewhere: block.remaining,
             reset: now + block.reset,
             ends,
+            refused: block.granted == 0,
         });
         self.verdict(block.granted > 0, block.granted.saturating_sub(1) + block.remaining, block.reset)
     }
@@ -165,7 +168,7 @@ impl Limiter {
                 lease.left -= 1;
                 return Ok(self.verdict(true, lease.left + lease.elsewhere, reset));
             }
-            if lease.ends == lease.reset && lease.elsewhere == 0 {
+            if lease.refused {
                 return Ok(self.verdict(false, 0, reset));
             }
         }
