@@ -24,5 +24,6 @@ mod life;
 mod limits;
 mod raw;
 mod reconcile;
+mod spanner;
 mod streams;
 mod tls;

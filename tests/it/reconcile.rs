@@ -136,8 +136,8 @@ async fn send(
             1 => format!("refuse-{number}"),
             _ => format!("plain-{number}"),
         };
-        for attempt in 0..50 {
-            let id = format!("c{client}-{number}-{attempt}");
+        for repetition in 0..50 {
+            let id = format!("c{client}-{number}-{repetition}");
             let now = *address.lock().unwrap();
             let mut headers = vec![("content-type", "application/json"), ("x-request-id", id.as_str())];
             if reason.starts_with("key") {

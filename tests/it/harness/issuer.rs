@@ -10,6 +10,7 @@ use std::{
 
 use ring::{
     rand::SystemRandom,
+    rsa::PublicKeyComponents,
     signature::{
         ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
         RsaKeyPair,
@@ -73,10 +74,8 @@ impl Signer {
                 json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": b64(x), "y": b64(y)})
             }
             Self::Rs(pair) => {
-                let public = pair.public();
-                let (n, e) = (public.modulus(), public.exponent());
-                json!({"kty": "RSA", "kid": kid, "alg": "RS256",
-                       "n": b64(n.big_endian_without_leading_zero()), "e": b64(e.big_endian_without_leading_zero())})
+                let public = PublicKeyComponents::<Vec<u8>>::from(pair.public());
+                json!({"kty": "RSA", "kid": kid, "alg": "RS256", "n": b64(&public.n), "e": b64(&public.e)})
             }
         }
     }
