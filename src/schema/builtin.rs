@@ -53,7 +53,7 @@ pub const BUILTINS: &[Builtin] = &[
             "spanner_admin_v1.yaml",
             include_str!("../../proto/google/spanner/admin/spanner_admin_v1.yaml"),
         ),
-        endpoint: "https://spanner.googleapis.com",
+        endpoint: Some("https://spanner.googleapis.com"),
     },
 ];
 
