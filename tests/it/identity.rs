@@ -312,7 +312,7 @@ async fn the_address_of_a_caller_is_only_taken_from_proxies_that_are_trusted() {
         let gateway = Gateway::library_with(&upstream, &[setting]).await;
         gateway.send("GET", BOOK, &forwarded, "").await;
         let entries = gateway.get("/v1/auditEntries?filter=requestId=r1").await.json();
-        assert_eq!(entries["auditEntries"][0]["caller"], expected, "{entries}");
+        assert_eq!(entries["auditEntries"][0]["callerAddress"], expected, "{entries}");
     }
 }
 

@@ -200,9 +200,9 @@ impl Limiter {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nanoseconds since the start, never zero: an account that was never used lies in the past.
+    /// Nanoseconds since the start.
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX / 2).max(1)
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
     }
 }
 
