@@ -49,6 +49,6 @@ pub(super) fn runtime(config: &Config) -> std::io::Result<runtime::Runtime> {
 
 async fn serve(config: Config) -> Outcome {
     let mut signals = lifecycle::signals()?;
-    let app = App::build(config, Arc::new(SystemClock)).await?;
+    let app = Box::pin(App::build(config, Arc::new(SystemClock))).await?;
     Ok(app.run(async move || signals.next().await).await?)
 }
