@@ -173,7 +173,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["http", "cli/healthcheck.rs", "upstream/connector.rs"],
         "only the edge knows its server; a connector of tonic's needs its socket adapter",
     ),
-    ("redis", &["kv"], "one link to Redis, with one budget"),
+    ("redis", &["kv.rs"], "one link to Redis, with one budget"),
+    ("jsonwebtoken", &["identity/jwt"], "tokens are believed in one place"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     (
         "google_cloud_auth",

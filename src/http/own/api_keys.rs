@@ -44,7 +44,7 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
     entry.request = wish(&new).to_string();
     require_over(&principal, CREATE, &new.resources)?;
     let keys = server.identity.keys().clone();
-    let made = async move { keys.create(new, &principal.id).await };
+    let made = Box::pin(async move { keys.create(new, &principal.id).await });
     let (kept, key) = gateway::journaled(&server.gateway, asked.notes, made).await?;
     let mut shown = show(&kept, server.identity.keys().now());
     shown["key"] = json!(key.expose());
@@ -87,7 +87,7 @@ pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response
     asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
     let keys = server.identity.keys().clone();
     let id = key.id.clone();
-    let gone = async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) };
+    let gone = Box::pin(async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) });
     let revoked = gateway::journaled(&server.gateway, asked.notes, gone).await;
     server.identity.forget_key(&key.id);
     Ok(json(&show(&revoked?, server.identity.keys().now())))
