@@ -11,6 +11,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod openapi;
 mod serve;
 mod table;
 mod transcode;
@@ -48,6 +49,7 @@ enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
     Check(check::Check),
+    Openapi(openapi::Openapi),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -59,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Dev(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Openapi(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

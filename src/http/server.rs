@@ -1,6 +1,10 @@
 //! What all requests share, and what is done with each of them at the end.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{Response, StatusCode, request::Parts};
 use jiff::Timestamp;
@@ -13,7 +17,7 @@ use super::{
     edge::Exchange,
     error::{self, Style},
     metrics::{self as numbers, BindingMetrics},
-    own::{self, Own},
+    own::{self, Own, Spec},
     status,
 };
 use crate::{
@@ -34,6 +38,8 @@ pub struct Server {
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
+    /// Made when it is first asked for.
+    pub(super) spec: OnceLock<Spec>,
     unrouted: BindingMetrics,
 }
 
@@ -84,6 +90,7 @@ impl Server {
             in_flight: gauge!("causeway_requests_in_flight"),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,
+            spec: OnceLock::new(),
             unrouted: BindingMetrics::new("", ""),
         })
     }

@@ -172,6 +172,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["http", "cli/healthcheck.rs", "upstream/connector.rs"],
         "only the edge knows its server; a connector of tonic's needs its socket adapter",
     ),
+    ("utoipa", &["http"], "only the edge describes itself"),
+    ("utoipa_swagger_ui", &["http/own"], "only the edge describes itself"),
     ("redis", &["kv"], "one link to Redis, with one budget"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     ("prost_reflect", NOTHING, "it is the oracle of tests, and five times slower than the rest of a request"),

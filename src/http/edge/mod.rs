@@ -115,7 +115,7 @@ async fn handle<'s>(
     };
     *reached = Some(found.target);
     match found.target {
-        Target::Own(own, _) => Ok(own::answer(*own, server)),
+        Target::Own(own, _) => own::answer(*own, server, &found.captures, head),
         Target::Proxied(proxied) => {
             proxied::answer(server, proxied, &found.captures, &query, head, inbound, exchange).await
         }
