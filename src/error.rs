@@ -5,9 +5,13 @@
 //!
 //! An error deliberately does not know HTTP, tonic or JSON.
 
+mod nearest;
+
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use bytes::Bytes;
+
+pub use self::nearest::nearest;
 
 /// The result of nearly everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

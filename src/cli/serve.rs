@@ -26,6 +26,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Outcome {
         let config = self.config.load_and_log(Vec::new())?;
+        tracing::warn!("identity.mode is none: whoever reaches {} may do everything", config.http.listen);
         runtime(&config)?.block_on(serve(config))
     }
 }

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use toml::{Table, Value};
 
-use super::nearest::nearest;
 use super::problem::{Origin, Problem, Problems};
 use super::secret::without_password;
 use super::setting::Setting;
+use crate::error::nearest;
 
 /// Characters of a wrong value that a message repeats.
 const SHOWN_CHARS_MAX: usize = 60;

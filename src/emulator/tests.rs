@@ -125,6 +125,7 @@ async fn an_outage_cuts_what_is_under_way_and_keeps_the_state() {
     let mut emulator = emulator().await;
     let channel = channel(&emulator).await;
     emulator.faults().set(vec![Fault::silence("*/GetConnection")]).expect("few faults");
+    #[expect(clippy::disallowed_methods, reason = "it is awaited below")]
     let waiting = tokio::spawn({
         let channel = channel.clone();
         async move { call::<_, Connection>(&channel, "GetConnection", get(ORDERS)).await }

@@ -7,10 +7,11 @@ use super::{
     builtin::{BUILTINS, Builtin},
     descriptor::{Pool, Rpc, Service, ServiceId},
     method::{Method, Origin, full_name},
-    problem::{Problem, nearest},
+    problem::Problem,
     secret::SecretTypes,
     service_config::{Part, ServiceConfig},
 };
+use crate::error::nearest;
 
 /// The service of operations.
 pub(super) const OPERATIONS: &str = "google.longrunning.Operations";

@@ -21,10 +21,8 @@ pub(super) fn to_camel(path: &str, out: &mut String) -> bool {
 
 /// Reads the mask of a JSON body: camelCase paths, separated by commas. `None` if an underscore shows another spelling.
 pub(super) fn from_json(text: &str) -> Option<Vec<String>> {
-    if text.is_empty() {
-        return Some(Vec::new());
-    }
-    text.split(',').map(|path| (!path.contains('_')).then(|| to_snake(path))).collect()
+    let paths = text.split(',').filter(|path| !path.is_empty());
+    paths.map(|path| (!path.contains('_')).then(|| to_snake(path))).collect()
 }
 
 /// Reads the mask of a query parameter, where clients send either spelling. Map keys in backticks stay as they are.

@@ -9,9 +9,9 @@
 //! twice is refused, absent fields are left out, an `Any` of unknown type is kept and never fails an answer. Path wins
 //! over body, body over query.
 //!
-//! **How.** Two one-pass converters over flat tables: [`print`] reads wire format and appends JSON, [`parse`] reads JSON
+//! **How.** Two one-pass converters over flat tables: [`mod@print`] reads wire format and appends JSON, [`parse`] reads JSON
 //! and appends wire format. No tree and no message exists in between, and nothing is generated. Bytes that one pass
-//! cannot print (see [`print`]) are looked at twice.
+//! cannot print (see [`mod@print`]) are looked at twice.
 //!
 //! **Limits.** Nesting: [`print::DEPTH_MAX`] and [`json::DEPTH_MAX`] levels, [`ANY_DEPTH_MAX`] for `Any` in `Any`;
 //! parameters: [`query::PARAMETERS_MAX`]; output is bounded by a small multiple of the input, which callers bound.

@@ -6,7 +6,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::wire;
-use crate::schema::{self, Cardinality, Kind, Pool};
+use crate::{
+    error::nearest,
+    schema::{self, Cardinality, Kind, Pool},
+};
 
 /// Field numbers up to this one are looked up by index, larger ones by search.
 const DENSE_MAX: u32 = 255;
@@ -210,17 +213,14 @@ impl MessageTable {
         self.names.find(name, &self.fields)
     }
 
-    /// Finds the known field name nearest to a misspelt one, for the error message.
+    /// Finds the JSON name of the field nearest to a misspelt one, for the error message.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        let limit = name.len().min(64) / 3 + 1;
+        let names = self.fields.iter().flat_map(|field| [&*field.json_name, &*field.name]);
+        let near = nearest(name, names)?;
         self.fields
             .iter()
-            .map(|field| {
-                (distance(name, &field.json_name).min(distance(name, &field.name)), &*field.json_name)
-            })
-            .filter(|(distance, _)| *distance <= limit)
-            .min()
-            .map(|(_, name)| name)
+            .find(|field| *field.name == *near)
+            .map_or(Some(near), |field| Some(&field.json_name))
     }
 }
 
@@ -304,13 +304,7 @@ impl EnumTable {
 
     /// Returns the known name nearest to a misspelt one.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        let limit = name.len().min(64) / 3 + 1;
-        self.numbers
-            .keys()
-            .map(|known| (distance(name, known), &**known))
-            .filter(|(distance, _)| *distance <= limit)
-            .min()
-            .map(|(_, name)| name)
+        nearest(name, self.numbers.keys().map(|known| &**known))
     }
 }
 
@@ -404,21 +398,6 @@ fn op(kind: Kind) -> (Op, u8, u32) {
         Kind::Sint32 => (Op::Sint32, wire::VARINT, 0),
         Kind::Sint64 => (Op::Sint64, wire::VARINT, 0),
     }
-}
-
-/// Levenshtein distance, on the first 64 bytes of each: names of schemas are shorter, and a caller's may be anything.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Positions are kept in sixteen bits.

@@ -54,7 +54,9 @@ impl<'w> Cursor<'w> {
     fn varint_long(&mut self) -> Result<u64, Malformed> {
         let mut value = 0_u64;
         for (i, byte) in self.rest.iter().take(10).enumerate() {
-            // The tenth byte holds one bit; what lies above it is dropped, as every runtime does.
+            if i == 9 && *byte > 1 {
+                return Err(Malformed("a varint has more than 64 bits"));
+            }
             value |= u64::from(byte & 0x7f) << (7 * i);
             if *byte < 0x80 {
                 self.rest = &self.rest[i + 1..];

@@ -1,11 +1,11 @@
 //! Stories about the whole gateway, on real sockets. One binary: a second one costs a second link of everything.
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
-#![expect(unreachable_pub, reason = "nothing outside this binary can reach anything in it")]
 
 mod architecture;
 mod cli;
 mod config;
+mod differential;
 mod emulated;
 mod forwarding;
 mod habits;

@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Outcome;
-use crate::config::nearest;
+use crate::error::nearest;
 use crate::schema::{EMBEDDED, Pool};
 use crate::transcode::{JsonOptions, Transcoder, UnknownFields};
 

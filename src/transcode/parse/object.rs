@@ -37,6 +37,10 @@ impl Parser<'_, '_> {
                 if !typed && key == "@type" {
                     typed = true;
                     self.reader.string()?;
+                } else if in_any && table.fields.is_empty() && key == "value" {
+                    // Go writes `google.protobuf.Empty` like this, everybody else without a value.
+                    self.enter(table, depth)?;
+                    self.fields(table, out, depth, false)?;
                 } else {
                     self.unknown(table, &key, offset)?;
                 }

@@ -1,0 +1,201 @@
+//! `prost-reflect` beside us, and what it is known to get wrong.
+
+use causeway::{
+    schema::Pool,
+    transcode::{JsonOptions, Transcoder, UnknownFields},
+};
+use prost::encoding::{self, WireType};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, MessageDescriptor};
+use serde_json::Value;
+
+/// Both sides, on the same types.
+pub(super) struct Pair {
+    ours: Transcoder,
+    oracle: DescriptorPool,
+}
+
+impl Pair {
+    pub(super) fn new(set: &[u8]) -> Self {
+        let pool = Pool::load(&[("random", set)]).unwrap_or_else(|error| panic!("{error}"));
+        let oracle = DescriptorPool::decode(set).unwrap_or_else(|error| panic!("{error}"));
+        Self { ours: Transcoder::new(&pool), oracle }
+    }
+
+    /// Prints bytes on both sides; returns the JSON if both could.
+    pub(super) fn compare_printing(&self, name: &str, wire: &[u8], seed: u64) -> Option<String> {
+        let ours = self.print(name, wire);
+        let oracle = self.oracle_print(&self.descriptor(name), wire);
+        match (ours, oracle) {
+            (Ok(text), Ok(value)) => {
+                let read: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
+                    panic!("seed {seed}: {name}: we printed no JSON: {error}: {text}")
+                });
+                assert!(
+                    same(&read, &value) || misread_map(&self.descriptor(name), wire),
+                    "seed {seed}: {name}: printed differently: {read} and {value}: {wire:02x?}"
+                );
+                Some(text)
+            }
+            (Err(_), Err(_)) => None,
+            (Ok(text), Err(why))
+                if printing_excused(&why, &text) || misread_map(&self.descriptor(name), wire) =>
+            {
+                None
+            }
+            (Err(why), Ok(_)) if refusal_excused(&why) || misread_map(&self.descriptor(name), wire) => None,
+            (ours, oracle) => panic!("seed {seed}: {name}: ours {ours:?}, oracle {oracle:?}: {wire:02x?}"),
+        }
+    }
+
+    /// Reads text on both sides and compares the messages.
+    pub(super) fn compare_reading(&self, name: &str, text: &str, seed: u64) {
+        let plan = self.ours.message(name).expect("both sides know the type");
+        let ours =
+            plan.to_wire(text.as_bytes(), UnknownFields::Reject).map_err(|error| error.message().to_owned());
+        let oracle = self.oracle_read(name, text);
+        match (ours, oracle) {
+            (Ok(parsed), Ok(message)) => {
+                let descriptor = self.descriptor(name);
+                let back =
+                    DynamicMessage::decode(descriptor, parsed.bytes.as_slice()).unwrap_or_else(|error| {
+                        panic!("seed {seed}: {name}: we wrote no message: {error}: {text}")
+                    });
+                // Compared as JSON: a zero that was given is on our wire and not in the oracle's message.
+                let shown = |message: &DynamicMessage| {
+                    serde_json::to_value(message).map_err(|error| error.to_string())
+                };
+                assert_eq!(shown(&back), shown(&message), "seed {seed}: {name}: read differently: {text}");
+            }
+            (Err(_), Err(_)) => {}
+            (Ok(_), Err(why)) if leniency_excused(&why, text) => {}
+            (Err(why), Ok(_)) if strictness_excused(&why) => {}
+            (ours, oracle) => panic!(
+                "seed {seed}: {name}: ours {:?}, oracle {:?}: {text}",
+                ours.map(drop),
+                oracle.map(drop)
+            ),
+        }
+    }
+
+    fn descriptor(&self, name: &str) -> MessageDescriptor {
+        self.oracle.get_message_by_name(name).expect("both sides know the type")
+    }
+
+    fn print(&self, name: &str, wire: &[u8]) -> Result<String, String> {
+        let plan = self.ours.message(name).expect("both sides know the type");
+        let mut out = Vec::new();
+        plan.to_json(wire, &JsonOptions::default(), &mut out).map_err(|error| error.message().to_owned())?;
+        Ok(String::from_utf8(out).expect("what we print is UTF-8"))
+    }
+
+    fn oracle_print(&self, descriptor: &MessageDescriptor, wire: &[u8]) -> Result<Value, String> {
+        let message = DynamicMessage::decode(descriptor.clone(), wire).map_err(|error| error.to_string())?;
+        serde_json::to_value(&message).map_err(|error| error.to_string())
+    }
+
+    fn oracle_read(&self, name: &str, text: &str) -> Result<DynamicMessage, String> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let options = DeserializeOptions::new().deny_unknown_fields(true);
+        let message =
+            DynamicMessage::deserialize_with_options(self.descriptor(name), &mut deserializer, &options)
+                .map_err(|error| error.to_string())?;
+        deserializer.end().map_err(|error| error.to_string())?;
+        Ok(message)
+    }
+}
+
+/// Equality, but for floats that are no numbers: serde_json makes `null` of the oracle's.
+fn same(ours: &Value, oracle: &Value) -> bool {
+    match (ours, oracle) {
+        (Value::String(text), Value::Null) => matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity"),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            // The oracle takes a negative zero for absence.
+            let minus = |value: &Value| {
+                value.as_f64().is_some_and(|number| number == 0.0 && number.is_sign_negative())
+            };
+            let kept = |(key, value): &(&String, &Value)| b.contains_key(*key) || !minus(value);
+            a.iter().filter(kept).count() == b.len()
+                && a.iter().filter(kept).all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (Value::Number(ours), Value::Number(oracle)) => {
+            let (ours, oracle) = (ours.as_f64().unwrap_or_default(), oracle.as_f64().unwrap_or_default());
+            // The oracle shows a float with the digits of the double that it becomes; ours are as few as read back.
+            ours == oracle || (f64::from(oracle as f32) == oracle && ours as f32 == oracle as f32)
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// What we print by the specification and the oracle refuses.
+fn printing_excused(why: &str, text: &str) -> bool {
+    // A known number with another wire type is an unknown field.
+    why.contains("invalid wire type")
+        // An `Any` that cannot be unpacked is kept, and one that was never set is `{}`.
+        || text.contains("@type")
+        || why.contains("unsupported type url ''")
+        // A value that a later one replaces is not looked at.
+        || why.contains("data is not UTF-8 encoded")
+}
+
+/// What we refuse to print by the specification and the oracle prints.
+fn refusal_excused(why: &str) -> bool {
+    [
+        // Ranges that the mapping states for output too.
+        "a timestamp is outside",
+        "a duration is outside",
+        "an Any has a value and no type",
+        "a field mask has a path",
+        "is not a finite number",
+        // The oracle takes the end of a group that was never open for a map entry.
+        "a group ends that was not open",
+    ]
+    .iter()
+    .any(|known| why.contains(known))
+}
+
+/// What we accept by the specification and the oracle refuses.
+fn leniency_excused(why: &str, text: &str) -> bool {
+    // An `Any` of unknown type may be given by its bytes.
+    why.contains("not found") && text.contains("@type")
+}
+
+/// What we refuse by the specification, or by our contract, and the oracle accepts.
+fn strictness_excused(why: &str) -> bool {
+    [
+        "is given twice",
+        "too large for a double",
+        // A number in quotes is a number as JSON writes them: no zeros in front.
+        "a whole number",
+        // The three words that are no numbers have one spelling.
+        "or \"-Infinity\"",
+        // More digits than nanoseconds.
+        "expected a time",
+        "expected a duration",
+    ]
+    .iter()
+    .any(|known| why.contains(known))
+}
+
+/// Whether a map field comes with a wire type that no map has. The oracle reads its value as an entry all the same.
+fn misread_map(descriptor: &MessageDescriptor, mut wire: &[u8]) -> bool {
+    while !wire.is_empty() {
+        let Ok((number, kind)) = encoding::decode_key(&mut wire) else { return false };
+        let field = descriptor.get_field(number);
+        if field.as_ref().is_some_and(FieldDescriptor::is_map) && kind != WireType::LengthDelimited {
+            return true;
+        }
+        let start = wire;
+        if encoding::skip_field(kind, number, &mut wire, encoding::DecodeContext::default()).is_err() {
+            return false;
+        }
+        let inner = field.and_then(|field| field.kind().as_message().cloned());
+        if let (Some(inner), WireType::LengthDelimited) = (inner, kind) {
+            let mut content = &start[..start.len() - wire.len()];
+            if encoding::decode_varint(&mut content).is_ok() && misread_map(&inner, content) {
+                return true;
+            }
+        }
+    }
+    false
+}
