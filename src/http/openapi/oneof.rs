@@ -1,6 +1,6 @@
 //! Oneofs: groups of fields of which at most one may be set.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::{ObjectBuilder, Schema};
 
 use super::prose::{listed, paragraphs};
@@ -14,7 +14,7 @@ pub(super) fn constrain(
     text: String,
 ) -> Schema {
     let mut words = vec![text];
-    let mut constraints = Vec::new();
+    let mut alone = Map::new();
     for (at, name) in (0..).zip(&message.oneofs) {
         let members: Vec<String> = message
             .fields
@@ -24,21 +24,22 @@ pub(super) fn constrain(
             .collect();
         if members.len() > 1 {
             words.push(format!("At most one of {} may be set (`{name}`).", listed(&members)));
-            constraints.push(at_most_one(&members));
+            alone.extend(members.iter().map(|member| (member.clone(), without_others(member, &members))));
         }
     }
     let text = paragraphs(words);
     let mut object = object.description((!text.is_empty()).then_some(text)).build();
-    if !constraints.is_empty() {
+    if !alone.is_empty() {
         // A keyword of JSON Schema that the builder of objects does not know.
-        object.extensions = Some([("allOf", Value::Array(constraints))].into_iter().collect());
+        object.extensions = Some([("dependentSchemas", Value::Object(alone))].into_iter().collect());
     }
     object.into()
 }
 
-/// One of them, or none.
-fn at_most_one(members: &[String]) -> Value {
-    let mut ways: Vec<Value> = members.iter().map(|member| json!({"required": [member]})).collect();
-    ways.push(json!({"not": {"anyOf": ways.clone()}}));
-    json!({"oneOf": ways})
+/// What holds once a member is set: none of the others is. Generators that know no such keyword make one type of all
+/// members; `oneOf` would have them make a type for each, or none at all.
+fn without_others(member: &str, members: &[String]) -> Value {
+    let others = members.iter().filter(|other| *other != member);
+    let absent: Map<String, Value> = others.map(|other| (other.clone(), Value::Bool(false))).collect();
+    json!({"properties": absent})
 }
