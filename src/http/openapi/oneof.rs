@@ -36,10 +36,9 @@ pub(super) fn constrain(
     object.into()
 }
 
-/// What holds once a member is set: none of the others is. Generators that know no such keyword make one type of all
-/// members; `oneOf` would have them make a type for each, or none at all.
+/// What holds once a member is set: nothing has the name of another. Generators that know no such keyword make one type
+/// of all members; of `oneOf` they would make a type for each, or none at all.
 fn without_others(member: &str, members: &[String]) -> Value {
-    let others = members.iter().filter(|other| *other != member);
-    let absent: Map<String, Value> = others.map(|other| (other.clone(), Value::Bool(false))).collect();
-    json!({"properties": absent})
+    let others: Vec<&String> = members.iter().filter(|other| *other != member).collect();
+    json!({"propertyNames": {"not": {"enum": others}}})
 }
