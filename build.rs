@@ -17,6 +17,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Not `set.encode_to_vec()`: prost's types have no place for the options that extensions add, such as http rules.
     fs::write(out.join("causeway.binpb"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
+    #[cfg(feature = "peers")]
+    peers(&out)?;
+    Ok(())
+}
+
+/// Generates what the transcoding bench compares with: types of `prost` that `pbjson` can print and read.
+#[cfg(feature = "peers")]
+fn peers(out: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    const FILE: &str = "google/cloud/bigquery/connection/v1/connection.proto";
+    const PACKAGE: &str = "google.cloud.bigquery.connection.v1";
+    let out = out.join("peers");
+    fs::create_dir_all(&out)?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).open_file(FILE)?;
+    let mut config = tonic_prost_build::Config::new();
+    config
+        .compile_well_known_types()
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .out_dir(&out)
+        .compile_fds(compiler.file_descriptor_set())?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&compiler.encode_file_descriptor_set())?
+        .out_dir(&out)
+        .build(&[format!(".{PACKAGE}")])?;
     Ok(())
 }
 

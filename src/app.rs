@@ -33,7 +33,8 @@ impl App {
 
         let catalog = catalog(&config)?;
         let transcoder = Transcoder::new(&catalog.pool);
-        let upstreams = Upstreams::build(&config.upstreams).map_err(|error| one(error.chain()))?;
+        let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
+            .map_err(|error| one(error.chain()))?;
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
 
         let rendered = metrics.clone();

@@ -13,6 +13,9 @@ use bytes::Bytes;
 
 pub use self::nearest::nearest;
 
+/// Bytes of a field's name, and of what is said about it, that an error repeats: either may hold what a caller sent.
+const QUOTED_BYTES_MAX: usize = 512;
+
 /// The result of nearly everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -228,6 +231,7 @@ impl Error {
     }
 
     fn field(reason: Reason, field: String, description: String) -> Self {
+        let (field, description) = (cut(field), cut(description));
         let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
         let mut error = Self::new(Code::InvalidArgument, reason, message);
         error.0.violations.push(FieldViolation { field, description });
@@ -343,6 +347,15 @@ impl Error {
     }
 }
 
+/// Cuts what may hold a caller's words to a length that an error can bear.
+fn cut(mut text: String) -> String {
+    if text.len() > QUOTED_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(QUOTED_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
@@ -385,6 +398,14 @@ mod tests {
         let error = Error::internal("disk on fire");
         assert!(!error.to_string().contains("disk"));
         assert!(error.chain().ends_with(": disk on fire"));
+    }
+
+    #[test]
+    fn a_callers_words_are_quoted_in_part() {
+        let long = "é".repeat(1 << 20);
+        let error = Error::invalid_field(long.as_str(), long.as_str());
+        assert!(error.message().len() < 3 * QUOTED_BYTES_MAX, "{}", error.message().len());
+        assert!(error.violations()[0].field.ends_with("é…"));
     }
 
     #[test]

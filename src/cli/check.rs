@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::table::Table;
-use super::{ConfigArgs, Outcome, say};
+use super::{ConfigArgs, Outcome, live::Live, say};
 use crate::{
     app,
     config::{Config, Endpoint, Loaded},
@@ -14,12 +14,13 @@ use crate::{
 /// Checks the configuration and prints what would be served: every path, the gRPC method behind it, and what is known
 /// about the method.
 ///
-/// All mistakes are listed, not only the first. Nothing is listened on and no upstream is called.
+/// All mistakes are listed, not only the first. Nothing is listened on, and no upstream is called unless --live says so.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   causeway check --config causeway.toml
   causeway check --config causeway.toml --upstream datastream
   causeway check --config causeway.toml --print      the values in force, secrets hidden
+  causeway check --config causeway.toml --live --project acme-data      one harmless read of each upstream
 
 Columns: KIND is list, read (changes nothing) or mutation; LRO marks methods that start a long-running operation;
 PERMISSION is what a caller will need.")]
@@ -28,9 +29,12 @@ pub(super) struct Check {
     #[arg(long)]
     print: bool,
 
-    /// Print the routes of this upstream only.
+    /// Print the routes of this upstream only, and call no other.
     #[arg(long, value_name = "KEY")]
     upstream: Option<String>,
+
+    #[command(flatten)]
+    live: Live,
 
     #[command(flatten)]
     config: ConfigArgs,
@@ -44,18 +48,27 @@ impl Check {
             return Ok(loaded.into_config().map(drop)?);
         }
         let mut problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
-        match app::catalog(&loaded.config) {
+        let catalog = match app::catalog(&loaded.config) {
             Ok(catalog) => {
                 problems.extend(conflicts(&catalog));
-                say(&format!(
-                    "{}{}",
-                    routes(&catalog, self.upstream.as_deref()),
-                    upstreams(&loaded, &catalog)
-                ))?;
+                Some(catalog)
             }
-            Err(error) => problems.extend(error.0),
+            Err(error) => {
+                problems.extend(error.0);
+                None
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        problems.extend(runtime.block_on(unusable(&loaded.config)));
+        let only = self.upstream.as_deref();
+        match &catalog {
+            // Who cannot be started is not to be called either.
+            Some(catalog) if self.live.is_wanted() && problems.is_empty() => {
+                problems.extend(runtime.block_on(self.live.look(&loaded.config, catalog, only))?);
+            }
+            Some(catalog) => say(&format!("{}{}", routes(catalog, only), upstreams(&loaded, catalog)))?,
+            None => {}
         }
-        problems.extend(unusable(&loaded.config)?);
         let count = problems.len();
         match count {
             0 => Ok(()),
@@ -78,9 +91,8 @@ fn conflicts(catalog: &Catalog) -> Vec<String> {
 }
 
 /// Finds what keeps an upstream from being called at all: certificates and tokens that cannot be read.
-fn unusable(config: &Config) -> std::io::Result<Option<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(async { Upstreams::build(&config.upstreams).err().map(|error| error.chain()) }))
+async fn unusable(config: &Config) -> Option<String> {
+    Upstreams::build(&config.upstreams, |_| Vec::new()).err().map(|error| error.chain())
 }
 
 /// Prints one row for each path.

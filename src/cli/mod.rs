@@ -11,6 +11,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod live;
 mod openapi;
 mod serve;
 mod table;

@@ -49,7 +49,9 @@ pub use self::secret::{Secret, SecretUrl};
 pub use self::secrets::{Secrets, SecretsKey};
 pub use self::source::{ENVIRONMENT_PREFIX, Sources, process_environment};
 pub use self::telemetry::{Log, LogFormat, Telemetry};
-pub use self::upstream_parts::{Breaker, Credentials, Retry, Token, UnknownFields, UpstreamTls};
+pub use self::upstream_parts::{
+    Breaker, ClientCertificate, Credentials, Retry, Token, UnknownFields, UpstreamTls,
+};
 pub use self::upstreams::{KNOWN_UPSTREAMS, KnownUpstream, Upstream};
 pub use self::webhooks::Webhooks;
 

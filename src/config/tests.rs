@@ -115,18 +115,81 @@ fn without_authentication_only_loopback_is_served() {
 
 #[test]
 fn what_would_do_less_than_it_says_is_refused() {
-    for (argument, key) in [
-        ("identity.mode=keys", "identity.mode"),
-        ("identity.mode=both", "identity.mode"),
-        ("upstreams.datastream.credentials=adc", "upstreams.datastream.credentials"),
-        ("upstreams.datastream.quota_project=p", "upstreams.datastream.quota_project"),
-        ("upstreams.datastream.tls.certificate=/c.pem", "upstreams.datastream.tls.certificate"),
-    ] {
+    for argument in ["identity.mode=keys", "identity.mode=both"] {
         let problems = refused(&[argument]);
-        assert!(problems.contains(&format!("{key}: not available in this version")), "{problems}");
+        assert!(problems.contains("identity.mode: not available in this version"), "{problems}");
     }
-    let problems = refused(&["upstreams.datastream.token=x"]);
-    assert!(problems.contains("would not be sent"), "{problems}");
+    for settings in [
+        &["upstreams.datastream.token=x"][..],
+        &["upstreams.datastream.credentials=adc", "upstreams.datastream.token=x"],
+    ] {
+        let problems = refused(settings);
+        assert!(problems.contains("would not be sent"), "{problems}");
+    }
+}
+
+#[test]
+fn google_for_real_takes_one_line() {
+    let config = accepted(set(&[
+        "upstreams.datastream.credentials=adc",
+        "upstreams.datastream.quota_project=example.com:acme-data",
+        "upstreams.bigqueryconnection.quota_project=123456789",
+        "upstreams.datastream.tls={ certificate = \"/c.pem\", key = \"/k.pem\" }",
+    ]));
+    let datastream = &config.upstreams["datastream"];
+    assert_eq!(datastream.credentials, Credentials::Adc);
+    assert_eq!(datastream.endpoints[0].as_str(), "https://datastream.googleapis.com");
+    assert_eq!(datastream.quota_project.as_deref(), Some("example.com:acme-data"));
+    assert_eq!(config.upstreams["bigqueryconnection"].quota_project.as_deref(), Some("123456789"));
+    let client = ClientCertificate { certificate: "/c.pem".into(), key: "/k.pem".into() };
+    assert_eq!(datastream.tls.client, Some(client));
+    for (setting, missing) in
+        [("certificate", "upstreams.datastream.tls.key"), ("key", "upstreams.datastream.tls.certificate")]
+    {
+        let problems = refused(&[&format!("upstreams.datastream.tls.{setting}=/x.pem")]);
+        assert!(problems.contains(&format!("{missing}: missing")), "{problems}");
+    }
+    for project in ["my project", "a\\r\\nb", "ü"] {
+        let problems = refused(&[&format!("upstreams.datastream.quota_project=\"{project}\"")]);
+        assert!(problems.contains("expected the id or the number of a project"), "{problems}");
+    }
+}
+
+#[test]
+fn credentials_travel_encrypted_unless_somebody_says_that_they_need_not() {
+    let at = |endpoint: &str| format!("upstreams.datastream.endpoint={endpoint}");
+    for (credentials, more, whose) in [
+        ("adc", &[][..], "the gateway's own credential"),
+        ("token", &["upstreams.datastream.token_file=/t"], "the gateway's own credential"),
+        ("caller", &[], "callers' credentials"),
+    ] {
+        let credentials = format!("upstreams.datastream.credentials={credentials}");
+        let with = |endpoint: &str, told: &str| {
+            let (at, told) = (at(endpoint), format!("upstreams.datastream.allow_clear_text={told}"));
+            let settings: Vec<&str> = more.iter().copied().chain([&*credentials, &*at, &*told]).collect();
+            Config::load(set(&settings))
+        };
+        let open = r#"["https://gateway.internal", "http://datastream.internal:80"]"#;
+        let problems = with(open, "false").into_config().expect_err("it is open").to_string();
+        let expected = format!(
+            "upstreams.datastream.endpoint: {whose} would travel in clear text to http://datastream.internal:80"
+        );
+        assert!(problems.contains(&expected), "{problems}");
+
+        let told = with(open, "true");
+        assert!(told.warnings.join("\n").contains("will travel in clear text"), "{:?}", told.warnings);
+        told.into_config().expect("the operator says so");
+        for fine in
+            ["https://datastream.internal", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9"]
+        {
+            with(fine, "false").into_config().unwrap_or_else(|problems| panic!("{fine}: {problems}"));
+        }
+        for not_this_machine in ["http://localhost.example.com", "http://127.0.0.1.nip.io", "http://10.0.0.1"]
+        {
+            with(not_this_machine, "false").into_config().expect_err(not_this_machine);
+        }
+    }
+    accepted(set(&[&at("http://datastream.internal")]));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum Credentials {
     None,
     /// `token`: a bearer token.
     Token(Token),
+    /// `adc`: Google's application default credentials.
+    Adc,
     /// `caller`: what the caller sends for the upstream.
     Caller,
 }
@@ -49,6 +51,7 @@ impl Credentials {
         match self {
             Self::None => "none",
             Self::Token(_) => "token",
+            Self::Adc => "adc",
             Self::Caller => "caller",
         }
     }
@@ -79,31 +82,49 @@ pub(super) fn read_credentials(s: &mut Section<'_>) -> Credentials {
         (CredentialsKind::Token, None) => {
             s.wrong("token", r#"missing; credentials = "token" needs token or token_file"#);
         }
-        (CredentialsKind::Adc, _) => s.not_available("credentials", r#"use "token", "caller" or "none""#),
         (_, Some(_)) => s.wrong("token", r#"would not be sent; set credentials = "token""#),
+        (CredentialsKind::Adc, None) => return Credentials::Adc,
         (CredentialsKind::Caller, None) => return Credentials::Caller,
         (CredentialsKind::None, None) => {}
     }
     Credentials::None
 }
 
-/// How an upstream proves who it is.
+/// How an upstream and the gateway prove to each other who they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// `ca_file`: PEM file with the roots to trust. Default the machine's.
     pub ca_file: Option<PathBuf>,
     /// `domain`: the name the certificate must carry. Default the endpoint's host.
     pub domain: Option<String>,
+    /// `certificate`, `key`: what the gateway shows. Default nothing.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client certificate. Both files are read at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// `certificate`: PEM file with the certificate and those between it and its root.
+    pub certificate: PathBuf,
+    /// `key`: PEM file with its private key.
+    pub key: PathBuf,
 }
 
 impl UpstreamTls {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        for key in ["certificate", "key"] {
-            if s.optional::<PathBuf>(key).is_some() {
-                s.not_available(key, "the gateway cannot show a client certificate: remove it");
+        let client = match (s.optional("certificate"), s.optional("key")) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            (Some(_), None) => {
+                s.wrong("key", "missing; a client certificate needs its private key");
+                None
             }
-        }
-        Self { ca_file: s.optional("ca_file"), domain: s.optional("domain") }
+            (None, Some(_)) => {
+                s.wrong("certificate", "missing; the private key is of no use without its certificate");
+                None
+            }
+            (None, None) => None,
+        };
+        Self { ca_file: s.optional("ca_file"), domain: s.optional("domain"), client }
     }
 }
 

@@ -33,6 +33,9 @@ pub const KNOWN_UPSTREAMS: [KnownUpstream; 4] = [
 /// The longest key, in characters.
 const KEY_CHARS_MAX: usize = 63;
 
+/// The longest project, in characters: an id of 30 behind a domain of 253 and a colon.
+const PROJECT_CHARS_MAX: usize = 284;
+
 /// Keys that would hide our own paths.
 const RESERVED: [&str; 7] = ["v1", "healthz", "readyz", "metrics", "docs", "openapi", "google"];
 
@@ -43,6 +46,9 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// `credentials`, `token`, `token_file`: what is shown to the upstream. Default none.
     pub credentials: Credentials,
+    /// `quota_project`: the project whose quota calls use and which is billed for them. Default what the credential
+    /// says. With `credentials = "caller"` the caller's own word wins.
+    pub quota_project: Option<String>,
     /// `services`: full names, e.g. `acme.v1.Library`. Empty for a known upstream, which brings its own, and where
     /// `service_config` names them.
     pub services: Vec<String>,
@@ -62,8 +68,11 @@ pub struct Upstream {
     pub message_size_max: usize,
     /// `concurrency_max`: calls in flight at once; a few more wait, others are refused. Default 1024.
     pub concurrency_max: usize,
-    /// `tls`: how the upstream proves who it is.
+    /// `tls`: how the upstream and the gateway prove to each other who they are.
     pub tls: UpstreamTls,
+    /// `allow_clear_text`: whether credentials may travel to an `http://` endpoint that is not this machine. Default
+    /// false.
+    pub allow_clear_text: bool,
     /// `retry`: when a failed call is tried again.
     pub retry: Retry,
     /// `breaker`: when a failing upstream is left alone.
@@ -114,16 +123,10 @@ impl Upstream {
         s.without_effect("poll_credentials");
         s.without_effect("locations");
         let _: Option<String> = s.optional("poll_credentials");
-        if s.is_set("quota_project") {
-            let _: Option<String> = s.optional("quota_project");
-            s.not_available(
-                "quota_project",
-                "calls would be billed to another project than you say: remove it",
-            );
-        }
         let endpoints = read_endpoints(s, known);
         let upstream = Self {
             credentials: read_credentials(s),
+            quota_project: read_quota_project(s),
             services: s.value("services", Vec::new()),
             service_config: s.optional("service_config"),
             unknown_fields: s.value("unknown_fields", UnknownFields::Reject),
@@ -142,6 +145,7 @@ impl Upstream {
             message_size_max: s.bounded("message_size_max", Size::mib(64), Size::kib(1)..=Size::mib(1024)).0,
             concurrency_max: s.bounded("concurrency_max", 1024, 1..=1_000_000),
             tls: s.section("tls", UpstreamTls::read),
+            allow_clear_text: s.value("allow_clear_text", false),
             retry: s.section("retry", Retry::read),
             breaker: s.section("breaker", Breaker::read),
             endpoints,
@@ -156,11 +160,25 @@ impl Upstream {
         upstream
     }
 
-    /// Points out what is legal and probably not meant.
+    /// Refuses to give away credentials, and points out what is legal and probably not meant.
     fn look_twice(&self, s: &mut Section<'_>) {
+        let whose = match &self.credentials {
+            Credentials::Token(_) | Credentials::Adc => Some("the gateway's own credential"),
+            Credentials::Caller => Some("callers' credentials"),
+            Credentials::None => None,
+        };
         let open = self.endpoints.iter().find(|endpoint| !endpoint.is_tls() && !endpoint.is_loopback());
-        if let (Some(open), Credentials::Token(_) | Credentials::Caller) = (open, &self.credentials) {
-            s.warn("endpoint", &format!("credentials travel in clear text to {open}; use https://"));
+        match whose.zip(open) {
+            Some((whose, open)) if self.allow_clear_text => {
+                s.warn("endpoint", &format!("{whose} will travel in clear text to {open}"));
+            }
+            Some((whose, open)) => s.wrong(
+                "endpoint",
+                format!(
+                    "{whose} would travel in clear text to {open}; use https://, a proxy on loopback that does, or allow_clear_text = true where the network itself encrypts"
+                ),
+            ),
+            None => {}
         }
         let encrypted = self.endpoints.iter().any(Endpoint::is_tls);
         if !encrypted && self.tls != UpstreamTls::default() {
@@ -183,4 +201,14 @@ fn read_endpoints(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Vec<End
         );
     }
     s.value("endpoint", default)
+}
+
+fn read_quota_project(s: &mut Section<'_>) -> Option<String> {
+    let project: String = s.optional("quota_project")?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if project.len() > PROJECT_CHARS_MAX || !project.chars().all(legal) {
+        s.wrong("quota_project", "expected the id or the number of a project, e.g. \"acme-data\"");
+        return None;
+    }
+    Some(project)
 }

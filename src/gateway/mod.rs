@@ -3,6 +3,7 @@
 //! - [`Gateway`]: everything a proxied call needs.
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
 //! bytes on their way through; nothing is kept between two requests.
@@ -12,6 +13,7 @@
 
 mod forward;
 mod metadata;
+mod probe;
 mod route;
 mod routing_header;
 
@@ -22,6 +24,7 @@ use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams}
 pub use self::{
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     metadata::Caller,
+    probe::{NoProbe, Probe, Surroundings},
     route::Route,
 };
 

@@ -4,7 +4,12 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use crate::schema::FieldPath;
 
-/// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables.
+/// Bytes of the header. gRPC servers take 8 KiB of metadata and refuse calls with more; no resource has such a name, and
+/// the name itself is in the message.
+const BYTES_MAX: usize = 4096;
+
+/// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables, and
+/// for names so long that the header would cost the call.
 pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<String> {
     let mut text = String::new();
     for (variable, value) in variables.iter().zip(captures) {
@@ -15,7 +20,7 @@ pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<S
         text.push('=');
         encode(value, &mut text);
     }
-    (!text.is_empty()).then_some(text)
+    (1..=BYTES_MAX).contains(&text.len()).then_some(text)
 }
 
 /// Leaves letters, digits, `-_.~` and the slash, which Google's own clients leave too.
@@ -43,5 +48,13 @@ mod tests {
             Some("stream.name=projects/example.com%3Ap/c%201&other=%C3%A4%26%3D%25")
         );
         assert_eq!(of(&[], &[]), None);
+    }
+
+    #[test]
+    fn a_name_too_long_for_metadata_is_left_out() {
+        let name: FieldPath = "name".parse().expect("a field path");
+        let fits = BYTES_MAX - "name=".len();
+        assert!(of(std::slice::from_ref(&name), &["a".repeat(fits).into()]).is_some());
+        assert_eq!(of(&[name], &["a".repeat(fits + 1).into()]), None);
     }
 }

@@ -1,4 +1,6 @@
 //! The body of an answer: nothing, bytes at hand, bytes compressed as they leave, or a stream.
+//!
+//! It is handed over in pieces: what HTTP/2 was given it keeps until its reader takes it, and a reader may never.
 
 use std::{
     pin::Pin,
@@ -8,12 +10,14 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{edge::compress::Gzip, in_flight::InFlight, stream::StreamBody};
+use super::{edge::compress::Gzip, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody};
 use crate::error::Error;
 
 /// What hyper sends. Holds the request's place among those in flight until the last byte is handed over.
 pub(super) struct Body {
     kind: Kind,
+    /// What was too large to hand over in one piece.
+    rest: Bytes,
     guard: Option<InFlight>,
 }
 
@@ -26,25 +30,30 @@ enum Kind {
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self { kind: Kind::Empty, guard: None }
+        Self::of(Kind::Empty)
     }
 
     pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { kind: if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) }, guard: None }
+        Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
     }
 
     pub(super) fn gzip(gzip: Gzip) -> Self {
-        Self { kind: Kind::Gzip(Box::new(gzip)), guard: None }
+        Self::of(Kind::Gzip(Box::new(gzip)))
     }
 
     pub(super) fn stream(stream: StreamBody) -> Self {
-        Self { kind: Kind::Stream(Box::new(stream)), guard: None }
+        Self::of(Kind::Stream(Box::new(stream)))
     }
 
-    /// Keeps the request counted until this body is dropped.
+    fn of(kind: Kind) -> Self {
+        Self { kind, rest: Bytes::new(), guard: None }
+    }
+
+    /// Keeps the request counted until this body is dropped. The answer leaves now: its reader may take it.
     pub(super) fn hold(&mut self, guard: InFlight) {
         self.guard = Some(guard);
+        stall::asked(true);
     }
 
     /// Returns the bytes, when they are all at hand.
@@ -54,6 +63,33 @@ impl Body {
             Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) => None,
         }
     }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let mut bytes = if !self.rest.is_empty() {
+            std::mem::take(&mut self.rest)
+        } else {
+            match &mut self.kind {
+                Kind::Empty => return Poll::Ready(None),
+                Kind::Full(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    self.kind = Kind::Empty;
+                    bytes
+                }
+                Kind::Gzip(gzip) => match gzip.next_chunk() {
+                    Some(chunk) => chunk,
+                    None => return Poll::Ready(None),
+                },
+                Kind::Stream(stream) => match stream.poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => chunk,
+                    ended_or_pending => return ended_or_pending,
+                },
+            }
+        };
+        if bytes.len() > PIECE_BYTES_MAX {
+            self.rest = bytes.split_off(PIECE_BYTES_MAX);
+        }
+        Poll::Ready(Some(Ok(bytes)))
+    }
 }
 
 impl http_body::Body for Body {
@@ -61,28 +97,45 @@ impl http_body::Body for Body {
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.get_mut();
-        match &mut this.kind {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.kind = Kind::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Kind::Gzip(gzip) => Poll::Ready(gzip.next_chunk().map(|chunk| Ok(Frame::data(chunk)))),
-            Kind::Stream(stream) => stream.poll_next(cx).map(|item| item.map(|chunk| chunk.map(Frame::data))),
-        }
+        let polled = self.get_mut().poll_piece(cx);
+        stall::asked(matches!(polled, Poll::Ready(Some(_))));
+        polled.map(|item| item.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Empty)
+        matches!(self.kind, Kind::Empty) && self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty => SizeHint::with_exact(self.rest.len() as u64),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Gzip(_) | Kind::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_answer_is_handed_over_in_pieces_and_whole() {
+        let sent: Vec<u8> =
+            (0..3 * PIECE_BYTES_MAX + 1).map(|at| u8::try_from(at % 251).expect("small")).collect();
+        let mut body = Body::full(sent.clone());
+        let mut got = Vec::new();
+        while !body.is_end_stream() {
+            assert_eq!(body.size_hint().exact(), Some((sent.len() - got.len()) as u64));
+            let frame = body.frame().await.expect("there is more").expect("bytes do not fail");
+            let piece = frame.into_data().expect("no trailers");
+            assert!((1..=PIECE_BYTES_MAX).contains(&piece.len()));
+            got.extend_from_slice(&piece);
+        }
+        assert_eq!(got, sent);
+        assert!(body.frame().await.is_none());
     }
 }

@@ -10,7 +10,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
@@ -23,14 +23,16 @@ use super::{
         HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX, PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX,
         STREAMS_PER_CONNECTION_MAX,
     },
+    stall::Streams,
     watch::{Activity, Watched},
 };
 
 /// How an HTTP/2 connection begins; no HTTP/1 verb does.
 const HTTP2_PREFACE: &[u8] = b"PRI";
 
-/// How soon to look again when fewer bytes have come than tell the protocol. Hardly ever needed.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How soon to look again when fewer bytes have come than tell the protocol, and how seldom at last: hardly ever needed,
+/// but thousands of connections may stop in the middle of it on purpose.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 
 /// How often a silent HTTP/2 peer is asked whether it is there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(60);
@@ -46,7 +48,7 @@ pub(super) enum Version {
 /// The protocol settings that all connections share.
 pub(super) struct Protocols {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
     idle: Duration,
 }
 
@@ -59,7 +61,7 @@ impl Protocols {
             .header_read_timeout(None)
             .max_headers(PARSER_HEADERS_MAX)
             .max_buf_size(PARSER_BUFFER_BYTES_MAX);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Streams);
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
@@ -133,6 +135,7 @@ impl Protocols {
 /// Looks until the bytes are enough to tell.
 async fn settle(stream: &TcpStream) -> io::Result<Version> {
     let mut first = [0; HTTP2_PREFACE.len()];
+    let mut wait = LOOK_AGAIN[0];
     loop {
         let seen = stream.peek(&mut first).await?;
         if !HTTP2_PREFACE.starts_with(&first[..seen]) {
@@ -141,6 +144,7 @@ async fn settle(stream: &TcpStream) -> io::Result<Version> {
         if seen == HTTP2_PREFACE.len() {
             return Ok(Version::Http2);
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(wait).await;
+        wait = (wait * 2).min(LOOK_AGAIN[1]);
     }
 }

@@ -48,5 +48,8 @@ pub(super) const STREAMS_PER_CONNECTION_MAX: u32 = 200;
 /// How long a started request head, or a TLS handshake, may take.
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a client may leave an answer unread before the connection is dropped.
+/// Bytes of an answer that are handed to the connection at once.
+pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a client may leave an answer unread before the connection, or the HTTP/2 stream, is dropped.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);

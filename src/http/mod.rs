@@ -1,6 +1,6 @@
 //! HTTP in: the listener, what every request goes through, and how answers are printed. The only module that knows hyper.
 //!
-//! - [`Listener`] accepts, `connection` speaks HTTP/1.1 or HTTP/2, `watch` drops peers that do nothing.
+//! - [`Listener`] accepts, `connection` speaks HTTP/1.1 or HTTP/2, `watch` and `stall` drop peers that do nothing.
 //! - [`Server`] is what requests share; `edge` is what each goes through, in order.
 //! - `proxied` answers from an upstream, `stream` does so message by message, `own` answers by itself.
 //! - [`openapi`] describes all of it.
@@ -25,6 +25,7 @@ pub mod openapi;
 mod own;
 mod proxied;
 mod server;
+mod stall;
 mod status;
 mod stream;
 mod tls;

@@ -168,7 +168,7 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
         .catalog()
         .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    for (verb, path, own) in own::ALL {
+    for &(verb, path, own) in own::ALL {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
         if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {

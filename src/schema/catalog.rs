@@ -103,6 +103,18 @@ impl Catalog {
         if problems.is_empty() { Ok(catalog) } else { Err(problems) }
     }
 
+    /// Collects the OAuth scopes of an upstream's services, each once. Any one of a service's scopes suffices for its
+    /// methods.
+    pub fn oauth_scopes(&self, upstream: &str) -> Vec<String> {
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in self.methods.iter().filter(|m| *m.upstream == *upstream).flat_map(|m| &m.oauth_scopes) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+
     /// Finds a method by its upstream and its full name.
     pub fn find(&self, upstream: &str, full_name: &str) -> Option<&Method> {
         self.methods.iter().find(|method| *method.upstream == *upstream && method.full_name == full_name)

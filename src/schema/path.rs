@@ -10,6 +10,9 @@ use crate::error::{Code, Error, Reason, Result};
 /// Segments of one path. More is an attack or a mistake; no template is that long.
 pub const PATH_SEGMENTS_MAX: usize = 128;
 
+/// Bytes of one segment as sent. Names of resources are a fraction of it.
+pub const PATH_SEGMENT_BYTES_MAX: usize = 4096;
+
 /// A path of which the promises of this module hold.
 pub(super) struct Path<'p> {
     text: &'p str,
@@ -31,7 +34,7 @@ impl<'p> Path<'p> {
     /// Cuts and checks `text`, the path of a URL without its query.
     ///
     /// # Errors
-    /// 404 for an empty segment, 400 for a malformed one and for more than [`PATH_SEGMENTS_MAX`].
+    /// 404 for an empty segment, 400 for a malformed or overlong one and for more than [`PATH_SEGMENTS_MAX`].
     pub(super) fn parse(text: &'p str) -> Result<Self> {
         let Some(first) = text.as_bytes().first() else { return Err(not_found(EMPTY_SEGMENT)) };
         if *first != b'/' || u32::try_from(text.len()).is_err() {
@@ -111,6 +114,10 @@ fn check(segment: &str) -> Result<()> {
         "" => return Err(not_found(EMPTY_SEGMENT)),
         "." | ".." => return Err(dots()),
         _ => {}
+    }
+    if segment.len() > PATH_SEGMENT_BYTES_MAX {
+        let why = format!("A segment of the path has more than {PATH_SEGMENT_BYTES_MAX} bytes.");
+        return Err(Error::limit(why));
     }
     let mut plain = true;
     for byte in segment.bytes() {

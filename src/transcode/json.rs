@@ -142,27 +142,52 @@ impl<'j> Reader<'j> {
                 self.at = end + 1;
                 Ok(Cow::Borrowed(&self.text[start..end]))
             }
-            _ => self.string_with_escapes(start, end).map(Cow::Owned),
+            _ => {
+                let mut owned = self.text.as_bytes()[start..end].to_vec();
+                self.at = end;
+                self.escapes_into(&mut owned)?;
+                let owned = String::from_utf8(owned).expect("pieces of text and characters are text");
+                Ok(Cow::Owned(owned))
+            }
         }
     }
 
+    /// Reads a string into `out`, as its bytes.
+    #[inline]
+    pub(super) fn string_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.expect(b'"', "expected a string")?;
+        let start = self.at;
+        let end = start + plain_prefix(&self.text.as_bytes()[start..]);
+        out.extend_from_slice(&self.text.as_bytes()[start..end]);
+        self.at = end;
+        match self.text.as_bytes().get(end) {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(())
+            }
+            _ => self.escapes_into(out),
+        }
+    }
+
+    /// Reads the rest of a string, from an escape on.
     #[cold]
-    fn string_with_escapes(&mut self, mut start: usize, mut end: usize) -> Result<String> {
-        let mut owned = String::with_capacity(end - start + 16);
+    fn escapes_into(&mut self, out: &mut Vec<u8>) -> Result<()> {
         loop {
-            owned.push_str(&self.text[start..end]);
-            self.at = end;
-            match self.text.as_bytes().get(end) {
+            match self.text.as_bytes().get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(owned);
+                    return Ok(());
                 }
-                Some(b'\\') => owned.push(self.escape()?),
+                Some(b'\\') => {
+                    let letter = self.escape()?;
+                    out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                }
                 Some(_) => return Err(self.error("a control character in a string must be escaped")),
                 None => return Err(self.error("a string does not end")),
             }
-            start = self.at;
-            end = start + plain_prefix(&self.text.as_bytes()[start..]);
+            let plain = plain_prefix(&self.text.as_bytes()[self.at..]);
+            out.extend_from_slice(&self.text.as_bytes()[self.at..self.at + plain]);
+            self.at += plain;
         }
     }
 

@@ -19,14 +19,26 @@ pub(super) fn to_camel(path: &str, out: &mut String) -> bool {
     !raise
 }
 
-/// Reads the mask of a JSON body: camelCase paths, separated by commas. `None` if an underscore shows another spelling.
+/// Reads the mask of a JSON body: camelCase paths, separated by commas. `None` if an underscore shows another spelling, or
+/// if there is something that is no path.
 pub(super) fn from_json(text: &str) -> Option<Vec<String>> {
+    // Empty paths between commas say nothing, and every runtime skips them.
     let paths = text.split(',').filter(|path| !path.is_empty());
-    paths.map(|path| (!path.contains('_')).then(|| to_snake(path))).collect()
+    paths.map(|path| (!path.contains('_') && is_path(path)).then(|| to_snake(path))).collect()
+}
+
+/// Whether this can be a path at all. What it leads to is for the upstream to know; but an upstream that skips what it
+/// cannot read would take a mask for less, or for more, than the caller meant.
+fn is_path(path: &str) -> bool {
+    !path.starts_with('.')
+        && !path.ends_with('.')
+        && !path.contains("..")
+        && !path.chars().any(|letter| letter.is_whitespace() || letter.is_control())
 }
 
 /// Reads the mask of a query parameter, where clients send either spelling. Map keys in backticks stay as they are.
-pub(super) fn from_query(text: &str) -> Vec<String> {
+/// `None` if there is something that is no path.
+pub(super) fn from_query(text: &str) -> Option<Vec<String>> {
     let mut paths = vec![String::new()];
     let mut quoted = false;
     for letter in text.chars() {
@@ -46,7 +58,8 @@ pub(super) fn from_query(text: &str) -> Vec<String> {
     }
     paths.iter_mut().for_each(|path| *path = path.trim().to_owned());
     paths.retain(|path| !path.is_empty());
-    paths
+    let whole = !quoted && paths.iter().all(|path| path.contains('`') || is_path(path));
+    whole.then_some(paths)
 }
 
 fn to_snake(path: &str) -> String {
@@ -66,10 +79,20 @@ mod tests {
 
     #[test]
     fn both_spellings_of_a_query_mask_mean_the_same() {
-        let snake = from_query("friendly_name,cloud_sql.database");
+        let snake = from_query("friendly_name,cloud_sql.database").unwrap();
         assert_eq!(snake, ["friendly_name", "cloud_sql.database"]);
-        assert_eq!(from_query("friendlyName, cloudSql.database,"), snake);
-        assert_eq!(from_query("labels.`Aa,B`"), ["labels.`Aa,B`"]);
+        assert_eq!(from_query("friendlyName, cloudSql.database,").unwrap(), snake);
+        assert_eq!(from_query("labels.`Aa, B`").unwrap(), ["labels.`Aa, B`"]);
+        assert_eq!(from_query("*").unwrap(), ["*"]);
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_in_either_place() {
+        for mask in ["a b", "a..b", ".a", "a.", "a,b c", "a\u{0}"] {
+            assert_eq!(from_query(mask), None, "{mask}");
+            assert_eq!(from_json(mask), None, "{mask}");
+        }
+        assert_eq!(from_query("labels.`a"), None);
     }
 
     #[test]

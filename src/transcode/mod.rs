@@ -14,7 +14,8 @@
 //! cannot print (see [`mod@print`]) are looked at twice.
 //!
 //! **Limits.** Nesting: [`print::DEPTH_MAX`] and [`json::DEPTH_MAX`] levels, [`ANY_DEPTH_MAX`] for `Any` in `Any`;
-//! parameters: [`query::PARAMETERS_MAX`]; output is bounded by a small multiple of the input, which callers bound.
+//! parameters: [`query::PARAMETERS_MAX`]; messages are bounded by a small multiple of the JSON they are read from, JSON by
+//! [`print::json_bytes_max`] of the bytes it shows; callers bound the input.
 //!
 //! Deliberately not here: HTTP, gRPC framing, sockets, clocks, any knowledge of a particular service.
 
@@ -35,6 +36,7 @@ mod selection;
 mod tables;
 mod text;
 mod time;
+mod wanted;
 mod wire;
 
 use std::sync::Arc;
@@ -157,18 +159,22 @@ impl Plan {
         options: &JsonOptions<'_>,
         out: &mut Vec<u8>,
         wire_bytes: usize,
-        write: impl FnOnce(&mut Printer<'_, '_>) -> Result<()>,
+        write: impl Fn(&mut Printer<'_, '_>) -> Result<(), print::Stop>,
     ) -> Result<Printed> {
         // Names make JSON about twice as long as the wire format of typical resources.
         out.reserve(wire_bytes * 2 + 64);
         let start = out.len();
         let style = Style { enum_numbers: options.enum_numbers, defaults: options.defaults };
-        let mut printer = Printer::new(&self.tables, out, style);
-        write(&mut printer)?;
-        let unknown_types = printer.into_unknown_types().into_iter().collect();
+        let printer = Printer::new(&self.tables, out, style, wire_bytes);
+        let unknown_types = printer.print(write)?.into_iter().collect();
         if options.pretty {
             let compact = out.split_off(start);
-            pretty::put_pretty(&compact, out);
+            let bytes_max = start.saturating_add(print::json_bytes_max(wire_bytes));
+            if !pretty::put_pretty(&compact, out, bytes_max) {
+                // Better without line breaks than not at all.
+                out.truncate(start);
+                out.extend_from_slice(&compact);
+            }
         }
         Ok(Printed { unknown_types })
     }

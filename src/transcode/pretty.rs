@@ -2,11 +2,15 @@
 
 const INDENT: &[u8] = b"  ";
 
-/// Appends `json`, valid and without white space, with one member per line.
-pub(super) fn put_pretty(json: &[u8], out: &mut Vec<u8>) {
+/// Appends `json`, valid and without white space, with one member per line. Returns `false`, having written a part, if
+/// `out` would pass `bytes_max` bytes: deep lists of small things are mostly indentation.
+pub(super) fn put_pretty(json: &[u8], out: &mut Vec<u8>, bytes_max: usize) -> bool {
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(byte) = json.get(at) {
+        if out.len() > bytes_max {
+            return false;
+        }
         match byte {
             b'"' => {
                 let end = at + string_length(&json[at..]);
@@ -39,6 +43,7 @@ pub(super) fn put_pretty(json: &[u8], out: &mut Vec<u8>) {
         at += 1;
     }
     out.push(b'\n');
+    true
 }
 
 fn line(out: &mut Vec<u8>, depth: usize) {
@@ -68,8 +73,14 @@ mod tests {
     #[test]
     fn indents_and_leaves_strings_and_empty_things_alone() {
         let mut out = Vec::new();
-        put_pretty(br#"{"a":[1,{"b":"x,:{\"}"}],"c":{},"d":[]}"#, &mut out);
+        assert!(put_pretty(br#"{"a":[1,{"b":"x,:{\"}"}],"c":{},"d":[]}"#, &mut out, 1000));
         let wanted = "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x,:{\\\"}\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
+    }
+
+    #[test]
+    fn indentation_stops_at_the_limit() {
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        assert!(!put_pretty(deep.as_bytes(), &mut Vec::new(), 1000));
     }
 }

@@ -1,6 +1,6 @@
 //! Path, query and body of one request, bound to one message in wire format.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, ops::Range, sync::Arc};
 
 use super::{
     Plan,
@@ -9,7 +9,8 @@ use super::{
     path::{self, Path},
     query::Query,
     tables::{Card, FieldTable, NO_ONEOF, Op, Tables},
-    wire::{self, Cursor, LEN, put_tag},
+    wanted::Wanted,
+    wire::{self, LEN, put_tag},
 };
 use crate::{
     error::{Error, Result},
@@ -127,7 +128,12 @@ impl RequestPlan {
                 Body::None => no_body(body)?,
                 Body::All => parser.root(self.input, &mut content)?,
                 Body::Field(at) => {
-                    parser.root_field(&self.tables.message(self.input).fields[at], &mut content)?;
+                    let field = &self.tables.message(self.input).fields[at];
+                    // Node's google-gax writes an empty message as `""`.
+                    if field.op == Op::Message && body.trim_ascii() == b"\"\"" {
+                        parser = Parser::new(&self.tables, Reader::new(b"{}")?, unknown);
+                    }
+                    parser.root_field(field, &mut content)?;
                 }
             }
             if self.body != Body::None {
@@ -194,6 +200,8 @@ impl RequestPlan {
     ) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(64);
         let mut given = Given::default();
+        // Lists and maps, each with its path: where its bytes begin and end.
+        let mut lists: Vec<(Vec<u16>, Range<usize>)> = Vec::new();
         for (name, text) in &query.pairs {
             let path = match Path::resolve(&self.tables, self.input, name) {
                 Ok(path) => path,
@@ -207,25 +215,41 @@ impl RequestPlan {
             };
             let leaf = path.leaf(&self.tables, self.input);
             given.check(&self.tables, self.input, &path, leaf, name)?;
-            // A list given in the body replaces the one in the query; on the wire they would be joined.
-            if leaf.card != Card::Singular && has_field(body, self.first(&path).number) {
-                continue;
-            }
             let before = bytes.len();
             match path::put(&self.tables, self.input, &path.steps, path.key, text, &mut bytes) {
+                Ok(()) if leaf.card != Card::Singular => lists.push((path.steps, before..bytes.len())),
                 Ok(()) => {}
                 Err(_) if leaf.op == Op::Enum && unknown != UnknownFields::Reject => {
                     bytes.truncate(before);
-                    ignored.push(name.clone().into_owned());
+                    if ignored.len() < super::parse::IGNORED_MAX {
+                        ignored.push(name.chars().take(80).collect());
+                    }
                 }
                 Err(why) => return Err(Error::invalid_field(&**name, why)),
             }
         }
+        self.drop_replaced(&lists, body, &mut bytes);
         Ok(bytes)
     }
 
-    fn first(&self, path: &Path<'_>) -> &FieldTable {
-        &self.tables.message(self.input).fields[usize::from(path.steps[0])]
+    /// Takes the lists out of the query that the body gives too: those of the body replace them, and on the wire both
+    /// would be joined. The body is read once, however many there are.
+    fn drop_replaced(&self, lists: &[(Vec<u16>, Range<usize>)], body: &[u8], bytes: &mut Vec<u8>) {
+        if lists.is_empty() || body.is_empty() {
+            return;
+        }
+        let mut wanted = Wanted::default();
+        for (steps, _) in lists {
+            wanted.add(steps);
+        }
+        wanted.look(&self.tables, self.input, body);
+        let (mut kept, mut from) = (Vec::with_capacity(bytes.len()), 0);
+        for (_, range) in lists.iter().filter(|(steps, _)| wanted.found(steps)) {
+            kept.extend_from_slice(&bytes[from..range.start]);
+            from = range.end;
+        }
+        kept.extend_from_slice(&bytes[from..]);
+        *bytes = kept;
     }
 
     /// Returns the plan of the request message itself.
@@ -294,17 +318,4 @@ fn no_body(body: &[u8]) -> Result<()> {
 
 fn is_blank(body: &[u8]) -> bool {
     body.iter().all(u8::is_ascii_whitespace)
-}
-
-/// Whether our own bytes hold a field at the top level.
-fn has_field(wire: &[u8], wanted: u32) -> bool {
-    let mut cursor = Cursor::new(wire);
-    while !cursor.is_empty() {
-        match cursor.tag() {
-            Ok((number, _)) if number == wanted => return true,
-            Ok((number, kind)) if cursor.skip(number, kind).is_ok() => {}
-            _ => return false,
-        }
-    }
-    false
 }

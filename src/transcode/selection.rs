@@ -4,6 +4,8 @@
 //! spellings of a field name work. Lists and maps are gone through as if they were not there: `items/name` names the
 //! `name` of every item, `labels/env` one key of a map.
 
+use std::collections::BTreeMap;
+
 use super::tables::{Card, MessageTable, Op, Shape, Tables};
 use crate::error::{Error, Result};
 
@@ -21,7 +23,7 @@ pub struct Selection(Node);
 pub(super) struct Node {
     /// Everything below.
     all: bool,
-    children: Vec<(String, Node)>,
+    children: BTreeMap<String, Node>,
 }
 
 impl Selection {
@@ -54,29 +56,17 @@ impl Node {
 
     /// Finds what is chosen of a field, by either name.
     pub(super) fn child(&self, json_name: &str, name: &str) -> Option<&Self> {
-        self.children
-            .iter()
-            .find(|(wanted, _)| wanted == json_name || wanted == name || wanted == "*")
-            .map(|(_, child)| child)
+        self.children.get(json_name).or_else(|| self.children.get(name)).or_else(|| self.children.get("*"))
     }
 
     /// Finds what is chosen of a map entry, by its key as JSON prints it without quotes.
     pub(super) fn key(&self, key: &[u8]) -> Option<&Self> {
-        self.children
-            .iter()
-            .find(|(wanted, _)| wanted.as_bytes() == key || wanted == "*")
-            .map(|(_, child)| child)
+        let key = std::str::from_utf8(key).ok();
+        key.and_then(|key| self.children.get(key)).or_else(|| self.children.get("*"))
     }
 
     fn enter(&mut self, name: &str) -> &mut Self {
-        let at = match self.children.iter().position(|(known, _)| known == name) {
-            Some(at) => at,
-            None => {
-                self.children.push((name.to_owned(), Self::default()));
-                self.children.len() - 1
-            }
-        };
-        &mut self.children[at].1
+        self.children.entry(name.to_owned()).or_default()
     }
 }
 

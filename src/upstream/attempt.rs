@@ -7,6 +7,7 @@ use tonic::body::Body;
 
 use super::breaker::Outcome;
 use super::call::Call;
+use super::credentials::Shown;
 use super::deadline::{Deadline, grpc_timeout};
 use super::failure::{self, Failure};
 use super::frame::{self, Messages, OneFrame};
@@ -67,11 +68,13 @@ impl Upstream {
         let mut attempt = 1;
         let mut last: Option<Error> = None;
         loop {
+            let shown = self.credentials.show(call.call.authorization.as_ref(), deadline.end()).await;
+            let shown = shown.map_err(|cause| failure::no_token(&self.key, cause))?;
             let permit = match self.gate.admit(deadline) {
                 Ok(permit) => permit,
                 Err(wait) => return Err(last.unwrap_or_else(|| failure::held_back(&self.key, wait))),
             };
-            let failure = match self.exchange(call, deadline, &mut place).await {
+            let failure = match self.exchange(call, &shown, deadline, &mut place).await {
                 Ok(opened) => {
                     permit.record(Outcome::Reached);
                     return Ok(opened);
@@ -79,9 +82,12 @@ impl Upstream {
                 Err(failure) => failure.or_timeout(deadline, Instant::now()),
             };
             permit.record(failure.outcome(deadline));
-            let error = failure.into_error(&self.key, deadline);
+            let mut error = failure.into_error(&self.key, deadline);
             if error.code() == Code::Unauthenticated {
                 self.credentials.refused();
+                if let (Some(kind), None) = (self.credentials.own_kind(), error.reason()) {
+                    error = failure::own_credential_refused(&self.key, kind, &error);
+                }
             }
             let remaining = deadline.remaining(Instant::now());
             let again = if call.call.retryable { self.retry.again(attempt, &error, remaining) } else { None };
@@ -98,10 +104,11 @@ impl Upstream {
     async fn exchange(
         &self,
         call: &Prepared<'_>,
+        shown: &Shown,
         deadline: &Deadline,
         place: &mut Option<Place>,
     ) -> Result<Opened, Failure> {
-        let response = self.endpoints.send(|| self.request(call, deadline)).await?;
+        let response = self.endpoints.send(|| self.request(call, shown, deadline)).await?;
         let (head, body) = response.into_parts();
         let mut headers = HeaderMap::new();
         metadata::down(&mut headers, &head.headers);
@@ -155,13 +162,14 @@ impl Upstream {
         }
     }
 
-    fn request(&self, call: &Prepared<'_>, deadline: &Deadline) -> Request<Body> {
+    fn request(&self, call: &Prepared<'_>, shown: &Shown, deadline: &Deadline) -> Request<Body> {
         let headers = metadata::up(
             &call.call.metadata,
             Additions {
                 routing: call.routing.as_ref(),
                 timeout: self.timeout(call, deadline),
-                authorization: self.credentials.authorization(call.call.authorization.as_ref()),
+                authorization: shown.authorization.clone(),
+                user_project: self.quota_project.as_ref().or(shown.user_project.as_ref()),
                 callers_credential: self.credentials.are_the_callers(),
             },
         );

@@ -4,7 +4,6 @@
 //! reached is avoided while another can, and a call that found it dead goes to the next: nothing was sent, so that is
 //! harmless for every call.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,12 +11,13 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::transport::{Channel, ClientTlsConfig};
 use tower_service::Service as _;
 
 use super::connector::{Connector, Link};
-use super::failure::Failure;
-use crate::config::{Endpoint as Address, Upstream as Section, UpstreamTls};
+use super::failure::{Failure, with_causes};
+use super::tls;
+use crate::config::{Endpoint as Address, Upstream as Section};
 
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
@@ -60,7 +60,8 @@ impl Endpoints {
         if config.endpoints.len() > ENDPOINTS_MAX {
             return Err(("endpoint", format!("at most {ENDPOINTS_MAX} endpoints can be balanced")));
         }
-        let tls = if config.endpoints.iter().any(Address::is_tls) { Some(tls(&config.tls)?) } else { None };
+        let tls =
+            if config.endpoints.iter().any(Address::is_tls) { Some(tls::client(&config.tls)?) } else { None };
         let list = config
             .endpoints
             .iter()
@@ -152,35 +153,4 @@ impl Endpoint {
             }
         }
     }
-}
-
-fn tls(config: &UpstreamTls) -> Result<ClientTlsConfig, (&'static str, String)> {
-    let mut tls = match &config.ca_file {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_pem(file)?)),
-        None => ClientTlsConfig::new().with_native_roots(),
-    };
-    if let Some(domain) = &config.domain {
-        tls = tls.domain_name(domain);
-    }
-    Ok(tls)
-}
-
-fn read_pem(file: &Path) -> Result<Vec<u8>, (&'static str, String)> {
-    let wrong = |why: String| ("tls.ca_file", format!("{}: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    if memchr::memmem::find(&pem, b"-----BEGIN CERTIFICATE-----").is_none() {
-        return Err(wrong("holds no PEM certificate".to_owned()));
-    }
-    Ok(pem)
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

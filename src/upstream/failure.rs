@@ -11,11 +11,14 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tonic::{ConnectError, TimeoutExpired};
 
+use super::adc::NoToken;
 use super::breaker::Outcome;
 use super::deadline::{Deadline, Whose};
 use super::limit::WAITING_MAX;
 use crate::error::{Code, Error, Reason};
 
+/// How often tokens are asked for while there is none.
+const TOKEN_RETRY: Duration = Duration::from_secs(10);
 /// An upstream that says "time is over" this shortly before we would is told apart no longer.
 const EXPIRY_SLACK: Duration = Duration::from_millis(10);
 
@@ -96,6 +99,30 @@ impl Failure {
 pub(super) fn held_back(upstream: &str, wait: Duration) -> Error {
     unavailable(upstream, "keeps failing, so calls are held back for a moment. Nothing was sent.")
         .with_retry_after(wait)
+}
+
+/// The gateway has nothing to show to the upstream. The cause is for the log.
+pub(super) fn no_token(upstream: &str, cause: NoToken) -> Error {
+    let text = format!(
+        "not called: the gateway has no access token for it (upstreams.{upstream}.credentials = \"adc\"). Nothing was sent. \
+         Its operator finds the reason in the log, or with `causeway check --live`."
+    );
+    Error::new(Code::Unavailable, Reason::UpstreamUnavailable, format!("Upstream `{upstream}` was {text}"))
+        .with_metadata("upstream", upstream)
+        .with_metadata("credentials", "adc")
+        .with_retry_after(TOKEN_RETRY)
+        .with_source(cause)
+}
+
+/// The upstream refused what the gateway itself showed. Its details pass. Whose credential it was is said, because callers
+/// who hear that they are not authenticated renew their own.
+pub(super) fn own_credential_refused(upstream: &str, kind: &str, error: &Error) -> Error {
+    let text = format!(
+        "Upstream `{upstream}` refused the gateway's own credential (upstreams.{upstream}.credentials = \"{kind}\"), \
+         not the caller's: {}",
+        error.message()
+    );
+    Error::upstream(error.code(), text, error.details().to_vec())
 }
 
 /// The concurrency limit and its queue are full.
@@ -182,4 +209,19 @@ fn given(deadline: &Deadline) -> String {
         Whose::Caller => ", the time that the caller gave",
     };
     format!("{:?}{whose}", deadline.allowed())
+}
+
+/// Prints an error and its causes on one line.
+pub(super) fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -26,6 +26,8 @@ pub enum HealthStatus {
     Ready,
     /// Calls are held back, since the last ones failed.
     BreakerOpen,
+    /// The gateway has no token to show.
+    NoToken,
     /// No endpoint could be connected to.
     ConnectFailed,
     /// Nothing was tried yet: connections are made on first use.
@@ -38,6 +40,7 @@ impl HealthStatus {
         match self {
             Self::Ready => "READY",
             Self::BreakerOpen => "BREAKER_OPEN",
+            Self::NoToken => "NO_TOKEN",
             Self::ConnectFailed => "CONNECT_FAILED",
             Self::Unknown => "UNKNOWN",
         }
@@ -45,7 +48,7 @@ impl HealthStatus {
 
     /// Tells whether something is known to be wrong.
     pub fn is_down(self) -> bool {
-        matches!(self, Self::BreakerOpen | Self::ConnectFailed)
+        matches!(self, Self::BreakerOpen | Self::NoToken | Self::ConnectFailed)
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) struct Additions<'c> {
     pub(super) timeout: Option<HeaderValue>,
     /// `authorization`.
     pub(super) authorization: Option<HeaderValue>,
+    /// `x-goog-user-project`, unless the credential is the caller's own and they name another.
+    pub(super) user_project: Option<&'c HeaderValue>,
     /// Whether the credential is the caller's own.
     pub(super) callers_credential: bool,
 }
@@ -93,6 +95,9 @@ pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
     }
     if let Some(routing) = additions.routing {
         headers.insert(&REQUEST_PARAMS, routing.clone());
+    }
+    if let Some(project) = additions.user_project {
+        headers.insert(&USER_PROJECT, project.clone());
     }
     if !callers.is_empty() {
         let user_project = additions.callers_credential.then_some(&USER_PROJECT);
@@ -139,7 +144,13 @@ mod tests {
     }
 
     fn additions(callers_credential: bool) -> Additions<'static> {
-        Additions { routing: None, timeout: None, authorization: None, callers_credential }
+        Additions {
+            routing: None,
+            timeout: None,
+            authorization: None,
+            user_project: None,
+            callers_credential,
+        }
     }
 
     #[test]
@@ -170,6 +181,19 @@ mod tests {
             up_to(true),
             ["content-type", "te", "traceparent", "x-goog-api-client", "x-goog-user-project"]
         );
+    }
+
+    #[test]
+    fn who_pays_is_for_the_credentials_owner_to_say() {
+        let (callers, ours) = (map(&[("x-goog-user-project", "theirs")]), HeaderValue::from_static("ours"));
+        let paying = |callers: &HeaderMap, user_project, callers_credential| {
+            let additions = Additions { user_project, ..additions(callers_credential) };
+            up(callers, additions).get(&USER_PROJECT).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(paying(&callers, Some(&ours), false).as_deref(), Some("ours"));
+        assert_eq!(paying(&callers, None, false), None);
+        assert_eq!(paying(&callers, Some(&ours), true).as_deref(), Some("theirs"));
+        assert_eq!(paying(&HeaderMap::new(), Some(&ours), true).as_deref(), Some("ours"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
 //! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
-//! - `credentials`, `metadata`, `deadline`: what a call carries. `failure`: what the caller is told when there is no
+//! - `credentials` (`adc`, `token_file`), `tls`, `metadata`, `deadline`: what a call carries. `failure`: what the caller is told when there is no
 //!   answer. [`Health`]: what operators are told.
 //!
 //! # Invariants
@@ -17,6 +17,7 @@
 //! - An answer of the upstream, even `UNAVAILABLE`, shows that it lives and never opens the breaker. Neither does a
 //!   caller with little patience.
 //! - What the caller reads names the upstream by its key, never by its address. Tokens are in no `Debug` and no log.
+//! - A call that has no token waits for one within its deadline and holds up nobody else's; without one nothing is sent.
 //! - No bytes of an upstream can make us panic, hang, or hold more than one message of the limit per call.
 //!
 //! # Not here
@@ -25,6 +26,7 @@
 //! who know the method and the caller. Messages are opaque here. There are no metrics per call (`http` has them), no
 //! service discovery, no client streams. tonic is used for its transport only: see `frame` for why.
 
+mod adc;
 mod attempt;
 mod backoff;
 mod breaker;
@@ -40,8 +42,11 @@ mod health;
 mod limit;
 mod metadata;
 mod retry;
+mod scrub;
 mod status;
 mod stream;
+mod tls;
+mod token_file;
 mod upstreams;
 
 pub use self::breaker::BreakerState;
@@ -51,6 +56,8 @@ pub use self::stream::Streaming;
 pub use self::upstreams::Upstreams;
 
 use std::time::Duration;
+
+use http::HeaderValue;
 
 use self::backoff::Backoff;
 use self::breaker::Breaker;
@@ -72,6 +79,7 @@ pub struct Upstream {
     deadline: Duration,
     message_size_max: usize,
     credentials: Credentials,
+    quota_project: Option<HeaderValue>,
     limit: Limit,
     gate: Gate,
     retry: Retry,
@@ -79,7 +87,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    fn build(key: &str, config: &Section) -> Result<Self> {
+    fn build(key: &str, config: &Section, scopes: Vec<String>) -> Result<Self> {
         let wrong = |(sub, why): (&str, String)| Error::invalid_field(format!("upstreams.{key}.{sub}"), why);
         let open_for = config.breaker.open_for;
         let breaker =
@@ -88,7 +96,8 @@ impl Upstream {
             key: key.to_owned(),
             deadline: config.deadline,
             message_size_max: config.message_size_max,
-            credentials: Credentials::new(&config.credentials).map_err(wrong)?,
+            credentials: Credentials::new(&config.credentials, scopes).map_err(wrong)?,
+            quota_project: config.quota_project.as_deref().map(project).transpose().map_err(wrong)?,
             limit: Limit::new(config.concurrency_max),
             gate: Gate::new(key, breaker),
             retry: Retry::new(&config.retry, fastrand::f64),
@@ -107,6 +116,8 @@ impl Upstream {
         let endpoints = self.endpoints.census();
         let status = if breaker != BreakerState::Closed {
             HealthStatus::BreakerOpen
+        } else if self.credentials.are_missing() {
+            HealthStatus::NoToken
         } else if endpoints.up > 0 {
             HealthStatus::Ready
         } else if endpoints.down > 0 {
@@ -123,6 +134,10 @@ impl Upstream {
             endpoints_down: endpoints.down,
         }
     }
+}
+
+fn project(name: &str) -> Result<HeaderValue, (&'static str, String)> {
+    HeaderValue::from_str(name).map_err(|error| ("quota_project", error.to_string()))
 }
 
 #[cfg(test)]

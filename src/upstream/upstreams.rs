@@ -14,14 +14,15 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Prepares every upstream of the configuration; none is called yet. Must run inside a tokio runtime.
+    /// Prepares every upstream of the configuration; none is called yet. `scopes` knows the OAuth scopes of an upstream's
+    /// services by its key. Must run inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// The first key whose value cannot be used, such as a `tls.ca_file` that cannot be read.
-    pub fn build(config: &BTreeMap<String, Section>) -> Result<Self> {
+    pub fn build(config: &BTreeMap<String, Section>, scopes: impl Fn(&str) -> Vec<String>) -> Result<Self> {
         let build = |(key, section): (&String, &Section)| {
-            Upstream::build(key, section).map(|upstream| (key.clone(), Arc::new(upstream)))
+            Upstream::build(key, section, scopes(key)).map(|upstream| (key.clone(), Arc::new(upstream)))
         };
         Ok(Self { by_key: config.iter().map(build).collect::<Result<_>>()? })
     }

@@ -156,6 +156,17 @@ async fn bodyless_requests_come_in_every_dress() {
 }
 
 #[tokio::test]
+async fn an_empty_resource_is_an_empty_text_from_node() {
+    let google = google().await;
+    let target = format!("{CONNECTIONS}/c?updateMask=description");
+    let (method, request) = seen(&google, ("PATCH", &target, &[JSON], "\"\"")).await;
+    assert_eq!(method, "UpdateConnection");
+    assert_eq!(request["connection"], json!({}));
+    let refused = google.1.send("PATCH", &target, &[JSON], "\"x\"").await;
+    refused.refused(400, "INVALID_FIELD");
+}
+
+#[tokio::test]
 async fn bodies_are_pretty_printed_with_enums_as_names_or_numbers() {
     let google = google().await;
     for kind in ["1", "\"POSTGRES\""] {

@@ -40,6 +40,8 @@ async fn hostile_paths_are_refused_by_name() {
         ("/v1/shelves/s/books/", 404),
         ("/v1/shelves/s/books/b/", 404),
         ("//", 404),
+        (&format!("/v1/shelves/{}/books/b", "s".repeat(5000)), 400),
+        (&format!("/v1/shelves/s{}/books/b", "/s".repeat(200)), 400),
         ("*", 404),
     ] {
         let response = gateway.get(path).await;

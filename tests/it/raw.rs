@@ -63,12 +63,28 @@ async fn a_body_whose_length_is_in_doubt_reaches_nobody() {
         "Content-Length: 2, 3\r\n",
         "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
     ] {
         let request = format!("POST /v1/shelves/s/books HTTP/1.1\r\n{CLOSE}{doubt}\r\n{{}}x");
         let answer = exchange(&gateway, &[&request]).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") || answer.is_empty(), "{doubt}: {answer}");
     }
     assert!(upstream.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let (upstream, gateway) = library().await;
+    for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n"] {
+        let request = format!("GET /v1/shelves/s/books/b HTTP/1.1\r\nConnection: close\r\n{hosts}\r\n");
+        let answer = exchange(&gateway, &[&request]).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("INVALID_FIELD"), "{hosts}: {answer}");
+    }
+    assert!(upstream.calls().is_empty());
+    let old = exchange(&gateway, &["GET /healthz HTTP/1.0\r\n\r\n"]).await;
+    assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "{old}");
 }
 
 #[tokio::test]

@@ -128,6 +128,12 @@ fn too_large(bytes_max: usize) -> Error {
     )
 }
 
+/// Cuts what the caller said to a length that an error can bear.
+fn excerpt(text: &str) -> &str {
+    const EXCERPT_BYTES_MAX: usize = 80;
+    &text[..text.floor_char_boundary(EXCERPT_BYTES_MAX)]
+}
+
 fn unsupported(message: impl Into<String>) -> Error {
     Error::new(Code::InvalidArgument, Reason::UnsupportedMediaType, message)
 }
@@ -146,7 +152,8 @@ pub(in crate::http) fn require_json(headers: &HeaderMap, body: &[u8]) -> Result<
         || essence.rsplit_once('+').is_some_and(|(_, suffix)| suffix == "json");
     if !json {
         return Err(unsupported(format!(
-            "The body is of type {essence:?}; send JSON with Content-Type: application/json."
+            "The body is of type {:?}; send JSON with Content-Type: application/json.",
+            excerpt(&essence)
         )));
     }
     for part in parts {
@@ -155,7 +162,7 @@ pub(in crate::http) fn require_json(headers: &HeaderMap, body: &[u8]) -> Result<
         if name.trim().eq_ignore_ascii_case("charset")
             && !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
         {
-            return Err(unsupported(format!("The body is in {charset:?}; send UTF-8.")));
+            return Err(unsupported(format!("The body is in {:?}; send UTF-8.", excerpt(charset))));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! 3. in flight: counted before anything can fail, until the last byte of the answer.
 //! 4. errors → envelope, metrics, log: outside of all that can fail, so that nothing answers in another form.
 //! 5. [`mod@panic`]: inside 4, so that a bug is an envelope too.
-//! 6. [`head`]: the limits of URL and headers, before anybody reads them.
+//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
 //! 9. the route table: nothing of a body is read for a path that is not there.
@@ -103,7 +103,7 @@ async fn handle<'s>(
     exchange: &mut Exchange,
     reached: &mut Option<&'s Target>,
 ) -> Result<Response<Body>> {
-    head::check(&head.uri, &head.headers)?;
+    head::check(head)?;
     if let Some(timeout) = timeout::of(&head.headers)? {
         exchange.deadline = exchange.deadline.min(exchange.arrived + timeout);
     }

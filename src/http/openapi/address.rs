@@ -32,6 +32,7 @@ pub(super) struct Wildcard {
 }
 
 /// Names for wildcards.
+#[derive(Default)]
 pub(super) struct Names {
     /// By the pattern up to and with the wildcard: `projects/*/locations/*` is `location`.
     by_prefix: HashMap<String, String>,

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    ArrayBuilder, ContentBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-    ResponsesBuilder, Schema, SchemaFormat, Type,
+    ArrayBuilder, Content, ContentBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+    Responses, ResponsesBuilder, Schema, SchemaFormat, Type,
     header::HeaderBuilder,
     schema::{AdditionalProperties, AnyOfBuilder, Object},
 };
@@ -194,12 +194,23 @@ pub(super) fn add(responses: ResponsesBuilder, with_body: bool) -> ResponsesBuil
     })
 }
 
-/// Returns the failures of our own endpoints: what is found before anybody knows what a request wants.
-pub(super) fn of_own() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    FAILURES.iter().filter(|failure| failure.whose == Whose::All).map(|failure| {
-        let shared = Ref::new(format!("#/components/responses/{}", failure.name));
-        (failure.status.to_string(), RefOr::Ref(shared))
-    })
+/// Completes the responses of an endpoint of ours: adds what is found before anybody knows what a request wants, and puts
+/// the envelope where a failure is described by words alone.
+pub(super) fn complete(responses: &mut Responses, with_body: bool) {
+    for failure in FAILURES {
+        let status = failure.status.to_string();
+        match responses.responses.get_mut(&status) {
+            Some(RefOr::T(told)) if told.content.is_empty() => {
+                told.content.insert("application/json".to_owned(), RefOr::T(content(failure)));
+            }
+            Some(_) => {}
+            None if failure.whose == Whose::All || (with_body && failure.whose == Whose::WithBody) => {
+                let shared = Ref::new(format!("#/components/responses/{}", failure.name));
+                responses.responses.insert(status, RefOr::Ref(shared));
+            }
+            None => {}
+        }
+    }
 }
 
 /// Returns the shared responses by name.
@@ -209,11 +220,8 @@ pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
             400 => failure.text.to_owned(),
             _ => format!("{} {SHAPE}", failure.text),
         };
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name(ENVELOPE)))
-            .example(Some(example(failure)))
-            .build();
-        let mut response = ResponseBuilder::new().description(text).content("application/json", content);
+        let mut response =
+            ResponseBuilder::new().description(text).content("application/json", content(failure));
         if matches!(failure.status, 429 | 503) {
             let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
             let header = HeaderBuilder::new()
@@ -224,6 +232,14 @@ pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
         }
         (failure.name.to_owned(), RefOr::T(response.build()))
     })
+}
+
+/// The envelope, with an example of a failure.
+fn content(failure: &Failure) -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(ENVELOPE)))
+        .example(Some(example(failure)))
+        .build()
 }
 
 fn example(failure: &Failure) -> Value {

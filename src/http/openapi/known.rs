@@ -28,8 +28,8 @@ pub(super) fn scalar(kind: Kind) -> Object {
         Kind::Double => number(Type::Number, "double"),
         Kind::Float => number(Type::Number, "float"),
         // Numbers of JSON are exact up to 53 bits only.
-        Kind::Int64 | Kind::Sfixed64 | Kind::Sint64 => string(None, Some("int64")),
-        Kind::Uint64 | Kind::Fixed64 => string(None, Some("uint64")),
+        Kind::Int64 | Kind::Sfixed64 | Kind::Sint64 => string(Some("^-?[0-9]+$"), Some("int64")),
+        Kind::Uint64 | Kind::Fixed64 => string(Some("^[0-9]+$"), Some("uint64")),
         Kind::Int32 | Kind::Sfixed32 | Kind::Sint32 => number(Type::Integer, "int32"),
         Kind::Uint32 | Kind::Fixed32 => number(Type::Integer, "uint32"),
         Kind::Bool => ObjectBuilder::new().schema_type(Type::Boolean).build(),

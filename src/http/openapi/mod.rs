@@ -10,6 +10,8 @@
 //! - `examples`: written for the known upstreams in `openapi/examples/`; `sample` makes up the rest.
 //! - `prose`: from comments of protos to text.
 //!
+//! Our own endpoints tell of themselves, in the attributes above their handlers; `own/mod.rs` says how to add one.
+//!
 //! What holds: every operation has a name of its own, a summary, a description, one tag, an example of what is sent and
 //! of what comes back, and every status that can be answered. Each method is there under its bare paths; the same paths
 //! below the upstream's key are told of once, in the introduction.
@@ -42,7 +44,7 @@ use self::{
     schemas::{Form, Schemas, string},
 };
 use super::own;
-use crate::schema::{Address, BUILTINS, Catalog, Method, Pool, Template};
+use crate::schema::{Address, BUILTINS, Catalog, Method, Pool, Segment, Template};
 
 /// Tag of our own endpoints.
 pub(super) const GATEWAY: &str = "gateway";
@@ -69,6 +71,12 @@ pub fn print(catalog: &Catalog) -> String {
     let mut text = document(catalog).to_pretty_json().expect("the document is made of what JSON can say");
     text.push('\n');
     text
+}
+
+/// Spells the path template of an endpoint of ours as the document has it.
+#[cfg(test)]
+pub(super) fn spelled(template: &str) -> String {
+    Names::default().path(&template.parse().expect("our own templates are well formed")).text
 }
 
 /// What is needed while the document is written.
@@ -196,15 +204,16 @@ impl Writer<'_> {
 
     /// Names the group that a method belongs to.
     fn tag(&self, method: &Method) -> String {
-        format!("{}: {}", method.upstream, method.collection)
+        format!("{}: {}", method.upstream, group(method))
     }
 
     /// Says what a group is about: what the collection holds, else what the service does.
     fn about(&self, method: &Method) -> String {
+        let group = group(method);
         let holds = |pattern: &String| {
             let mut parts = pattern.rsplit('/');
             let (last, collection) = (parts.next(), parts.next());
-            last.is_some_and(|last| last.starts_with('{')) && collection == Some(&method.collection)
+            last.is_some_and(|last| last.starts_with('{')) && collection == Some(group)
         };
         let service = self.pool.service(method.service);
         let package = service.full_name.rsplit_once('.').map_or("", |(package, _)| package);
@@ -225,18 +234,31 @@ impl Writer<'_> {
     }
 }
 
+/// Returns the collection that a method is shown with: its own if its path has that, else the last that its path leads
+/// through. `locations/*:fetchStaticIps` stands with the locations.
+fn group(method: &Method) -> &str {
+    let segments = method.bindings.first().map_or(&[][..], |primary| primary.template.segments());
+    let named = |literal: &Segment| matches!(literal, Segment::Literal(text) if **text == *method.collection);
+    let mut passed = segments.windows(2).rev().filter_map(|pair| match pair {
+        [Segment::Literal(text), Segment::Any | Segment::AnyDepth] => Some(&**text),
+        _ => None,
+    });
+    if segments.iter().any(named) { &method.collection } else { passed.next().unwrap_or(&method.collection) }
+}
+
 /// Known upstreams come first, in their order; the sort is stable for the others.
 fn rank(upstream: &str) -> usize {
     BUILTINS.iter().position(|builtin| builtin.key == upstream).unwrap_or(BUILTINS.len())
 }
 
-/// Returns the description of our own endpoints, with the errors that they can answer.
+/// Returns the description of our own endpoints, with the errors that any of them can answer, and the envelope wherever
+/// they say that they answer with an error.
 fn own_endpoints() -> OpenApi {
     let mut document = own::document();
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            operation.responses.responses.extend(errors::of_own());
-            debug_assert!(operation.tags.as_ref().is_some_and(|tags| tags == &[GATEWAY]));
+        let verbs = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in verbs.into_iter().flatten() {
+            errors::complete(&mut operation.responses, operation.request_body.is_some());
         }
     }
     document

@@ -139,7 +139,12 @@ impl Query<'_> {
         let mut schema = writer.schemas.field(field, Form::Open);
         match &mut schema {
             RefOr::Ref(reference) => reference.description.clear(),
-            RefOr::T(Schema::Object(object)) => object.description = None,
+            RefOr::T(Schema::Object(object)) => {
+                object.description = None;
+                // Every service refuses a negative one.
+                let pages = self.address.method.list.is_some() && name == "pageSize";
+                object.minimum = pages.then(|| 0.into()).or(object.minimum.take());
+            }
             RefOr::T(Schema::Array(array)) => array.description = None,
             RefOr::T(_) => {}
         }

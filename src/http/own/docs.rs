@@ -22,6 +22,7 @@ const FILE_CACHE: &str = "public, max-age=86400";
 
 const PAGE: &str = include_str!("docs.html");
 const STYLE: &str = include_str!("docs.css");
+const SCRIPT: &str = include_str!("docs.js");
 
 /// The files that the page asks for; the package has more.
 const FILES: &[&str] = &[
@@ -70,8 +71,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     )
 )]
 pub(super) fn docs(head: &Parts) -> Response<Body> {
-    let mut response = Response::new(Body::full(Bytes::from_static(PAGE.as_bytes())));
-    kind(&mut response, HeaderValue::from_static("text/html; charset=utf-8"));
+    let mut response = ours(PAGE, "text/html; charset=utf-8");
     page::dress(&mut response, POLICY, "no-cache");
     page::unless_known(head, response)
 }
@@ -92,22 +92,35 @@ pub(super) fn docs(head: &Parts) -> Response<Body> {
         pattern = "^[^/]+$"
     )),
     responses(
-        (status = 200, description = "The file.", body = String, content_type = "*/*"),
+        (
+            status = 200,
+            description = "The file.",
+            content(
+                (String = "text/javascript", example = "window.onload = function() {}"),
+                (String = "text/css", example = "body { margin: 0; }"),
+                (Vec<u8> = "image/png")
+            )
+        ),
         (status = 304, description = "It is the one that `If-None-Match` names."),
-        (status = 404, description = "There is no such file.", body = ref("#/components/schemas/Error"))
+        (status = 404, description = "There is no such file.")
     )
 )]
 pub(super) fn file(captures: &Captures<'_>, head: &Parts) -> Result<Response<Body>> {
     let name = captures.first().map(AsRef::as_ref).unwrap_or_default();
-    let mut response = if name == "docs.css" {
-        let mut response = Response::new(Body::full(Bytes::from_static(STYLE.as_bytes())));
-        kind(&mut response, HeaderValue::from_static("text/css; charset=utf-8"));
-        response
-    } else {
-        swagger(name, head)?
+    let mut response = match name {
+        "docs.css" => ours(STYLE, "text/css; charset=utf-8"),
+        "docs.js" => ours(SCRIPT, "text/javascript; charset=utf-8"),
+        _ => swagger(name, head)?,
     };
     page::dress(&mut response, POLICY, FILE_CACHE);
     Ok(page::unless_known(head, response))
+}
+
+/// Answers with a file of our own.
+fn ours(text: &'static str, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from_static(text.as_bytes())));
+    kind(&mut response, HeaderValue::from_static(content_type));
+    response
 }
 
 /// Finds a file of Swagger UI.

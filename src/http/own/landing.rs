@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, header, request::Parts};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ALL, Own, health::UpstreamHealth, page, page::escape};
+use super::{health::UpstreamHealth, page, page::escape};
 use crate::{
     http::{Server, body::Body, json, negotiate, openapi},
     schema::{Catalog, Method},
@@ -16,6 +16,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'se
                       form-action 'none'; frame-ancestors 'none'";
 
 const PAGE: &str = include_str!("landing.html");
+
+/// Where one can go from here.
+const LINKS: &[&str] = &["/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"];
 
 /// What this is.
 #[derive(Serialize, ToSchema)]
@@ -33,7 +36,7 @@ pub(super) struct About {
     start_time: String,
     /// Where to go on.
     #[schema(example = json!(["/docs", "/openapi.json"]))]
-    links: Vec<&'static str>,
+    links: &'static [&'static str],
 }
 
 /// Says what this is.
@@ -60,16 +63,11 @@ pub(super) fn root(server: &Server, head: &Parts) -> Response<Body> {
             name: "causeway",
             version: env!("CARGO_PKG_VERSION"),
             start_time: server.about.started.to_string(),
-            links: links().collect(),
+            links: LINKS,
         })
     };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
-}
-
-/// Where one can go from here.
-fn links() -> impl Iterator<Item = &'static str> {
-    ALL.iter().filter(|(_, _, own)| !matches!(own, Own::Root | Own::DocsFile)).map(|(_, path, _)| *path)
 }
 
 fn html(server: &Server) -> String {

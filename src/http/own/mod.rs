@@ -1,5 +1,21 @@
 //! The gateway's own endpoints. They stand in the same route table as the proxied bindings, and in the same document:
 //! what is written above each of them here is what its users read there.
+//!
+//! To add one:
+//!
+//! 1. Write its handler in the file of its noun, with `#[utoipa::path]` above it. The first line of its comment is the
+//!    summary, the rest the description. Give `tag`, an `operation_id` (`operations.Get`), and an `example` for each
+//!    parameter and body that works on a fresh `causeway dev`. What is sent and answered derives `ToSchema`, with a comment
+//!    on each field and `#[schema(as = operations::Operation)]`.
+//! 2. Add a variant to [`Own`], a line to [`ALL`] and an arm to [`answer`]. A test finds a path that is served and not
+//!    described, or described and not served: `/v1/{name=projects/*/operations/*}:cancel` here is
+//!    `/v1/projects/{project}/operations/{operation}:cancel` there.
+//! 3. Name it in `paths(…)` of its part. A new part derives `utoipa::OpenApi`, with the tag and what it is about, and is
+//!    added to [`PARTS`].
+//! 4. `causeway openapi --write`, and read the page at `/docs`.
+//!
+//! Of errors, say only which can come and when, `(status = 404, description = "There is no such operation.")`: the form is
+//! filled in, and so is what every request can meet (400, 414, 431, and 413 and 415 with a body).
 
 mod docs;
 mod health;
@@ -28,8 +44,8 @@ pub(super) enum Own {
     DocsFile,
 }
 
-/// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 7] = [
+/// Their whole URL space: verbs and path templates, as in `google.api.http`.
+pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
@@ -39,17 +55,21 @@ pub(super) const ALL: [(&str, &str, Own); 7] = [
     ("GET", "/docs/{file}", Own::DocsFile),
 ];
 
-/// Describes them.
+/// The descriptions of all parts, in the order in which they are shown.
+const PARTS: &[fn() -> OpenApi] = &[Gateway::openapi];
+
+/// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     paths(landing::root, health::live, health::ready, metrics, spec::spec, docs::docs, docs::file),
     tags((name = openapi::GATEWAY, description = "The gateway itself: what it serves, and how it is doing."))
 )]
-struct OwnEndpoints;
+struct Gateway;
 
-/// Returns their description.
+/// Returns the description of all of them.
 pub(super) fn document() -> OpenApi {
-    OwnEndpoints::openapi()
+    let parts = PARTS.iter().map(|part| part());
+    parts.reduce(OpenApi::merge_from).expect("there is a part")
 }
 
 pub(super) fn answer(
@@ -115,7 +135,7 @@ mod tests {
     #[test]
     fn every_endpoint_is_described_and_no_other() {
         let described: BTreeSet<String> = document().paths.paths.keys().cloned().collect();
-        let served: BTreeSet<String> = ALL.iter().map(|(_, path, _)| (*path).to_owned()).collect();
+        let served: BTreeSet<String> = ALL.iter().map(|(_, path, _)| openapi::spelled(path)).collect();
         assert_eq!(described, served);
     }
 }

@@ -305,6 +305,8 @@ causeway:
     assert_eq!(hints.max_poll_delay, Some(Duration::from_secs(9)));
     // The mixin is served because the YAML binds it, with the scopes of the host's own service.
     assert_eq!(find("google.longrunning.Operations.GetOperation").oauth_scopes.len(), 2);
+    assert_eq!(catalog.oauth_scopes("boxes"), ["https://x/one", "https://x/two"]);
+    assert!(catalog.oauth_scopes("nobody").is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The well-known types that JSON writes in a form of their own.
 
-use super::{Parser, Text, object, scalar};
+use super::{Parser, object, scalar};
 use crate::{
     error::Result,
     transcode::{
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-impl<'j> Parser<'_, 'j> {
+impl Parser<'_, '_> {
     pub(super) fn known(&mut self, table: &MessageTable, out: &mut Vec<u8>, depth: usize) -> Result<()> {
         if depth > DEPTH_MAX {
             return Err(self.reader.too_deep());
@@ -35,8 +35,7 @@ impl<'j> Parser<'_, 'j> {
     fn textual(&mut self, table: &MessageTable, out: &mut Vec<u8>) -> Result<()> {
         let kind = self.reader.peek()?;
         let offset = self.reader.offset();
-        let text = if kind == Next::String { self.reader.string()? } else { Text::Borrowed("\u{0}") };
-        if put_textual(table.shape, &text, Spelling::Json, out) {
+        if kind == Next::String && put_textual(table.shape, &self.reader.string()?, Spelling::Json, out) {
             return Ok(());
         }
         Err(self.wrong_at(offset, &format!("expected {}", expected_text(table.shape))))
@@ -158,7 +157,7 @@ pub(in crate::transcode) fn put_textual(
         Shape::FieldMask => {
             let paths = match spelling {
                 Spelling::Json => mask::from_json(text),
-                Spelling::Query => Some(mask::from_query(text)),
+                Spelling::Query => mask::from_query(text),
             };
             return paths.is_some_and(|paths| {
                 for path in paths {

@@ -8,7 +8,7 @@ use crate::{
         json::Next,
         number::{Whole, parse_double, parse_float},
         tables::{EnumTable, FieldTable, Op},
-        wire::{put_bytes, put_varint},
+        wire::{self, put_bytes, put_varint},
     },
 };
 
@@ -21,7 +21,9 @@ impl Parser<'_, '_> {
         let offset = self.reader.offset();
         let fits = match (field.op, kind) {
             (Op::String, Next::String) => {
-                put_bytes(out, self.reader.string()?.as_bytes());
+                let start = wire::open(out);
+                self.reader.string_into(out)?;
+                wire::close(out, start);
                 true
             }
             (Op::Bytes, Next::String) => {
@@ -161,9 +163,9 @@ fn put_bool(text: &str, out: &mut Vec<u8>) -> bool {
 }
 
 fn put_base64(text: &str, out: &mut Vec<u8>) -> bool {
-    let start = crate::transcode::wire::open(out);
+    let start = wire::open(out);
     let decoded = base64::decode(text, out);
-    crate::transcode::wire::close(out, start);
+    wire::close(out, start);
     decoded
 }
 

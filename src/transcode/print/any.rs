@@ -1,23 +1,20 @@
 //! `google.protobuf.Any`: known types are printed as themselves, unknown ones are kept and never fail a response.
 
-use super::{DEPTH_MAX, Printer, UNKNOWN_TYPES_MAX, damaged};
-use crate::{
-    error::Error,
-    transcode::{
-        ANY_DEPTH_MAX,
-        selection::Node,
-        tables::Shape,
-        text::put_string,
-        wire::{Cursor, LEN},
-    },
+use super::{DEPTH_MAX, Printer, Stop, UNKNOWN_TYPES_MAX};
+use crate::transcode::{
+    ANY_DEPTH_MAX,
+    selection::Node,
+    tables::Shape,
+    text::put_string,
+    wire::{Cursor, LEN, Malformed},
 };
 
 impl Printer<'_, '_> {
-    pub(super) fn any(&mut self, wire: &[u8], chosen: Option<&Node>, depth: usize) -> Result<(), Error> {
+    pub(super) fn any(&mut self, wire: &[u8], chosen: Option<&Node>, depth: usize) -> Result<(), Stop> {
         let (type_url, value) = parts(wire)?;
         if type_url.is_empty() {
             if !value.is_empty() {
-                return Err(damaged("an Any has a value and no type"));
+                return Err(Stop::Bad("an Any has a value and no type"));
             }
             self.out.extend_from_slice(b"{}");
             return Ok(());
@@ -32,16 +29,16 @@ impl Printer<'_, '_> {
         value: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         self.out.extend_from_slice(b"{\"@type\":");
         if !put_string(self.out, type_url) {
-            return Err(damaged("the type of an Any is not UTF-8"));
+            return Err(Stop::Bad("the type of an Any is not UTF-8"));
         }
         let name = type_url.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let name = std::str::from_utf8(name).unwrap_or_default();
         let start = self.out.len();
         // A known type whose bytes cannot be read is shown as if it were unknown: the caller still gets the rest.
-        if !self.inside(name, value, chosen, depth) {
+        if !self.inside(name, value, chosen, depth)? {
             self.out.truncate(start);
             self.unknown(name, value);
         }
@@ -50,13 +47,19 @@ impl Printer<'_, '_> {
     }
 
     /// Prints the members of a known type; `false` if the type is unknown or the bytes are none of it.
-    fn inside(&mut self, name: &str, value: &[u8], chosen: Option<&Node>, depth: usize) -> bool {
-        let Some(index) = self.tables.find(name) else { return false };
+    fn inside(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<bool, Stop> {
+        let Some(index) = self.tables.find(name) else { return Ok(false) };
         if self.any_depth >= ANY_DEPTH_MAX || depth >= DEPTH_MAX {
-            return false;
+            return Ok(false);
         }
         let table = self.tables.message(index);
-        let (careful, google_shaped) = (self.careful, self.google_shaped);
+        let google_shaped = self.google_shaped;
         self.any_depth += 1;
         let printed = if table.shape == Shape::Plain {
             self.fields(table, value, chosen, depth + 1, true)
@@ -66,8 +69,11 @@ impl Printer<'_, '_> {
         };
         self.any_depth -= 1;
         self.google_shaped = google_shaped;
-        self.careful |= careful;
-        printed.is_ok()
+        match printed {
+            Ok(()) => Ok(true),
+            Err(Stop::Bad(_)) => Ok(false),
+            Err(stop) => Err(stop),
+        }
     }
 
     fn unknown(&mut self, name: &str, value: &[u8]) {
@@ -82,7 +88,7 @@ impl Printer<'_, '_> {
 }
 
 /// Reads type and value; the last of each wins.
-fn parts(wire: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+fn parts(wire: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut type_url, mut value): (&[u8], &[u8]) = (&[], &[]);
     let mut cursor = Cursor::new(wire);
     while !cursor.is_empty() {

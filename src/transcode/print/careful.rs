@@ -1,24 +1,29 @@
 //! The second look: all fields of a message are known before the first is printed.
 //!
-//! Costs an index of the message and, where a message field came in pieces, a copy of those pieces; both are bounded
-//! by the bytes of the message. Bytes need it rarely: a message written by one encoder never does.
+//! Costs an index of the message, of at most a few times its bytes, and, where a message field came in pieces, a copy of
+//! those pieces, of which [`super::REREAD_BYTES_MAX`] bounds the sum. Bytes need it rarely: a message written by one
+//! encoder never does.
 
-use super::{Choice, DEPTH_MAX, Printer, Stop, choose, damaged, zero};
-use crate::{
-    error::Error,
-    transcode::{
-        selection::Node,
-        tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op},
-        wire::Cursor,
-    },
+use super::{Choice, DEPTH_MAX, Printer, Stop, choose, zero};
+use crate::transcode::{
+    selection::Node,
+    tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op},
+    wire::{Cursor, Malformed},
 };
 
-/// One occurrence of a known field.
-#[derive(Clone)]
-struct Item<'w> {
-    field: usize,
+/// One occurrence of a known field. Small: there may be one for every two bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Item {
+    field: u16,
+    /// Where the value begins.
+    at: u32,
     packed: bool,
-    at: Cursor<'w>,
+}
+
+impl Item {
+    fn value<'w>(self, wire: &'w [u8]) -> Cursor<'w> {
+        Cursor::new(&wire[self.at as usize..])
+    }
 }
 
 impl Printer<'_, '_> {
@@ -29,17 +34,17 @@ impl Printer<'_, '_> {
         chosen: Option<&Node>,
         depth: usize,
         mut comma: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(damaged("messages are nested too deep"));
+            return Err(Stop::Bad("messages are nested too deep"));
         }
-        let items = self.index(table, wire)?;
-        let mut items: Vec<Item<'_>> = settle_oneofs(table, items);
-        // Stable: occurrences of one field stay in the order of the wire.
-        items.sort_by_key(|item| item.field);
+        let mut items = self.index(table, wire)?;
+        settle_oneofs(table, &mut items);
+        // By field, and occurrences of one field in the order of the wire.
+        items.sort_unstable();
         let mut printed = vec![false; table.fields.len()];
         for group in items.chunk_by(|a, b| a.field == b.field) {
-            let at = group[0].field;
+            let at = usize::from(group[0].field);
             let field = &table.fields[at];
             let Choice::Print(inner) = choose(chosen, field) else { continue };
             let before = self.out.len();
@@ -47,7 +52,7 @@ impl Printer<'_, '_> {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(&field.key);
-            if self.group(field, group, inner, depth)? {
+            if self.group(field, wire, group, inner, depth)? {
                 comma = true;
                 printed[at] = true;
             } else {
@@ -67,11 +72,12 @@ impl Printer<'_, '_> {
         field: &FieldTable,
         wire: &[u8],
         chosen: Option<&Node>,
-    ) -> Result<(), Error> {
-        let mut items = settle_oneofs(table, self.index(table, wire)?);
-        items.retain(|item| table.fields[item.field].number == field.number);
+    ) -> Result<(), Stop> {
+        let mut items = self.index(table, wire)?;
+        settle_oneofs(table, &mut items);
+        items.retain(|item| table.fields[usize::from(item.field)].number == field.number);
         let start = self.out.len();
-        if self.group(field, &items, chosen, 0)? {
+        if self.group(field, wire, &items, chosen, 0)? {
             return Ok(());
         }
         self.out.truncate(start);
@@ -83,7 +89,7 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn index<'w>(&self, table: &MessageTable, wire: &'w [u8]) -> Result<Vec<Item<'w>>, Error> {
+    fn index(&self, table: &MessageTable, wire: &[u8]) -> Result<Vec<Item>, Stop> {
         let mut items = Vec::new();
         let mut cursor = Cursor::new(wire);
         while !cursor.is_empty() {
@@ -99,7 +105,11 @@ impl Printer<'_, '_> {
             if field.closed && field.card == Card::Singular && !self.known_number(field, &at) {
                 continue;
             }
-            items.push(Item { field: position, packed, at });
+            let (Ok(field), Ok(at)) = (u16::try_from(position), u32::try_from(wire.len() - at.rest().len()))
+            else {
+                return Err(Stop::Bad("it is too large"));
+            };
+            items.push(Item { field, at, packed });
         }
         Ok(items)
     }
@@ -108,36 +118,39 @@ impl Printer<'_, '_> {
     fn group(
         &mut self,
         field: &FieldTable,
-        items: &[Item<'_>],
+        wire: &[u8],
+        items: &[Item],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<bool, Error> {
-        let Some(last) = items.last() else { return Ok(false) };
+    ) -> Result<bool, Stop> {
+        let Some(last) = items.last().map(|item| item.value(wire)) else { return Ok(false) };
         match field.card {
-            Card::Repeated => self.list(field, items, chosen, depth),
+            Card::Repeated => self.list(field, wire, items, chosen, depth),
             Card::Map => {
                 let entries =
-                    items.iter().map(|item| item.at.clone().bytes()).collect::<Result<Vec<_>, _>>()?;
+                    items.iter().map(|item| item.value(wire).bytes()).collect::<Result<Vec<_>, _>>()?;
                 self.out.push(b'{');
                 let start = self.out.len();
                 self.members(field.child, &entries, chosen, depth)?;
                 self.out.push(b'}');
                 Ok(self.out.len() > start + 1)
             }
-            Card::Singular if field.implicit && !self.style.defaults && zero(field, last.at.clone()) => {
+            Card::Singular if field.implicit && !self.style.defaults && zero(field, last.clone()) => {
                 Ok(false)
             }
             Card::Singular if items.len() > 1 && matches!(field.op, Op::Message | Op::Group) => {
                 // Pieces of one message, one behind the other, are that message.
                 let mut merged = Vec::new();
                 for item in items {
-                    merged.extend_from_slice(content(field, &item.at)?);
+                    let piece = content(field, item.value(wire))?;
+                    self.copy(piece.len())?;
+                    merged.extend_from_slice(piece);
                 }
                 self.message(field.child, &merged, chosen, depth + 1)?;
                 Ok(true)
             }
             Card::Singular => {
-                self.one(field, &mut last.at.clone(), chosen, depth)?;
+                self.value(field, &mut last.clone(), chosen, depth)?;
                 Ok(true)
             }
         }
@@ -146,14 +159,15 @@ impl Printer<'_, '_> {
     fn list(
         &mut self,
         field: &FieldTable,
-        items: &[Item<'_>],
+        wire: &[u8],
+        items: &[Item],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Stop> {
         self.out.push(b'[');
         let start = self.out.len();
         for item in items {
-            let mut cursor = item.at.clone();
+            let mut cursor = item.value(wire);
             if !item.packed {
                 self.list_element(field, &mut cursor, start, chosen, depth)?;
                 continue;
@@ -174,55 +188,39 @@ impl Printer<'_, '_> {
         start: usize,
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         if field.closed && !self.known_number(field, cursor) {
             return Ok(cursor.varint().map(drop)?);
         }
         if self.out.len() > start {
             self.out.push(b',');
         }
-        self.one(field, cursor, chosen, depth)
-    }
-
-    fn one(
-        &mut self,
-        field: &FieldTable,
-        cursor: &mut Cursor<'_>,
-        chosen: Option<&Node>,
-        depth: usize,
-    ) -> Result<(), Error> {
-        match self.value(field, cursor, chosen, depth) {
-            Ok(()) => Ok(()),
-            Err(Stop::Bad(error)) => Err(error),
-            // `message` settles its own redo; nothing else asks for one.
-            Err(Stop::Redo) => Err(damaged("a value cannot be read")),
-        }
+        self.value(field, cursor, chosen, depth)
     }
 }
 
-fn content<'w>(field: &FieldTable, at: &Cursor<'w>) -> Result<&'w [u8], Error> {
-    let mut cursor = at.clone();
-    Ok(if field.op == Op::Group { cursor.group(field.number)? } else { cursor.bytes()? })
+fn content<'w>(field: &FieldTable, mut at: Cursor<'w>) -> Result<&'w [u8], Malformed> {
+    if field.op == Op::Group { at.group(field.number) } else { at.bytes() }
 }
 
 /// Keeps of each oneof the member that came last, and of that member what came after any other.
-fn settle_oneofs<'w>(table: &MessageTable, items: Vec<Item<'w>>) -> Vec<Item<'w>> {
-    let mut winners: Vec<Option<usize>> = vec![None; table.bits];
-    let mut ended = vec![false; table.bits];
-    let mut kept: Vec<Item<'w>> = Vec::with_capacity(items.len());
-    for item in items.into_iter().rev() {
-        let oneof = table.fields[item.field].oneof;
-        if oneof == NO_ONEOF {
-            kept.push(item);
-            continue;
-        }
-        let bit = usize::from(oneof);
-        let winner = *winners[bit].get_or_insert(item.field);
-        ended[bit] |= winner != item.field;
-        if !ended[bit] {
-            kept.push(item);
+fn settle_oneofs(table: &MessageTable, items: &mut Vec<Item>) {
+    let oneof = |item: &Item| {
+        let oneof = table.fields[usize::from(item.field)].oneof;
+        (oneof != NO_ONEOF).then_some(usize::from(oneof))
+    };
+    // Who came last, and since where no other member did.
+    let mut winners: Vec<Option<(u16, u32)>> = vec![None; table.bits];
+    for item in items.iter() {
+        let Some(oneof) = oneof(item) else { continue };
+        let winner = &mut winners[oneof];
+        match winner {
+            Some((field, _)) if *field == item.field => {}
+            _ => *winner = Some((item.field, item.at)),
         }
     }
-    kept.reverse();
-    kept
+    items.retain(|item| match oneof(item).and_then(|oneof| winners[oneof]) {
+        Some((field, since)) => field == item.field && item.at >= since,
+        None => true,
+    });
 }

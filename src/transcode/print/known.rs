@@ -2,17 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{DEPTH_MAX, Printer, damaged};
-use crate::{
-    error::Error,
-    transcode::{
-        mask,
-        selection::Node,
-        tables::{MessageTable, Shape},
-        text::put_str,
-        time,
-        wire::{Cursor, FIXED64, LEN, VARINT},
-    },
+use super::{DEPTH_MAX, Printer, Stop, map::MapKeys};
+use crate::transcode::{
+    mask,
+    selection::Node,
+    tables::{MessageTable, Shape},
+    text::put_str,
+    time,
+    wire::{Cursor, FIXED64, LEN, Malformed, VARINT},
 };
 
 impl Printer<'_, '_> {
@@ -22,21 +19,21 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(damaged("messages are nested too deep"));
+            return Err(Stop::Bad("messages are nested too deep"));
         }
         match table.shape {
             Shape::Timestamp => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
                 if !time::put_timestamp(self.out, seconds, nanos) {
-                    return Err(damaged("a timestamp is outside the years 1 to 9999"));
+                    return Err(Stop::Bad("a timestamp is outside the years 1 to 9999"));
                 }
             }
             Shape::Duration => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
                 if !time::put_duration(self.out, seconds, nanos) {
-                    return Err(damaged("a duration is outside its range"));
+                    return Err(Stop::Bad("a duration is outside its range"));
                 }
             }
             Shape::FieldMask => self.mask(wire)?,
@@ -56,29 +53,30 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         self.out.push(b'{');
         self.fields(table, wire, chosen, depth, false)?;
         self.out.push(b'}');
         Ok(())
     }
 
-    fn mask(&mut self, wire: &[u8]) -> Result<(), Error> {
+    fn mask(&mut self, wire: &[u8]) -> Result<(), Stop> {
         let mut joined = String::new();
-        for path in texts(wire)? {
+        for path in texts(wire) {
+            let path = path?;
             if !joined.is_empty() {
                 joined.push(',');
             }
-            let path = std::str::from_utf8(path).map_err(|_| damaged("a field mask is not UTF-8"))?;
+            let path = std::str::from_utf8(path).map_err(|_| Stop::Bad("a field mask is not UTF-8"))?;
             if !mask::to_camel(path, &mut joined) {
-                return Err(damaged("a field mask has a path that JSON cannot tell"));
+                return Err(Stop::Bad("a field mask has a path that JSON cannot tell"));
             }
         }
         put_str(self.out, &joined);
         Ok(())
     }
 
-    fn wrapper(&mut self, table: &MessageTable, wire: &[u8], depth: usize) -> Result<(), Error> {
+    fn wrapper(&mut self, table: &MessageTable, wire: &[u8], depth: usize) -> Result<(), Stop> {
         let field = &table.fields[0];
         let mut last = None;
         let mut cursor = Cursor::new(wire);
@@ -101,11 +99,18 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let map = table.fields[0].child;
-        let entries = texts(wire)?;
         self.out.push(b'{');
-        self.members(map, &entries, chosen, depth)?;
+        if self.careful {
+            let entries = texts(wire).collect::<Result<Vec<_>, _>>()?;
+            self.members(map, &entries, chosen, depth)?;
+        } else {
+            let (mut keys, mut comma) = (MapKeys::default(), false);
+            for entry in texts(wire) {
+                comma |= self.member(map, entry?, &mut keys, comma, chosen, depth)?;
+            }
+        }
         self.out.push(b'}');
         Ok(())
     }
@@ -116,14 +121,14 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let element = table.fields[0].child;
         self.out.push(b'[');
-        for (i, value) in texts(wire)?.into_iter().enumerate() {
+        for (i, value) in texts(wire).enumerate() {
             if i > 0 {
                 self.out.push(b',');
             }
-            self.message(element, value, chosen, depth + 1)?;
+            self.message(element, value?, chosen, depth + 1)?;
         }
         self.out.push(b']');
         Ok(())
@@ -136,7 +141,7 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         let mut last: Option<(u32, Cow<'_, [u8]>)> = None;
         let mut cursor = Cursor::new(wire);
         while !cursor.is_empty() {
@@ -153,6 +158,11 @@ impl Printer<'_, '_> {
                     let piece = value.bytes()?;
                     match &mut last {
                         Some((before, pieces)) if *before == number => {
+                            // The first piece is copied when the second comes.
+                            self.copy(
+                                piece.len()
+                                    + if matches!(pieces, Cow::Borrowed(_)) { pieces.len() } else { 0 },
+                            )?;
                             pieces.to_mut().extend_from_slice(piece);
                         }
                         _ => last = Some((number, Cow::Borrowed(piece))),
@@ -170,12 +180,12 @@ impl Printer<'_, '_> {
             2 => {
                 let number = f64::from_le_bytes(Cursor::new(&value).fixed64()?);
                 if !number.is_finite() {
-                    return Err(damaged("a google.protobuf.Value is not a finite number"));
+                    return Err(Stop::Bad("a google.protobuf.Value is not a finite number"));
                 }
                 self.double(number);
             }
             3 if !crate::transcode::text::put_string(self.out, &value) => {
-                return Err(damaged("a string is not UTF-8"));
+                return Err(Stop::Bad("a string is not UTF-8"));
             }
             4 => self.boolean(Cursor::new(&value).varint()? != 0),
             5 | 6 => {
@@ -189,7 +199,7 @@ impl Printer<'_, '_> {
 }
 
 /// Reads the two fields that Timestamp and Duration share; the last of each wins.
-fn seconds_and_nanos(wire: &[u8]) -> Result<(i64, i32), Error> {
+fn seconds_and_nanos(wire: &[u8]) -> Result<(i64, i32), Malformed> {
     let (mut seconds, mut nanos) = (0, 0);
     let mut cursor = Cursor::new(wire);
     while !cursor.is_empty() {
@@ -203,14 +213,26 @@ fn seconds_and_nanos(wire: &[u8]) -> Result<(i64, i32), Error> {
 }
 
 /// Reads all occurrences of the length-delimited field 1: what masks, lists and structs are made of.
-fn texts(wire: &[u8]) -> Result<Vec<&[u8]>, Error> {
-    let mut texts = Vec::new();
-    let mut cursor = Cursor::new(wire);
-    while !cursor.is_empty() {
-        match cursor.tag()? {
-            (1, LEN) => texts.push(cursor.bytes()?),
-            (number, kind) => cursor.skip(number, kind)?,
+fn texts(wire: &[u8]) -> Texts<'_> {
+    Texts(Cursor::new(wire))
+}
+
+struct Texts<'w>(Cursor<'w>);
+
+impl<'w> Iterator for Texts<'w> {
+    type Item = Result<&'w [u8], Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            match self.0.tag() {
+                Ok((1, LEN)) => return Some(self.0.bytes()),
+                Ok((number, kind)) => match self.0.skip(number, kind) {
+                    Ok(()) => {}
+                    Err(malformed) => return Some(Err(malformed)),
+                },
+                Err(malformed) => return Some(Err(malformed)),
+            }
         }
+        None
     }
-    Ok(texts)
 }

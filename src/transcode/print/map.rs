@@ -1,21 +1,22 @@
 //! Maps: entries as members of an object, keys always in quotes, the last of two equal keys wins.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher as _, RandomState},
+};
 
 use super::{Open, Printer, Stop};
-use crate::{
-    error::Error,
-    transcode::{
-        selection::Node,
-        tables::{FieldTable, Op},
-        wire::Cursor,
-    },
+use crate::transcode::{
+    selection::Node,
+    tables::{FieldTable, Op},
+    wire::{Cursor, Malformed},
 };
 
 /// Keys that are compared one by one before a hash set takes over.
 const FEW: usize = 16;
 
-/// Hashes of the keys written so far. Two keys with one hash only cost a second look.
+/// Hashes of the keys written so far. Two keys with one hash only cost a second look, so that they can be made on purpose
+/// does not matter.
 #[derive(Default)]
 pub(super) struct MapKeys {
     few: Vec<u64>,
@@ -82,6 +83,34 @@ impl<'t> Printer<'t, '_> {
         Ok(())
     }
 
+    /// Prints one entry of an object that is a map, as it comes, with its comma. Returns `false` if nothing was printed,
+    /// because the key is not chosen.
+    pub(super) fn member(
+        &mut self,
+        map: u32,
+        wire: &[u8],
+        keys: &mut MapKeys,
+        comma: bool,
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<bool, Stop> {
+        let entry = self.read_entry(map, wire)?;
+        let before = self.out.len();
+        if comma {
+            self.out.push(b',');
+        }
+        let start = self.out.len();
+        self.entry_key(map, &entry)?;
+        if keys.insert(&self.out[start..]) {
+            return Err(Stop::Redo);
+        }
+        let printed = self.entry_value(map, &entry, start, chosen, depth)?;
+        if !printed {
+            self.out.truncate(before);
+        }
+        Ok(printed)
+    }
+
     /// Prints entries as the members of one object, without its braces; equal keys are resolved first.
     pub(super) fn members(
         &mut self,
@@ -89,10 +118,12 @@ impl<'t> Printer<'t, '_> {
         entries: &[&[u8]],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
-        // From the back, so that the first one met is the one that wins; then printed in order.
+    ) -> Result<(), Stop> {
+        // From the back, so that the first one met is the one that wins; then printed in order. Of the keys two hashes
+        // with secret seeds are kept: the keys themselves could take many times the bytes that they came in.
+        let seeds = [RandomState::new(), RandomState::new()];
         let mut keys = HashSet::new();
-        let mut winners = Vec::with_capacity(entries.len());
+        let mut wins = vec![false; entries.len()];
         for (i, wire) in entries.iter().enumerate().rev() {
             let entry = self.read_entry(map, wire)?;
             if self.outside(map, &entry) {
@@ -100,13 +131,13 @@ impl<'t> Printer<'t, '_> {
             }
             let start = self.out.len();
             self.entry_key(map, &entry)?;
-            let key = self.out.split_off(start);
-            if keys.insert(key) {
-                winners.push((i, entry));
-            }
+            wins[i] = keys.insert(seeds.each_ref().map(|seed| seed.hash_one(&self.out[start..])));
+            self.out.truncate(start);
         }
+        drop(keys);
         let mut comma = false;
-        for (_, entry) in winners.into_iter().rev() {
+        for (wire, _) in entries.iter().zip(wins).filter(|(_, wins)| *wins) {
+            let entry = self.read_entry(map, wire)?;
             let before = self.out.len();
             if comma {
                 self.out.push(b',');
@@ -122,7 +153,7 @@ impl<'t> Printer<'t, '_> {
         Ok(())
     }
 
-    pub(super) fn read_entry<'w>(&self, map: u32, wire: &'w [u8]) -> Result<Entry<'w>, Error> {
+    pub(super) fn read_entry<'w>(&mut self, map: u32, wire: &'w [u8]) -> Result<Entry<'w>, Stop> {
         let table = self.tables.message(map);
         let mut entry = Entry { key: None, value: None, merged: None };
         let mut cursor = Cursor::new(wire);
@@ -134,7 +165,7 @@ impl<'t> Printer<'t, '_> {
             cursor.skip(number, kind)?;
             match field.map(|field| (field.number, field.op)) {
                 Some((1, _)) => entry.key = Some(at),
-                Some((2, Op::Message)) => entry.add_message(at)?,
+                Some((2, Op::Message)) => self.copy(entry.add_message(at)?)?,
                 Some((2, _)) => entry.value = Some(at),
                 _ => {}
             }
@@ -148,7 +179,7 @@ impl<'t> Printer<'t, '_> {
         field.closed && entry.value.as_ref().is_some_and(|value| !self.known_number(field, value))
     }
 
-    fn entry_key(&mut self, map: u32, entry: &Entry<'_>) -> Result<(), Error> {
+    fn entry_key(&mut self, map: u32, entry: &Entry<'_>) -> Result<(), Stop> {
         let table = self.tables.message(map);
         let field = &table.fields[table.by_number(1).unwrap_or(0)];
         match &entry.key {
@@ -168,7 +199,7 @@ impl<'t> Printer<'t, '_> {
         start: usize,
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Stop> {
         let chosen = match chosen {
             None => None,
             Some(node) => match node.key(&self.out[start + 1..self.out.len() - 1]) {
@@ -181,11 +212,7 @@ impl<'t> Printer<'t, '_> {
         match (&entry.merged, &entry.value) {
             (Some(merged), _) => self.message(field.child, merged, chosen, depth + 1)?,
             (None, None) => self.default(field, depth)?,
-            (None, Some(value)) => match self.value(field, &mut value.clone(), chosen, depth) {
-                Ok(()) => {}
-                Err(Stop::Bad(error)) => return Err(error),
-                Err(Stop::Redo) => return Err(super::damaged("a map value cannot be read")),
-            },
+            (None, Some(value)) => self.value(field, &mut value.clone(), chosen, depth)?,
         }
         Ok(true)
     }
@@ -197,15 +224,15 @@ impl<'t> Printer<'t, '_> {
 }
 
 impl<'w> Entry<'w> {
-    fn add_message(&mut self, at: Cursor<'w>) -> Result<(), Error> {
-        if let Some(first) = &self.value {
-            let merged = match &mut self.merged {
-                Some(merged) => merged,
-                none => none.insert(first.clone().bytes()?.to_vec()),
-            };
-            merged.extend_from_slice(at.clone().bytes()?);
-        }
-        self.value = Some(at);
-        Ok(())
+    /// Adds a piece of a message value. Returns how many bytes were copied: none for the first piece.
+    fn add_message(&mut self, at: Cursor<'w>) -> Result<usize, Malformed> {
+        let Some(first) = self.value.replace(at.clone()) else { return Ok(0) };
+        let before = self.merged.as_ref().map_or(0, Vec::len);
+        let merged = match &mut self.merged {
+            Some(merged) => merged,
+            none => none.insert(first.clone().bytes()?.to_vec()),
+        };
+        merged.extend_from_slice(at.clone().bytes()?);
+        Ok(merged.len() - before)
     }
 }

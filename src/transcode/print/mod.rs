@@ -2,8 +2,12 @@
 //!
 //! Fields are printed as they come. A set of bits tells which were seen; the few things that legal bytes may do and
 //! that a single pass cannot undo (a singular field given twice, a oneof overwritten, a list interrupted by another
-//! field, a map key given twice) stop the pass, cut the output back to where the message began, and have that message
-//! printed by [`careful`], which looks at all fields before it writes any.
+//! field, a map key given twice) end the pass. Everything is then printed once more, from the beginning, by [`careful`],
+//! which looks at all fields of a message before it writes any. From the beginning, because bytes made for the purpose
+//! would else have each level printed anew by every level above it.
+//!
+//! What an upstream sends may be made to hurt: output is bounded by [`json_bytes_max`], and what has to be read more
+//! often than once by [`REREAD_BYTES_MAX`].
 //!
 //! Nothing here knows which type it prints: the tables say everything.
 
@@ -28,6 +32,20 @@ use map::MapKeys;
 pub(super) const DEPTH_MAX: usize = 100;
 /// Names of unknown `Any` types that are reported per response.
 const UNKNOWN_TYPES_MAX: usize = 16;
+/// Bytes that are read again or copied for one answer: groups inside groups, whose end must be found at each level, and
+/// messages that came in pieces. Honest bytes need a few times their size at most.
+const REREAD_BYTES_MAX: usize = 512 << 20;
+/// A copied byte costs memory too.
+const COPY_COST: usize = 4;
+/// JSON that any answer may come to, however small its bytes.
+const JSON_BYTES_BASE: usize = 64 << 20;
+/// JSON that an answer may come to for each of its bytes. A packed enum takes one byte and prints a name.
+const JSON_BYTES_FACTOR: usize = 8;
+
+/// Bytes of JSON that so many bytes of wire format may come to.
+pub(super) fn json_bytes_max(wire_bytes: usize) -> usize {
+    JSON_BYTES_BASE.saturating_add(wire_bytes.saturating_mul(JSON_BYTES_FACTOR))
+}
 
 /// What a caller may ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,30 +59,30 @@ pub(super) struct Printer<'t, 'o> {
     tables: &'t Tables,
     out: &'o mut Vec<u8>,
     style: Style,
-    /// Once bytes have shown that they need a second look, everything that follows gets it at once: otherwise bytes
-    /// made for the purpose could have each level printed twice by the one above it.
+    /// One pass could not tell, so every message is looked at as a whole.
     careful: bool,
+    /// Length that `out` must not pass.
+    out_max: usize,
+    /// What is left of [`REREAD_BYTES_MAX`].
+    rereads: usize,
     google_shaped: bool,
     any_depth: usize,
     unknown_types: BTreeSet<String>,
 }
 
 /// Why a pass ended early.
-enum Stop {
-    /// One pass cannot tell; look again.
+pub(super) enum Stop {
+    /// One pass cannot tell; begin again, with care.
     Redo,
-    Bad(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Bad(error)
-    }
+    /// A limit is passed. Unlike damage inside an `Any`, nothing makes up for it.
+    Spent(&'static str),
+    /// The bytes are no message of the type.
+    Bad(&'static str),
 }
 
 impl From<Malformed> for Stop {
     fn from(malformed: Malformed) -> Self {
-        Self::Bad(malformed.into())
+        Self::Bad(malformed.0)
     }
 }
 
@@ -84,6 +102,17 @@ fn damaged(what: &str) -> Error {
     )
 }
 
+#[cold]
+fn spent(what: &str) -> Error {
+    Error::new(
+        Code::Internal,
+        Reason::LimitExceeded,
+        format!(
+            "The upstream's answer cannot be shown: {what}. Ask for less, such as a smaller page or fewer fields."
+        ),
+    )
+}
+
 /// The part of the output that is open: what must be written before the next key, and what must be closed.
 struct Open {
     comma: bool,
@@ -95,21 +124,69 @@ struct Open {
 }
 
 impl<'t, 'o> Printer<'t, 'o> {
-    pub(super) fn new(tables: &'t Tables, out: &'o mut Vec<u8>, style: Style) -> Self {
+    /// Prepares to append the JSON of `wire_bytes` bytes to `out`.
+    pub(super) fn new(tables: &'t Tables, out: &'o mut Vec<u8>, style: Style, wire_bytes: usize) -> Self {
         Self {
             tables,
+            out_max: out.len().saturating_add(json_bytes_max(wire_bytes)),
             out,
             style,
             careful: false,
+            rereads: REREAD_BYTES_MAX,
             google_shaped: false,
             any_depth: 0,
             unknown_types: BTreeSet::new(),
         }
     }
 
-    /// Returns the names of types that no loaded descriptor knows.
-    pub(super) fn into_unknown_types(self) -> BTreeSet<String> {
-        self.unknown_types
+    /// Has `write` print, a second time with care where one pass cannot tell. Returns the names of types that no loaded
+    /// descriptor knows.
+    ///
+    /// # Errors
+    /// The bytes are no message of the type, or too costly to show.
+    pub(super) fn print(
+        mut self,
+        write: impl Fn(&mut Self) -> Result<(), Stop>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let start = self.out.len();
+        let mut ended = write(&mut self);
+        if matches!(ended, Err(Stop::Redo)) {
+            self.out.truncate(start);
+            self.careful = true;
+            self.google_shaped = false;
+            self.any_depth = 0;
+            self.unknown_types.clear();
+            ended = write(&mut self);
+        }
+        match ended {
+            Ok(()) => Ok(self.unknown_types),
+            // With care, nothing asks for more of it.
+            Err(Stop::Redo) => Err(damaged("it contradicts itself")),
+            Err(Stop::Spent(what)) => Err(spent(what)),
+            Err(Stop::Bad(what)) => Err(damaged(what)),
+        }
+    }
+
+    /// Makes sure that there is room for one more value.
+    #[inline]
+    fn room(&self) -> Result<(), Stop> {
+        if self.out.len() > self.out_max { Err(Stop::Spent("it is too much JSON")) } else { Ok(()) }
+    }
+
+    /// Takes note that so many bytes will be read again.
+    fn reread(&mut self, bytes: usize) -> Result<(), Stop> {
+        match self.rereads.checked_sub(bytes) {
+            Some(left) => {
+                self.rereads = left;
+                Ok(())
+            }
+            None => Err(Stop::Spent("its messages are too entangled")),
+        }
+    }
+
+    /// Takes note that so many bytes will be copied.
+    fn copy(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.reread(bytes.saturating_mul(COPY_COST))
     }
 
     /// Prints a message of the type at `index`.
@@ -119,7 +196,8 @@ impl<'t, 'o> Printer<'t, 'o> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
+        self.room()?;
         let table = self.tables.message(index);
         if table.shape != Shape::Plain {
             return self.known(table, wire, chosen, depth);
@@ -141,20 +219,12 @@ impl<'t, 'o> Printer<'t, 'o> {
         chosen: Option<&Node>,
         depth: usize,
         comma: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(damaged("messages are nested too deep"));
+            return Err(Stop::Bad("messages are nested too deep"));
         }
         if !self.careful {
-            let start = self.out.len();
-            match self.fast(table, wire, chosen, depth, comma) {
-                Ok(()) => return Ok(()),
-                Err(Stop::Bad(error)) => return Err(error),
-                Err(Stop::Redo) => {
-                    self.out.truncate(start);
-                    self.careful = true;
-                }
-            }
+            return self.fast(table, wire, chosen, depth, comma);
         }
         self.careful_fields(table, wire, chosen, depth, comma)
     }
@@ -328,9 +398,16 @@ impl<'t, 'o> Printer<'t, 'o> {
         depth: usize,
     ) -> Result<(), Stop> {
         match field.op {
-            Op::Message => Ok(self.message(field.child, cursor.bytes()?, chosen, depth + 1)?),
-            Op::Group => Ok(self.message(field.child, cursor.group(field.number)?, chosen, depth + 1)?),
-            _ => Ok(self.scalar(field, cursor)?),
+            Op::Message => self.message(field.child, cursor.bytes()?, chosen, depth + 1),
+            Op::Group => {
+                let content = cursor.group(field.number)?;
+                self.reread(content.len())?;
+                self.message(field.child, content, chosen, depth + 1)
+            }
+            _ => {
+                self.room()?;
+                self.scalar(field, cursor)
+            }
         }
     }
 
@@ -343,7 +420,7 @@ impl<'t, 'o> Printer<'t, 'o> {
         chosen: Option<&Node>,
         mut comma: bool,
         depth: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Stop> {
         for (at, field) in table.fields.iter().enumerate() {
             let silent = field.card == Card::Singular && !field.implicit;
             if silent || !absent(at) || matches!(choose(chosen, field), Choice::Skip) {

@@ -1,24 +1,21 @@
 //! Scalars as JSON: 64-bit integers in quotes, floats as short as they read back, enums as names or numbers.
 
-use super::{Malformed, Printer, damaged};
-use crate::{
-    error::Error,
-    transcode::{
-        tables::{FieldTable, Op},
-        text::put_string,
-        wire::Cursor,
-    },
+use super::{Malformed, Printer, Stop};
+use crate::transcode::{
+    tables::{FieldTable, Op},
+    text::put_string,
+    wire::Cursor,
 };
 
 impl Printer<'_, '_> {
     /// Prints one scalar, read from `cursor`.
     #[inline]
-    pub(super) fn scalar(&mut self, field: &FieldTable, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+    pub(super) fn scalar(&mut self, field: &FieldTable, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         match field.op {
             Op::String => {
                 let bytes = cursor.bytes()?;
                 if !put_string(self.out, bytes) {
-                    return Err(damaged("a string is not UTF-8"));
+                    return Err(Stop::Bad("a string is not UTF-8"));
                 }
             }
             Op::Bytes => self.base64(cursor.bytes()?),
@@ -26,7 +23,7 @@ impl Printer<'_, '_> {
             Op::Bool => self.boolean(cursor.varint()? != 0),
             Op::Double => self.double(f64::from_le_bytes(cursor.fixed64()?)),
             Op::Float => self.float(f32::from_le_bytes(cursor.fixed32()?)),
-            Op::Group | Op::Message => return Err(damaged("a message where a scalar should be")),
+            Op::Group | Op::Message => return Err(Stop::Bad("a message where a scalar should be")),
             _ => {
                 let number = Integer::read(field.op, cursor)?;
                 self.integer(number, number.wide());
@@ -36,7 +33,7 @@ impl Printer<'_, '_> {
     }
 
     /// Prints a map key, which JSON wants in quotes whatever it is.
-    pub(super) fn map_key(&mut self, field: &FieldTable, cursor: &mut Cursor<'_>) -> Result<(), Error> {
+    pub(super) fn map_key(&mut self, field: &FieldTable, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         match field.op {
             Op::String => self.scalar(field, cursor)?,
             Op::Bool => {
@@ -52,7 +49,7 @@ impl Printer<'_, '_> {
     }
 
     /// Prints what a field is when it is absent.
-    pub(super) fn default(&mut self, field: &FieldTable, depth: usize) -> Result<(), Error> {
+    pub(super) fn default(&mut self, field: &FieldTable, depth: usize) -> Result<(), Stop> {
         match field.op {
             Op::String | Op::Bytes => self.out.extend_from_slice(b"\"\""),
             Op::Bool => self.boolean(false),

@@ -1,9 +1,10 @@
 //! Calls on real sockets, against servers that behave and servers that do not.
 
+mod adc;
 mod server;
+mod tls;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::body::Body;
-use tonic::transport::Identity;
 use tonic::transport::server::TcpIncoming;
 
 use self::server::{Server, headers, ok, scripted, status};
@@ -29,6 +29,7 @@ fn section(urls: &[&str]) -> config::Upstream {
     config::Upstream {
         endpoints: urls.iter().map(|url| config::Endpoint::parse(url).unwrap()).collect(),
         credentials: config::Credentials::None,
+        quota_project: None,
         services: Vec::new(),
         service_config: None,
         unknown_fields: UnknownFields::Reject,
@@ -39,13 +40,15 @@ fn section(urls: &[&str]) -> config::Upstream {
         message_size_max: 1024 * 1024,
         concurrency_max: 100,
         tls: UpstreamTls::default(),
+        allow_clear_text: false,
         retry: config::Retry { attempts: 3, budget: 0.2 },
         breaker: config::Breaker { failures: 10, open_for: NEVER },
     }
 }
 
 fn build(section: config::Upstream) -> Arc<Upstream> {
-    let upstreams = Upstreams::build(&BTreeMap::from([("library".to_owned(), section)])).unwrap();
+    let upstreams =
+        Upstreams::build(&BTreeMap::from([("library".to_owned(), section)]), |_| Vec::new()).unwrap();
     Arc::clone(upstreams.get("library").unwrap())
 }
 
@@ -633,38 +636,4 @@ async fn a_stream_may_be_empty_and_may_not_stall() {
     assert!(stream.next().await.is_none());
     let script = receiver.await.unwrap();
     timeout(Duration::from_secs(10), script.unwanted()).await.expect("the call is cancelled");
-}
-
-fn tls_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
-}
-
-#[tokio::test]
-async fn tls_is_spoken_to_those_who_prove_their_name() {
-    let identity = Identity::from_pem(
-        std::fs::read(tls_file("server.pem")).unwrap(),
-        std::fs::read(tls_file("server.key")).unwrap(),
-    );
-    let server =
-        Server::start_at("127.0.0.1:0".parse().unwrap(), Some(identity), |_, _| async { ok(b"safe") });
-    let url = format!("https://{}", server.address);
-    let with = |ca_file: Option<&str>, domain: Option<&str>| {
-        let mut section = section(&[&url]);
-        section.tls = UpstreamTls { ca_file: ca_file.map(tls_file), domain: domain.map(str::to_owned) };
-        section
-    };
-    let trusting = build(with(Some("ca.pem"), Some("upstream.test")));
-    assert_eq!(trusting.unary(call()).await.unwrap().message, "safe");
-
-    let wrong_name = build(with(Some("ca.pem"), None)).unary(call()).await.unwrap_err();
-    assert_eq!(facts(&wrong_name), UNAVAILABLE);
-    assert!(wrong_name.chain().contains("certificate"), "{}", wrong_name.chain());
-    assert!(!wrong_name.message().contains("certificate"));
-
-    let refused = |section| Upstreams::build(&BTreeMap::from([("library".to_owned(), section)])).unwrap_err();
-    for name in ["nowhere.pem", "README.md"] {
-        let error = refused(with(Some(name), None));
-        assert_eq!(error.violations()[0].field, "upstreams.library.tls.ca_file");
-        assert!(error.message().contains(name), "{error}");
-    }
 }

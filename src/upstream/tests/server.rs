@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
+use tonic::transport::ServerTlsConfig;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, ServerTlsConfig};
 use tower_service::Service;
 
 use super::super::frame::framed;
@@ -38,7 +38,7 @@ impl Server {
         Self::start_at("127.0.0.1:0".parse().unwrap(), None, handler)
     }
 
-    pub(super) fn start_at<F, A>(address: SocketAddr, tls: Option<Identity>, handler: F) -> Self
+    pub(super) fn start_at<F, A>(address: SocketAddr, tls: Option<ServerTlsConfig>, handler: F) -> Self
     where
         F: Fn(usize, Request<Body>) -> A + Send + Sync + 'static,
         A: Future<Output = Response<Body>> + Send + 'static,
@@ -52,8 +52,8 @@ impl Server {
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let mut server = tonic::transport::Server::builder();
-        if let Some(identity) = tls {
-            server = server.tls_config(ServerTlsConfig::new().identity(identity)).unwrap();
+        if let Some(tls) = tls {
+            server = server.tls_config(tls).unwrap();
         }
         tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };

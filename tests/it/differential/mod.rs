@@ -54,6 +54,7 @@ proptest! {
 
 #[test]
 fn goes_on_as_long_as_it_is_told() {
+    #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     let seconds = std::env::var("CAUSEWAY_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
     let first = fastrand::u64(..);

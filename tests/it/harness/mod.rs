@@ -6,6 +6,6 @@ mod gateway;
 mod scripted;
 
 pub(crate) use client::Connection;
-pub(crate) use descriptors::bytes;
+pub(crate) use descriptors::{bytes, library_file};
 pub(crate) use gateway::Gateway;
 pub(crate) use scripted::{Answer, Call, Scripted};

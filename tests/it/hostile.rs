@@ -1,0 +1,146 @@
+//! Bytes and texts that are legal, or nearly, and made to hurt: what they cost is bounded, and what they say is read right.
+
+use causeway::{
+    error::Reason,
+    schema::{EMBEDDED, Pool},
+    transcode::{JsonOptions, Plan, Transcoder, UnknownFields},
+};
+use prost::encoding::{WireType, encode_key, encode_varint};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Gateway, Scripted, library_file};
+
+const BOOK: &str = "/v1/shelves/s/books/b";
+
+fn plan(name: &str) -> Plan {
+    let library = std::fs::read(library_file()).unwrap();
+    let pool = Pool::load(&[EMBEDDED, ("library", &library)]).unwrap();
+    Transcoder::new(&pool).message(name).unwrap()
+}
+
+/// A length-delimited field.
+fn field(number: u32, content: &[u8], out: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(content.len() as u64, out);
+    out.extend_from_slice(content);
+}
+
+fn print(plan: &Plan, wire: &[u8], options: &JsonOptions<'_>) -> causeway::error::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    plan.to_json(wire, options, &mut out).map(|_| out)
+}
+
+/// An upstream that returns the book it is given, and the gateway in front of it.
+async fn library() -> (Scripted, Gateway) {
+    let upstream =
+        Scripted::start(|call| Answer::Message(call.request.get("book").cloned().unwrap_or(json!({})))).await;
+    let gateway = Gateway::library(&upstream).await;
+    (upstream, gateway)
+}
+
+#[test]
+fn what_is_given_twice_on_every_level_is_read_twice_not_once_for_each_level() {
+    const LEVELS: usize = 90;
+    let mut wire = Vec::new();
+    field(2, &vec![b'x'; 1 << 20], &mut wire);
+    for _ in 0..LEVELS {
+        let mut outer = Vec::new();
+        field(2, b"first", &mut outer);
+        field(9, &wire, &mut outer);
+        field(2, b"last", &mut outer);
+        wire = outer;
+    }
+    let json = print(&plan("acme.v1.Book"), &wire, &JsonOptions::default()).unwrap();
+    let text = String::from_utf8(json).unwrap();
+    assert_eq!(text.matches(r#""title":"last""#).count(), LEVELS);
+    assert!(!text.contains("first"));
+}
+
+#[test]
+fn pieces_of_pieces_are_refused_before_they_cost_much() {
+    let mut wire = vec![0x12, 0];
+    field(2, &vec![b'x'; 4 << 20], &mut wire);
+    for _ in 0..90 {
+        let mut outer = Vec::new();
+        field(9, &wire, &mut outer);
+        field(9, &[], &mut outer);
+        wire = outer;
+    }
+    let error = print(&plan("acme.v1.Book"), &wire, &JsonOptions::default()).unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::LimitExceeded), "{error}");
+}
+
+#[test]
+fn few_bytes_do_not_become_endless_json() {
+    // An empty book takes two bytes, and its defaults some sixty times as many.
+    let wire = [0x0a, 0].repeat(1 << 20);
+    let plan = plan("acme.v1.ListBooksResponse");
+    let defaults = JsonOptions { defaults: true, ..JsonOptions::default() };
+    let error = print(&plan, &wire, &defaults).unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::LimitExceeded), "{error}");
+    assert!(print(&plan, &wire, &JsonOptions::default()).is_ok());
+}
+
+#[test]
+fn a_number_is_no_mask_and_no_timestamp() {
+    for (name, texts) in [
+        ("google.protobuf.FieldMask", ["5", "true", "{}", "[]"]),
+        ("google.protobuf.Timestamp", ["5", "true", "{}", "[]"]),
+        ("google.protobuf.Duration", ["5", "true", "{}", "[]"]),
+    ] {
+        for text in texts {
+            let error = plan(name).to_wire(text.as_bytes(), UnknownFields::Reject).unwrap_err();
+            assert!(matches!(error.reason(), Some(Reason::InvalidField)), "{name} {text}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_the_query_gives_way_to_the_same_list_in_the_body_and_to_nothing_else() {
+    let (upstream, gateway) = library().await;
+    for (body, authors) in [
+        (r#"{"title":"Emma"}"#, json!(["query"])),
+        (r#"{"authors":["body"]}"#, json!(["body"])),
+        (r#"{"sequel":{"authors":["body"]}}"#, json!(["query"])),
+    ] {
+        let target = format!("{BOOK}?updateMask=title&book.authors=query");
+        let response = gateway.send("PATCH", &target, &[], body).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(upstream.last().request["book"]["authors"], authors, "{body}");
+    }
+    let nested = format!("{BOOK}?updateMask=title&book.sequel.authors=query");
+    gateway.send("PATCH", &nested, &[], r#"{"sequel":{"authors":["body"]}}"#).await;
+    assert_eq!(upstream.last().request["book"]["sequel"]["authors"], json!(["body"]));
+}
+
+#[tokio::test]
+async fn an_error_repeats_little_of_what_it_was_sent() {
+    let (upstream, gateway) = library().await;
+    let long = "x".repeat(12 * 1024);
+    let huge = "y".repeat(1 << 20);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let query = [("x-http-method-override", "GET"), form];
+    for (verb, target, headers, body) in [
+        ("POST", "/v1/shelves/s/books", &[("content-type", long.as_str())][..], "{}".to_owned()),
+        ("POST", "/v1/shelves/s/books", &[], format!(r#"{{"{huge}":1}}"#)),
+        ("POST", "/v1/shelves/s/books", &[], format!(r#"{{"genre":"{huge}"}}"#)),
+        ("POST", "/v1/shelves/s/books", &[], format!(r#"{{"pages":"{huge}"}}"#)),
+        ("POST", "/v1/shelves/s/books", &[], format!(r#"{{"pages":{}}}"#, "9".repeat(1 << 20))),
+        ("POST", "/v1/shelves/s/books", &[], format!(r#"{{"extra":{{"@type":"{huge}"}}}}"#)),
+        ("POST", BOOK, &query, format!("{huge}=1")),
+        ("POST", BOOK, &query, format!("$alt={huge}")),
+        ("POST", BOOK, &query, format!("$fields={huge}")),
+        ("GET", &format!("{BOOK}?{long}=1"), &[], String::new()),
+        ("GET", &format!("/v1/{long}"), &[], String::new()),
+        ("POST", &format!("{BOOK}:{long}"), &[], String::new()),
+    ] {
+        let response = gateway.send(verb, target, headers, body).await;
+        assert!(response.status.is_client_error(), "{}", response.status);
+        let bytes =
+            response.body.len() + response.headers.values().map(http::HeaderValue::len).sum::<usize>();
+        let target = &target[..target.len().min(40)];
+        assert!(bytes < 3072, "{verb} {target}: {bytes} bytes: {:.300}", response.text());
+        let _: Value = response.json();
+    }
+    assert!(upstream.calls().is_empty());
+}
