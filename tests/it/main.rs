@@ -14,6 +14,7 @@ mod harness;
 mod hostile;
 mod life;
 mod limits;
+mod openapi;
 mod raw;
 mod streams;
 mod tls;

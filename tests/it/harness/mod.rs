@@ -5,7 +5,7 @@ mod descriptors;
 mod gateway;
 mod scripted;
 
-pub(crate) use client::Connection;
+pub(crate) use client::{Connection, Response};
 pub(crate) use descriptors::{bytes, library_file};
 pub(crate) use gateway::Gateway;
 pub(crate) use scripted::{Answer, Call, Scripted};
