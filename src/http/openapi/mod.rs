@@ -104,7 +104,7 @@ impl Writer<'_> {
             let tag = self.tag(address.method);
             if tags.iter().all(|known| known.name != tag) {
                 let mut described = Tag::new(&tag);
-                described.description = Some(self.about(address.method));
+                described.description = Some(self.about(speaker(&addresses, address.method)));
                 tags.push(described);
             }
             let path = self.names.path(&address.template);
@@ -244,6 +244,13 @@ fn group(method: &Method) -> &str {
         _ => None,
     });
     if segments.iter().any(named) { &method.collection } else { passed.next().unwrap_or(&method.collection) }
+}
+
+/// Returns the method that says best what the group of another is about: one that works on that collection itself.
+fn speaker<'c>(addresses: &[Address<'c>], other: &'c Method) -> &'c Method {
+    let mut methods = addresses.iter().map(|address| address.method);
+    let speaks = |method: &&Method| method.upstream == other.upstream && method.collection == group(other);
+    methods.find(speaks).unwrap_or(other)
 }
 
 /// Known upstreams come first, in their order; the sort is stable for the others.
