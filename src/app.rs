@@ -5,12 +5,15 @@ use std::{fmt, fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 use crate::{
+    audit::{Keeper, Recorder, Sealer},
     clock::Clock,
-    config::Config,
-    gateway::Gateway,
-    http::{About, Listener, Server},
+    config::{self, Config},
+    crypto::{Keys, Purpose},
+    gateway::{Gateway, Ledger},
+    http::{self, About, Audit, Listener, Server},
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
+    store::{Store, journal::Journal},
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
@@ -32,14 +35,28 @@ impl App {
         let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
 
         let catalog = catalog(&config)?;
+        let store = open_store(&config, clock.clone()).await?;
+        let keys = keys(&config.secrets, &store).await?;
+        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
+        let (journal, journal_work) = Journal::new(store.clone());
+        let (recorder, recorder_work) = Recorder::new(store.clone());
+        let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
+        let ledger = Ledger::new(journal, &keys, http::status_of);
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 
+        let audit = Audit {
+            recorder,
+            sealer: sealer.clone(),
+            tokens: keys.mac(Purpose::PageToken),
+            config: config.audit.clone(),
+        };
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let server = Server::new(gateway, &config.http, about, lifecycle.soft()).map_err(StartError)?;
+        let server = Server::new(gateway, store.clone(), audit, &config.http, about, lifecycle.soft())
+            .map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -49,6 +66,11 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("audit recorder", recorder_work);
+        lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
+        lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
+        lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");
         Ok(Self { local_addr, lifecycle })
@@ -66,6 +88,41 @@ impl App {
     pub async fn run(self, next_signal: impl AsyncFnMut() -> &'static str) -> Result<(), Unclean> {
         self.lifecycle.run(next_signal).await
     }
+}
+
+/// Opens the database that a configuration names, or a temporary file where that is all it needs.
+///
+/// # Errors
+/// It cannot be used, or a gateway that others rely on has none.
+pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
+    let alone = config.identity.mode == Some(config::Mode::None) && config.redis.url.is_none();
+    if config.database.url.is_none() && !alone {
+        return Err(one(
+            "database.url: missing; keys, the audit log and operations must outlive this process. Without it only \
+             identity.mode = \"none\" without redis.url starts, on a temporary file",
+        ));
+    }
+    let store = Store::open(&config.database, clock).await.map_err(|error| one(error.chain()))?;
+    if store.is_temporary() {
+        tracing::warn!(
+            "database.url is not set: records are kept in a temporary file and go when the gateway ends"
+        );
+    }
+    Ok(store)
+}
+
+/// Returns the keys of a configuration, or those made from a secret that the database keeps.
+///
+/// # Errors
+/// The database is away.
+pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
+    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).collect();
+    if let Some(key) = &secrets.key {
+        return Ok(Keys::new(key.expose(), &old));
+    }
+    let generated = store.generated_secret("secrets.key").await.map_err(|error| one(error.chain()))?;
+    tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
+    Ok(Keys::new(&generated, &old))
 }
 
 /// Reads the descriptor sets and service YAMLs that a configuration names, and puts together what is known about all

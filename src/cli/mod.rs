@@ -6,12 +6,14 @@
 //! What people read goes to standard output, what the process says about itself to standard error. Nothing here serves
 //! a request: that is `app` and below.
 
+mod audit;
 mod check;
 mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
 mod live;
+mod migrate;
 mod openapi;
 mod serve;
 mod table;
@@ -50,6 +52,8 @@ enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
     Check(check::Check),
+    Migrate(migrate::Migrate),
+    Audit(audit::Audit),
     Openapi(openapi::Openapi),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
@@ -62,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Dev(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Migrate(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Openapi(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),

@@ -14,6 +14,7 @@
 //! It deliberately opens no file but the configuration itself: certificates and descriptor sets are read by whoever
 //! uses them. Relative paths are relative to the working directory, wherever they were written.
 
+mod audit;
 mod cache;
 mod check;
 mod cidr;
@@ -36,6 +37,7 @@ mod webhooks;
 
 use std::collections::BTreeMap;
 
+pub use self::audit::Audit;
 pub use self::cache::Cache;
 pub use self::cidr::Cidr;
 pub use self::database::Database;
@@ -70,6 +72,8 @@ pub struct Config {
     pub identity: Identity,
     /// `[database]`: where records are kept.
     pub database: Database,
+    /// `[audit]`: what is kept of requests.
+    pub audit: Audit,
     /// `[redis]`: what replicas share besides the database.
     pub redis: Redis,
     /// `[secrets]`: what encrypts and signs.
@@ -107,6 +111,7 @@ impl Config {
             schema: root.section("schema", Schema::read),
             identity: root.section("identity", Identity::read),
             database: root.section("database", Database::read),
+            audit: root.section("audit", Audit::read),
             redis: root.section("redis", Redis::read),
             secrets: root.section("secrets", Secrets::read),
             webhooks: root.section("webhooks", Webhooks::read),

@@ -39,8 +39,6 @@ impl fmt::Debug for SecretsKey {
 
 impl Secrets {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        s.without_effect("key");
-        s.without_effect("old_keys");
         Self { key: s.optional("key"), old_keys: s.value("old_keys", Vec::new()) }
     }
 }

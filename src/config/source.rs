@@ -38,6 +38,11 @@ pub fn process_environment() -> Vec<(OsString, OsString)> {
     env::vars_os().collect()
 }
 
+/// Returns where this system keeps temporary files.
+pub(super) fn temporary_folder() -> PathBuf {
+    env::temp_dir()
+}
+
 impl Sources {
     /// Merges everything; later sources win key by key, tables are joined, lists are replaced.
     pub(super) fn merge(self) -> (Table, Report) {

@@ -27,7 +27,7 @@ pub const KNOWN_UPSTREAMS: [KnownUpstream; 4] = [
     },
     KnownUpstream { key: "datastream", endpoint: Some("https://datastream.googleapis.com"), served: true },
     KnownUpstream { key: "spanner", endpoint: Some("https://spanner.googleapis.com"), served: false },
-    KnownUpstream { key: "flyte", endpoint: None, served: false },
+    KnownUpstream { key: "flyte", endpoint: None, served: true },
 ];
 
 /// The longest key, in characters.

@@ -17,6 +17,7 @@
 //! | `Refusal` | `status.rs` | errors with the details that the real services send |
 //! | [`Connections`] | `connection/` | BigQuery Connection |
 //! | [`Datastream`] | `datastream/` | Datastream, with its operations and locations |
+//! | [`Flyte`] | `flyte/` | a Flyte connector and the jobs it starts |
 //!
 //! Invariants: everything is kept in memory under a named limit (`limits.rs`); whatever is random comes from the
 //! scenario's seed, and time from the clock that is passed in, so that a story can be told twice.
@@ -28,6 +29,7 @@ mod calls;
 pub mod connection;
 pub mod datastream;
 mod faults;
+pub mod flyte;
 mod glob;
 mod hash;
 pub mod limits;
@@ -49,6 +51,7 @@ pub use self::{
     connection::Connections,
     datastream::Datastream,
     faults::{Effect, Fault, Faults, Moment},
+    flyte::Flyte,
     scenario::{PageSizes, Scenario},
 };
 use self::{observed::Observed, server::Listener};
@@ -64,17 +67,20 @@ pub enum Upstream {
     BigQueryConnection,
     /// `google.cloud.datastream.v1.Datastream` with its mixins.
     Datastream,
+    /// `flyteidl.service.AsyncAgentService` and `AgentMetadataService`.
+    Flyte,
 }
 
 impl Upstream {
     /// Every emulated system, in the order of their default ports.
-    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream];
+    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Flyte];
 
     /// Returns the key that configuration knows it by.
     pub fn key(self) -> &'static str {
         match self {
             Self::BigQueryConnection => "bigqueryconnection",
             Self::Datastream => "datastream",
+            Self::Flyte => "flyte",
         }
     }
 }
@@ -99,6 +105,7 @@ pub struct Emulator {
     world: World,
     connections: Arc<Connections>,
     datastream: Arc<Datastream>,
+    flyte: Arc<Flyte>,
     listeners: Vec<(Upstream, Listener)>,
 }
 
@@ -117,8 +124,9 @@ impl Emulator {
             World { scenario: Arc::new(scenario), clock, calls: Arc::default(), faults: Arc::new(faults) };
         let connections = Connections::new(&world.scenario, world.clock.clone())?;
         let datastream = Datastream::new(&world.scenario, world.clock.clone())?;
+        let flyte = Arc::new(Flyte::new(&world.scenario, world.clock.clone()));
         let (connections, datastream) = (Arc::new(connections), Arc::new(datastream));
-        let mut emulator = Self { world, connections, datastream, listeners: Vec::new() };
+        let mut emulator = Self { world, connections, datastream, flyte, listeners: Vec::new() };
         for (upstream, address) in addresses {
             let listener = emulator.listen(*upstream, *address).await?;
             emulator.listeners.push((*upstream, listener));
@@ -205,6 +213,7 @@ impl Emulator {
         match upstream {
             Upstream::BigQueryConnection => connection::routes(self.connections.clone()),
             Upstream::Datastream => datastream::routes(self.datastream.clone()),
+            Upstream::Flyte => flyte::routes(self.flyte.clone()),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     connection::sample,
     datastream::{self, Setup},
     faults::Fault,
+    flyte,
 };
 use crate::pb::google::cloud::bigquery::connection::v1::Connection;
 
@@ -22,6 +23,8 @@ pub struct Scenario {
     pub connections: Vec<Connection>,
     /// What exists in Datastream, and how fast it moves.
     pub datastream: Setup,
+    /// What a Flyte connector finds, and what becomes of its queries.
+    pub flyte: flyte::Setup,
 }
 
 /// How many items a page holds.
@@ -51,6 +54,7 @@ impl Scenario {
         Self {
             connections: sample::connections(now),
             datastream: datastream::sample::setup(now),
+            flyte: flyte::sample::setup(),
             ..Self::default()
         }
     }

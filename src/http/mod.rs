@@ -11,11 +11,13 @@
 //!
 //! It deliberately holds no rule about upstreams or messages (see `gateway`), and no state between requests.
 
+mod audit_entries;
 mod body;
 mod connection;
 mod details;
 mod edge;
 mod error;
+mod idempotency;
 mod in_flight;
 pub mod limits;
 mod listener;
@@ -37,8 +39,10 @@ use serde::Serialize;
 use self::body::Body;
 
 pub use self::{
+    audit_entries::audit_line,
     listener::Listener,
-    server::{About, Server},
+    server::{About, Audit, Server},
+    status::of_error as status_of,
 };
 
 use self::server::Target;

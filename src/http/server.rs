@@ -21,16 +21,22 @@ use super::{
     status,
 };
 use crate::{
+    audit::{Recorder, Sealer},
     config,
-    error::{Error, Reason, Result},
-    gateway::{Gateway, Route},
+    crypto::Mac,
+    error::{Code, Error, Reason, Result},
+    gateway::{Gateway, Notes, Route},
+    model::{Ending, Outcome},
     schema::{RouteTable, Template},
+    store::{Health, Store},
     transcode::System,
 };
 
 /// Everything that answering needs.
 pub struct Server {
     pub(super) gateway: Gateway,
+    pub(super) store: Store,
+    pub(super) audit: Audit,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
     pub(super) soft: CancellationToken,
@@ -49,6 +55,18 @@ pub struct About {
     pub started: Timestamp,
     /// Prints all metrics in the Prometheus text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What the audit log needs of `http`.
+pub struct Audit {
+    /// Keeps what changed nothing.
+    pub recorder: Recorder,
+    /// Brings the log up to date for whoever reads it.
+    pub sealer: Sealer,
+    /// Authenticates page tokens.
+    pub tokens: Mac,
+    /// Its section of the configuration.
+    pub config: config::Audit,
 }
 
 /// What is bound to a verb and a path.
@@ -76,6 +94,8 @@ impl Server {
     /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
         gateway: Gateway,
+        store: Store,
+        audit: Audit,
         config: &config::Http,
         about: About,
         soft: CancellationToken,
@@ -85,6 +105,8 @@ impl Server {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
+            store,
+            audit,
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -106,7 +128,8 @@ impl Server {
     pub(super) fn log(&self, error: &Error, exchange: &Exchange) {
         let status = status::of(error).as_u16();
         let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
-        if ours && status >= 500 {
+        // A cause is what the caller is not told: such as an upstream's stack trace.
+        if status >= 500 && (ours || std::error::Error::source(error).is_some()) {
             tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
         } else {
             tracing::debug!(
@@ -137,6 +160,51 @@ impl Server {
 pub(super) fn style(query: &str) -> Style {
     let system = System::parse_lenient(query);
     Style { pretty: system.pretty, legacy: system.error_v1 }
+}
+
+impl Server {
+    /// Gives a request to the audit log, unless the journal has it or it only looked at the process.
+    pub(super) fn record(
+        &self,
+        reached: Option<&Target>,
+        notes: Notes,
+        status: StatusCode,
+        failure: Option<&Error>,
+    ) {
+        let probe = matches!(reached, Some(Target::Own(own, _)) if own.is_probe());
+        let unwanted = failure.is_none() && !self.audit.config.reads;
+        if notes.journaled || probe || unwanted {
+            return;
+        }
+        let ending = match failure.map(Error::code) {
+            None => Ending::Success,
+            Some(Code::Unauthenticated | Code::PermissionDenied) => Ending::Denied,
+            Some(_) => Ending::Error,
+        };
+        let outcome = Outcome {
+            ending,
+            status: status.as_u16(),
+            code: failure.map_or(0, |error| error.code().number()),
+            reason: failure
+                .and_then(Error::reason)
+                .map(|reason| reason.name().to_owned())
+                .unwrap_or_default(),
+            latency_us: u64::try_from(notes.arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            replayed: notes.replayed,
+            ..Outcome::default()
+        };
+        self.audit.recorder.record(notes.entry, outcome);
+    }
+
+    /// Refuses what changes nothing while the audit log cannot be written, where that is wanted.
+    pub(super) fn require_audit(&self) -> Result<()> {
+        if self.audit.config.reads_without_store || self.store.health() != Health::Away {
+            return Ok(());
+        }
+        let text = "The audit log cannot be written, and reads are not answered without it. Try again later.";
+        Err(Error::new(Code::Unavailable, Reason::AuditUnavailable, text)
+            .with_retry_after(Duration::from_secs(2)))
+    }
 }
 
 /// One binding and its numbers.

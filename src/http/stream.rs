@@ -177,7 +177,11 @@ impl Printer {
     }
 
     fn failure(&mut self, error: &Error) -> Bytes {
-        tracing::debug!(request.id = self.request_id, error = error.chain(), "a stream ended early");
+        if std::error::Error::source(error).is_some() {
+            tracing::warn!(request.id = self.request_id, error = error.chain(), "a stream failed");
+        } else {
+            tracing::debug!(request.id = self.request_id, error = error.chain(), "a stream ended early");
+        }
         let style = Style { pretty: self.view.pretty, legacy: self.view.legacy_errors };
         let mut out = Vec::new();
         self.open(&mut out);

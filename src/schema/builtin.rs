@@ -13,8 +13,8 @@ pub struct Builtin {
     pub services: &'static [&'static str],
     /// File name and text of its service YAML.
     pub service_config: (&'static str, &'static str),
-    /// Where it is when the configuration gives no endpoint.
-    pub endpoint: &'static str,
+    /// Where it is when the configuration gives no endpoint; `None` where everybody runs their own.
+    pub endpoint: Option<&'static str>,
 }
 
 /// All known upstreams.
@@ -26,7 +26,7 @@ pub const BUILTINS: &[Builtin] = &[
             "bigqueryconnection_v1.yaml",
             include_str!("../../proto/google/cloud/bigquery/connection/v1/bigqueryconnection_v1.yaml"),
         ),
-        endpoint: "https://bigqueryconnection.googleapis.com",
+        endpoint: Some("https://bigqueryconnection.googleapis.com"),
     },
     Builtin {
         key: "datastream",
@@ -35,7 +35,13 @@ pub const BUILTINS: &[Builtin] = &[
             "datastream_v1.yaml",
             include_str!("../../proto/google/cloud/datastream/v1/datastream_v1.yaml"),
         ),
-        endpoint: "https://datastream.googleapis.com",
+        endpoint: Some("https://datastream.googleapis.com"),
+    },
+    Builtin {
+        key: "flyte",
+        services: &["flyteidl.service.AsyncAgentService", "flyteidl.service.AgentMetadataService"],
+        service_config: ("flyte.yaml", include_str!("../../proto/flyteidl/service/flyte.yaml")),
+        endpoint: None,
     },
 ];
 

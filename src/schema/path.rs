@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Reason, Result};
 pub const PATH_SEGMENTS_MAX: usize = 128;
 
 /// Bytes of one segment as sent. Names of resources are a fraction of it.
-pub const PATH_SEGMENT_BYTES_MAX: usize = 4096;
+const PATH_SEGMENT_BYTES_MAX: usize = 4096;
 
 /// A path of which the promises of this module hold.
 pub(super) struct Path<'p> {

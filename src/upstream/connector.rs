@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use super::backoff::Backoff;
+use super::gathered::Gathered;
 
 /// Calls that come within this time after a failed try share its fate.
 const SHARED_FATE: Duration = Duration::from_millis(20);
@@ -117,7 +118,7 @@ impl Connector {
         Self { host: host.into(), port, time_max, link }
     }
 
-    async fn connect(self) -> io::Result<TokioIo<TcpStream>> {
+    async fn connect(self) -> io::Result<TokioIo<Gathered<TcpStream>>> {
         if self.link.shares_fate(Instant::now()) {
             return Err(io::Error::other("a try to connect failed just now"));
         }
@@ -133,7 +134,7 @@ impl Connector {
         }
         let stream = stream?;
         stream.set_nodelay(true)?;
-        Ok(TokioIo::new(stream))
+        Ok(TokioIo::new(Gathered::new(stream)))
     }
 
     /// Tries the addresses of the name in order; each has an equal share of the time that is left.
@@ -158,7 +159,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Gathered<TcpStream>>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 

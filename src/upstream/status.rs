@@ -146,15 +146,23 @@ fn summarise(upstream: &str, message: &str) -> Option<String> {
     if !python && !["\n\tat ", "\n    at ", "goroutine "].iter().any(|mark| message.contains(mark)) {
         return None;
     }
-    // Python names the exception last, the others first.
-    let name =
-        if python { message.lines().rev().find_map(exception) } else { message.lines().find_map(exception) };
+    let name = if python { raised(message) } else { message.lines().find_map(exception) };
     Some(match name {
         Some(name) => {
             format!("Upstream `{upstream}` failed with {name}. The log of the gateway has its words.")
         }
         None => format!("Upstream `{upstream}` failed. The log of the gateway has its words."),
     })
+}
+
+/// Finds the exception of a Python traceback: it stands behind the last frame, less indented than that. What follows may
+/// be anything, lines that look like an exception included.
+fn raised(message: &str) -> Option<&str> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<&str> = message.lines().collect();
+    let frame = lines.iter().rposition(|line| line.trim_start().starts_with("File \""))?;
+    let outside = |line: &&&str| !line.trim().is_empty() && indent(line) < indent(lines[frame]);
+    lines[frame..].iter().find(outside).and_then(|line| exception(line))
 }
 
 /// Finds the name in a line such as `google.api_core.exceptions.NotFound: 404 …`, and none of the words after it.
@@ -249,6 +257,22 @@ mod tests {
             "Upstream `flyte` failed with google.api_core.exceptions.NotFound. The log of the gateway has its words."
         );
         assert!(error.chain().contains("agent.py"));
+
+        // As Flyte's connector words it when BigQuery refuses a query: what BigQuery says has lines of its own.
+        let refused = "failed to create bigquery_query_job_task task with error:%0A Trace:%0A%0A    Traceback (most \
+                       recent call last):%0A      File \"/site-packages/connector.py\", line 79, in create%0A        \
+                       client.query(sql)%0A        ^^^^^^%0A    google.api_core.exceptions.Forbidden: 403 POST \
+                       https://bigquery: Access Denied: Project s3cr3t%0A%0A    Location: EU%0A    Job ID: 1e38%0A%0A%0A\
+                       Message:%0A%0A    Forbidden: 403 POST https://bigquery: Access Denied: Project s3cr3t%0A%0A    \
+                       Location: EU%0A    Job ID: 1e38%0A.";
+        let error = failed(&[("grpc-status", "13"), ("grpc-message", refused)]);
+        assert_eq!(
+            error.message(),
+            "Upstream `flyte` failed with google.api_core.exceptions.Forbidden. The log of the gateway has its words."
+        );
+        let cut = "Traceback (most recent call last):%0A  File \"x\", line 1, in f%0A    g()";
+        let error = failed(&[("grpc-status", "13"), ("grpc-message", cut)]);
+        assert_eq!(error.message(), "Upstream `flyte` failed. The log of the gateway has its words.");
 
         let java = "java.lang.IllegalStateException: no%0A%09at com.acme.Main(Main.java:1)";
         let error = failed(&[("grpc-status", "2"), ("grpc-message", java)]);

@@ -3,18 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod architecture;
+mod audit;
+mod canary;
 mod cli;
 mod config;
 mod differential;
 mod emulated;
+mod flyte;
 mod forwarding;
 mod google;
 mod habits;
 mod harness;
 mod hostile;
+mod journal;
 mod life;
 mod limits;
 mod openapi;
 mod raw;
+mod reconcile;
 mod streams;
 mod tls;

@@ -11,7 +11,8 @@
 //! 9. the route table: nothing of a body is read for a path that is not there.
 //! 10. [`body`]: read, bounded and decoded, by the handler that wants one. What nobody wanted is dropped.
 //! 11. the handler: `own` or `proxied`.
-//! 12. [`compress`]: last, around whatever came out, an error included.
+//! 12. [`compress`]: around whatever came out, an error included.
+//! 13. the audit log: last, since it says how it ended. What changed something is there already.
 //!
 //! Plain functions in a straight line: a stack of services would do the same with a future in a future for each layer.
 
@@ -24,18 +25,26 @@ mod timeout;
 pub(super) mod trace;
 mod verb;
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, pin::pin, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::body::Inbound;
-use super::{Server, Target, body::Body, in_flight::InFlight, own, proxied, watch::Activity};
+use super::{Server, Target, body::Body, idempotency, in_flight::InFlight, own, proxied, watch::Activity};
 use crate::{
     error::{Error, Reason, Result},
+    gateway::Notes,
+    model::Entry,
     transcode::System,
 };
+
+/// Says that the outcome is to be written to the audit log later.
+const AUDIT: HeaderName = HeaderName::from_static("causeway-audit");
+
+/// Bytes of a user agent, and of a path, that the audit log keeps.
+const KEPT_BYTES_MAX: usize = 256;
 
 /// A query sent as a form joins the query of the URL with this.
 const AND: &str = "&";
@@ -79,19 +88,23 @@ pub(super) async fn serve(
     let guard = InFlight::new(server.in_flight.clone(), activity);
     let mut inbound = Inbound::new(incoming, server.body_bytes_max);
     let mut reached = None;
+    let mut notes = Notes::new(entry(&head, &exchange), exchange.arrived);
 
-    let answered = panic::caught(handle(&server, &head, &mut inbound, &mut exchange, &mut reached)).await;
-    let mut response = match answered {
-        Ok(response) => response,
-        Err(error) => server.refuse(&error, &head, &exchange),
+    let answered =
+        panic::caught(pin!(handle(&server, &head, &mut inbound, &mut exchange, &mut reached, &mut notes)))
+            .await;
+    let (mut response, failure) = match answered {
+        Ok(response) => (response, None),
+        Err(error) => (server.refuse(&error, &head, &exchange), Some(error)),
     };
     if head.version < Version::HTTP_2 {
         inbound.discard(&head.headers).await;
     }
 
     compress::apply(&head.headers, &mut response);
-    finish(&head, &exchange, &mut response);
+    finish(&head, &exchange, &notes, &mut response);
     server.note(reached, &exchange, response.status());
+    server.record(reached, notes, response.status(), failure.as_ref());
     response.body_mut().hold(guard);
     Ok(response)
 }
@@ -102,6 +115,7 @@ async fn handle<'s>(
     inbound: &mut Inbound,
     exchange: &mut Exchange,
     reached: &mut Option<&'s Target>,
+    notes: &mut Notes,
 ) -> Result<Response<Body>> {
     head::check(head)?;
     if let Some(timeout) = timeout::of(&head.headers)? {
@@ -115,10 +129,32 @@ async fn handle<'s>(
     };
     *reached = Some(found.target);
     match found.target {
-        Target::Own(own, _) => own::answer(*own, server, &found.captures, head),
-        Target::Proxied(proxied) => {
-            proxied::answer(server, proxied, &found.captures, &query, head, inbound, exchange).await
+        Target::Own(own, numbers) => {
+            notes.entry.method = numbers.binding().to_owned();
+            own::answer(*own, server, own::Request { captures: &found.captures, query: &query, head }, notes)
+                .await
         }
+        Target::Proxied(proxied) => {
+            let request = proxied::Request { captures: &found.captures, query: &query, head, exchange };
+            proxied::answer(server, proxied, request, inbound, notes).await
+        }
+    }
+}
+
+/// Begins what the audit log keeps of a request.
+fn entry(head: &Parts, exchange: &Exchange) -> Entry {
+    let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(KEPT_BYTES_MAX).collect::<String>();
+    let traceparent = exchange.traceparent.to_str().unwrap_or_default();
+    let user_agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Entry {
+        request_id: exchange.id().to_owned(),
+        trace_id: traceparent.get(3..35).unwrap_or_default().to_owned(),
+        principal: "anonymous".to_owned(),
+        authentication: "none".to_owned(),
+        granted: true,
+        user_agent: cut(user_agent.unwrap_or_default()),
+        target: cut(&format!("{} {}", head.method, head.uri.path())),
+        ..Entry::default()
     }
 }
 
@@ -163,10 +199,16 @@ fn options(error: Error) -> Result<Response<Body>> {
 }
 
 /// Adds what every answer carries, and takes the body from the answer to a HEAD.
-fn finish(head: &Parts, exchange: &Exchange, response: &mut Response<Body>) {
+fn finish(head: &Parts, exchange: &Exchange, notes: &Notes, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, exchange.id.clone());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if notes.replayed {
+        headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+    }
+    if notes.deferred {
+        headers.insert(AUDIT, HeaderValue::from_static("deferred"));
+    }
     if head.method == Method::HEAD {
         if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));

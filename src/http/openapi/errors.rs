@@ -42,6 +42,8 @@ pub(super) enum Whose {
     Proxied,
     /// Those of them that take a body.
     WithBody,
+    /// Those of them that change something.
+    Mutation,
 }
 
 /// All of them, by status.
@@ -120,6 +122,15 @@ pub(super) const FAILURES: &[Failure] = &[
         whose: Whose::WithBody,
     },
     Failure {
+        status: 422,
+        name: "UnprocessableContent",
+        text: "The `Idempotency-Key` was used for another request.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::IdempotencyMismatch),
+        message: "The Idempotency-Key was used for another request.",
+        whose: Whose::Mutation,
+    },
+    Failure {
         status: 429,
         name: "TooManyRequests",
         text: "A quota is used up, or too many calls are under way. Try again later; `Retry-After` may say when.",
@@ -186,8 +197,12 @@ pub(super) const FAILURES: &[Failure] = &[
 ];
 
 /// Adds the failures of an operation to its responses.
-pub(super) fn add(responses: ResponsesBuilder, with_body: bool) -> ResponsesBuilder {
-    let apply = FAILURES.iter().filter(|failure| with_body || failure.whose != Whose::WithBody);
+pub(super) fn add(responses: ResponsesBuilder, with_body: bool, mutation: bool) -> ResponsesBuilder {
+    let apply = FAILURES.iter().filter(|failure| match failure.whose {
+        Whose::All | Whose::Proxied => true,
+        Whose::WithBody => with_body,
+        Whose::Mutation => mutation,
+    });
     apply.fold(responses, |responses, failure| {
         let shared = format!("#/components/responses/{}", failure.name);
         responses.response(failure.status.to_string(), Ref::new(shared))
@@ -376,11 +391,7 @@ mod tests {
     use crate::{error::Error, http::status};
 
     /// What a caller of a documented path and verb cannot get, and what nobody can get yet.
-    const NOT_OF_AN_OPERATION: &[Reason] = &[
-        Reason::MethodNotAllowed,
-        // Not used before there are callers, limits and a journal.
-        Reason::IdempotencyMismatch,
-    ];
+    const NOT_OF_AN_OPERATION: &[Reason] = &[Reason::MethodNotAllowed];
 
     #[test]
     fn exactly_the_statuses_that_are_sent_are_documented() {

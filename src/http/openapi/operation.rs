@@ -15,7 +15,7 @@ use super::{
     prose::{listed, lower_camel, paragraphs},
     schemas::{Form, string},
 };
-use crate::schema::{Address, Body, FieldPath, Kind, MessageId, Method, Segment};
+use crate::schema::{Address, Body, Effect, FieldPath, Kind, MessageId, Method, Segment};
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
@@ -205,7 +205,8 @@ fn responses(writer: &mut Writer<'_>, address: &Address<'_>) -> Responses {
     }
     success = success.header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"));
     let with_body = address.binding.body != Body::None;
-    errors::add(ResponsesBuilder::new().response("200", success), with_body).build()
+    let mutation = method.effect == Effect::Mutation;
+    errors::add(ResponsesBuilder::new().response("200", success), with_body, mutation).build()
 }
 
 /// Returns the forms in which messages are answered.

@@ -12,13 +12,19 @@ use super::{
     prose::lower_camel,
     schemas::{Form, is_required, string},
 };
-use crate::schema::{Address, Behavior, Body, Cardinality, Field, FieldPath, Kind, MessageId};
+use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, FieldPath, Kind, MessageId};
 
 /// How deep query parameters reach into messages: `a.b.c` is 3.
 const QUERY_DEPTH_MAX: usize = 3;
 
 /// Query parameters of one operation.
 const QUERY_PARAMETERS_MAX: usize = 100;
+
+/// The parameter of what changes something.
+const IDEMPOTENCY_KEY: &str = "IdempotencyKey";
+
+/// What such a key can be: visible ASCII; one in quotes is fine too.
+const KEY: &str = "^[!#-~][!-~]{0,254}$";
 
 /// What one segment of a path can be.
 const ONE_SEGMENT: &str = "^[^/]+$";
@@ -35,9 +41,10 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
     let mut query = Query { address, found: Vec::new() };
     query.walk(writer, address.method.input, &mut Vec::new());
     parameters.extend(query.found.into_iter().map(RefOr::T));
-    parameters.extend(
-        shared().into_iter().map(|(name, _)| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")))),
-    );
+    let mutation = address.method.effect == Effect::Mutation;
+    let shared = shared().into_iter().filter(|(name, _)| mutation || *name != IDEMPOTENCY_KEY);
+    parameters
+        .extend(shared.map(|(name, _)| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")))));
     parameters
 }
 
@@ -166,8 +173,9 @@ fn is_spelled_out(writer: &Writer<'_>, id: MessageId) -> bool {
     known::schema(&writer.pool.message(id).full_name).is_none()
 }
 
-/// The parameters that every proxied operation takes, by their names as components.
-pub(super) fn shared() -> [(&'static str, Parameter); 3] {
+/// The parameters that every proxied operation takes, and the one that those take which change something, by their names
+/// as components.
+pub(super) fn shared() -> [(&'static str, Parameter); 4] {
     let query = |name: &str, text: &str, schema: Schema| {
         ParameterBuilder::new()
             .name(name)
@@ -205,6 +213,19 @@ pub(super) fn shared() -> [(&'static str, Parameter); 3] {
                 "Whether JSON is printed over several lines.",
                 ObjectBuilder::new().schema_type(Type::Boolean).build().into(),
             ),
+        ),
+        (
+            IDEMPOTENCY_KEY,
+            ParameterBuilder::new()
+                .name("Idempotency-Key")
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(
+                    "A text of your own choice, new for each thing that you want done. A request with the same key is \
+                     not done again: it gets the same answer, with `Idempotency-Replayed`. Kept for 24 hours.",
+                ))
+                .schema(Some(Schema::from(string(Some(KEY), None))))
+                .build(),
         ),
     ]
 }

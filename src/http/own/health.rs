@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::text;
 use crate::{
     http::{Server, body::Body, json, openapi},
+    store::Health,
     upstream::Upstream,
 };
 
@@ -14,9 +15,12 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = gateway::Readiness)]
 pub(super) struct Readiness {
-    /// `READY`, or `STOPPING` once it was told to stop.
+    /// `READY`; `STOPPING` once it was told to stop; `NOT_READY` while the store cannot be used.
     #[schema(example = "READY")]
     status: &'static str,
+    /// The gateway's own database: `READY`, `AWAY`, or `CLOCK_JUMPED` while its clock and ours disagree.
+    #[schema(example = "READY")]
+    store: &'static str,
     /// Those that the configuration names, by key.
     upstreams: Vec<UpstreamHealth>,
 }
@@ -77,7 +81,7 @@ pub(super) fn live() -> Response<Body> {
 
 /// Tells whether the gateway should be sent requests.
 ///
-/// It should, unless it is stopping. An upstream that is down is named, but the others can still be served, so it takes no
+/// It should, unless it is stopping or its store cannot be used. An upstream that is down is named, but the others can still be served, so it takes no
 /// gateway out of rotation.
 #[utoipa::path(
     get,
@@ -88,17 +92,23 @@ pub(super) fn live() -> Response<Body> {
         (status = 200, description = "It should.", body = Readiness),
         (
             status = 503,
-            description = "It is stopping.",
+            description = "It is stopping, or its store cannot be used.",
             body = Readiness,
-            example = json!({"status": "STOPPING", "upstreams": []})
+            example = json!({"status": "STOPPING", "store": "READY", "upstreams": []})
         )
     )
 )]
 pub(super) fn ready(server: &Server) -> Response<Body> {
     let stopping = server.soft.is_cancelled();
+    let store = server.store.health();
+    let status = match (stopping, store) {
+        (true, _) => "STOPPING",
+        (false, Health::Ready) => "READY",
+        (false, Health::Away | Health::ClockJumped) => "NOT_READY",
+    };
     let upstreams = server.gateway.upstreams().iter().map(|upstream| UpstreamHealth::of(upstream)).collect();
-    let mut response = json(&Readiness { status: if stopping { "STOPPING" } else { "READY" }, upstreams });
-    if stopping {
+    let mut response = json(&Readiness { status, store: store.name(), upstreams });
+    if status != "READY" {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

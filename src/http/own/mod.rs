@@ -27,8 +27,8 @@ use http::{HeaderValue, Response, header, request::Parts};
 use metrics::gauge;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
-use super::{Server, body::Body, openapi};
-use crate::{error::Result, schema::Captures, upstream::BreakerState};
+use super::{Server, audit_entries, body::Body, openapi};
+use crate::{error::Result, gateway::Notes, schema::Captures, upstream::BreakerState};
 
 pub(super) use self::spec::Spec;
 
@@ -42,6 +42,18 @@ pub(super) enum Own {
     Spec,
     Docs,
     DocsFile,
+    AuditEntries,
+    ProjectAuditEntries,
+    ExportAuditEntries,
+    ExportProjectAuditEntries,
+}
+
+impl Own {
+    /// Whether it only looks at the process, and is not worth an entry in the audit log.
+    pub(super) fn is_probe(self) -> bool {
+        use Own::{Docs, DocsFile, Live, Metrics, Ready, Root, Spec};
+        matches!(self, Root | Live | Ready | Metrics | Spec | Docs | DocsFile)
+    }
 }
 
 /// Their whole URL space: verbs and path templates, as in `google.api.http`.
@@ -53,10 +65,14 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/openapi.json", Own::Spec),
     ("GET", "/docs", Own::Docs),
     ("GET", "/docs/{file}", Own::DocsFile),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::ProjectAuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportProjectAuditEntries),
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
-const PARTS: &[fn() -> OpenApi] = &[Gateway::openapi];
+const PARTS: &[fn() -> OpenApi] = &[audit_entries::Described::openapi, Gateway::openapi];
 
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
@@ -72,21 +88,37 @@ pub(super) fn document() -> OpenApi {
     parts.reduce(OpenApi::merge_from).expect("there is a part")
 }
 
-pub(super) fn answer(
+/// A request that has found its endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'r> {
+    pub(super) captures: &'r Captures<'r>,
+    pub(super) query: &'r str,
+    pub(super) head: &'r Parts,
+}
+
+/// Answers a request to an endpoint of ours.
+pub(super) async fn answer(
     own: Own,
     server: &Server,
-    captures: &Captures<'_>,
-    head: &Parts,
+    request: Request<'_>,
+    notes: &mut Notes,
 ) -> Result<Response<Body>> {
-    Ok(match own {
-        Own::Root => landing::root(server, head),
-        Own::Live => health::live(),
-        Own::Ready => health::ready(server),
-        Own::Metrics => metrics(server),
-        Own::Spec => spec::spec(server, head),
-        Own::Docs => docs::docs(head),
-        Own::DocsFile => docs::file(captures, head)?,
-    })
+    let Request { captures, query, head } = request;
+    match own {
+        Own::Root => Ok(landing::root(server, head)),
+        Own::Live => Ok(health::live()),
+        Own::Ready => Ok(health::ready(server)),
+        Own::Metrics => Ok(metrics(server)),
+        Own::Spec => Ok(spec::spec(server, head)),
+        Own::Docs => Ok(docs::docs(head)),
+        Own::DocsFile => docs::file(captures, head),
+        Own::AuditEntries => audit_entries::list(server, captures, query, notes).await,
+        Own::ProjectAuditEntries => audit_entries::list_of_project(server, captures, query, notes).await,
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, notes).await,
+        Own::ExportProjectAuditEntries => {
+            audit_entries::export_of_project(server, captures, query, notes).await
+        }
+    }
 }
 
 /// Tells the numbers.

@@ -66,8 +66,13 @@ fn the_known_upstreams_have_the_published_bindings() {
             writeln!(table, "{}", line(method, binding)).unwrap();
         }
     }
-    // Eight of the connection service; 26 of Datastream, four of its operations, two of its locations.
-    assert_eq!(count, BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32)]), "{table}");
+    // Eight of the connection service; 26 of Datastream, four of its operations, two of its locations; five of Flyte's
+    // tasks, two of its connectors.
+    assert_eq!(
+        count,
+        BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32), ("flyte", 7)]),
+        "{table}"
+    );
     for published in [
         "google.cloud.bigquery.connection.v1.ConnectionService.CreateConnection\tPOST\t/v1/{parent=projects/*/locations/*}/connections\tconnection\t-",
         "google.cloud.bigquery.connection.v1.ConnectionService.SetIamPolicy\tPOST\t/v1/{resource=projects/*/locations/*/connections/*}:setIamPolicy\t*\t-",
@@ -78,6 +83,9 @@ fn the_known_upstreams_have_the_published_bindings() {
         "google.longrunning.Operations.CancelOperation\tPOST\t/v1/{name=projects/*/locations/*/operations/*}:cancel\t*\t-",
         "google.longrunning.Operations.ListOperations\tGET\t/v1/{name=projects/*/locations/*}/operations\t-\t-",
         "google.cloud.location.Locations.ListLocations\tGET\t/v1/{name=projects/*}/locations\t-\t-",
+        "flyteidl.service.AsyncAgentService.CreateTask\tPOST\t/api/v1/agent/task\t*\t-",
+        "flyteidl.service.AsyncAgentService.DeleteTask\tDELETE\t/api/v1/agent/task_executions/{task_category.name}/{task_category.version}/{resource_meta}\t-\t-",
+        "flyteidl.service.AgentMetadataService.GetAgent\tGET\t/api/v1/agent/{name}\t-\t-",
     ] {
         assert!(table.lines().any(|line| line == published), "{published} is not in\n{table}");
     }
@@ -92,6 +100,7 @@ fn methods_of_the_known_upstreams_know_what_they_are() {
     let connections = "google.cloud.bigquery.connection.v1.ConnectionService";
     let datastream = "google.cloud.datastream.v1.Datastream";
     let operations = "google.longrunning.Operations";
+    let (tasks, connectors) = ("flyteidl.service.AsyncAgentService", "flyteidl.service.AgentMetadataService");
     let (reads, changes) = (Effect::ReadOnly, Effect::Mutation);
     let table = [
         (
@@ -149,6 +158,11 @@ fn methods_of_the_known_upstreams_know_what_they_are() {
         (operations, "ListOperations", reads, "operations", "datastream.operations.list", Some("operations")),
         (operations, "CancelOperation", changes, "operations", "datastream.operations.cancel", None),
         (operations, "DeleteOperation", changes, "operations", "datastream.operations.delete", None),
+        (tasks, "CreateTask", changes, "tasks", "flyte.raw", None),
+        (tasks, "GetTask", reads, "tasks", "flyte.raw", None),
+        (tasks, "DeleteTask", changes, "tasks", "flyte.raw", None),
+        (tasks, "GetTaskLogs", reads, "tasks", "flyte.raw", None),
+        (connectors, "ListAgents", reads, "agents", "flyte.agents.list", Some("agents")),
     ];
     for (service, rpc, effect, collection, permission, items) in table {
         let upstream = permission.split('.').next().unwrap();

@@ -56,7 +56,7 @@ impl Parser<'_, '_> {
             return Err(self.wrong("expected an object"));
         }
         self.reader.object()?;
-        let mut keys = object::Keys::default();
+        let mut keys = self.no_keys();
         while let Some(key) = self.reader.key(keys.is_empty())? {
             put_tag(out, 1, LEN);
             let entry = wire::open(out);
@@ -71,6 +71,7 @@ impl Parser<'_, '_> {
                 return Err(self.wrong("the key is given twice").within(&object::shown(&key)));
             }
         }
+        self.put_back(keys);
         Ok(())
     }
 

@@ -1,0 +1,397 @@
+//! `auditEntries`: the audit log as those read it who may.
+//!
+//! Newest first, or oldest first with `orderBy=time`. Pages follow the numbers that the sealer gave, so no entry is ever
+//! skipped: one that is sealed later has a larger number. What was asked before a list is in it, since the log is brought
+//! up to date first.
+
+use http::{HeaderValue, Response, header};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Server, body::Body};
+use crate::{
+    audit::filter,
+    crypto,
+    error::{Error, Result},
+    gateway::Notes,
+    model::{Entry, Outcome},
+    schema::Captures,
+    store::{
+        Cursor,
+        audit::{Filter, Sealed, Walk},
+    },
+    transcode::Query,
+};
+
+/// Entries of a page, if nobody says, and at most.
+const PAGE_SIZES: [u32; 2] = [50, 1000];
+/// Entries of one answer to an export; a token says where to go on.
+const EXPORT_ROWS_MAX: u32 = 10_000;
+/// Says where an export goes on.
+const NEXT: &str = "causeway-next-page-token";
+
+/// Tag of these endpoints.
+const TAG: &str = "audit";
+
+/// Describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(list, list_of_project, export, export_of_project),
+    tags((name = TAG, description = "Who did what, when, and how it ended: one entry for each request."))
+)]
+pub(super) struct Described;
+
+/// One request, as the audit log has it. What does not apply is left out.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = audit::Entry)]
+#[serde(rename_all = "camelCase")]
+struct AuditEntry {
+    /// Name of the entry, below its project if it has one.
+    #[schema(example = "projects/acme-data/auditEntries/0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e")]
+    name: String,
+    /// Its number in the log; a 64-bit integer.
+    #[schema(example = "42", format = "int64")]
+    sequence: String,
+    /// When the request came.
+    #[schema(format = "date-time", example = "2026-05-04T08:30:00Z")]
+    time: String,
+    /// When it was answered.
+    #[schema(format = "date-time", example = "2026-05-04T08:30:00.120Z")]
+    end_time: String,
+    /// Its id, as in `X-Request-Id`.
+    #[schema(example = "0a8af425842aa95403d5c6998ec6ebbe")]
+    request_id: String,
+    /// Trace that it belongs to.
+    trace_id: String,
+    /// Who asked.
+    #[schema(example = "anonymous")]
+    principal: String,
+    /// How they proved it.
+    #[schema(example = "none")]
+    authentication: String,
+    /// What was called.
+    #[schema(example = "google.cloud.datastream.v1.Datastream.ListStreams")]
+    method: String,
+    /// Key of the upstream that it was for.
+    #[schema(example = "datastream")]
+    upstream: String,
+    /// What it was about.
+    #[schema(example = json!(["projects/acme-data/locations/europe-west1"]))]
+    resource_names: Vec<String>,
+    /// What one had to be allowed.
+    #[schema(example = "datastream.streams.list")]
+    permission: String,
+    /// Whether it was allowed.
+    #[schema(example = true)]
+    granted: bool,
+    /// How it ended, in a word.
+    #[schema(example = "SUCCESS")]
+    result: String,
+    /// HTTP status of the answer.
+    #[schema(example = 200)]
+    http_status: u16,
+    /// Canonical code of the answer, as a number.
+    #[schema(example = 0)]
+    grpc_code: i32,
+    /// Why the gateway refused, if it did.
+    reason: String,
+    /// How long it took, in seconds.
+    #[schema(example = 0.12)]
+    latency_seconds: f64,
+    /// Address that it came from.
+    #[schema(example = "127.0.0.1")]
+    caller_address: String,
+    /// Program that sent it, by its own account.
+    #[schema(example = "curl/8.5.0")]
+    user_agent: String,
+    /// Path that was asked for.
+    #[schema(example = "/v1/projects/acme-data/locations/europe-west1/streams")]
+    target: String,
+    /// Operation that it started.
+    operation: String,
+    /// Whether the answer was that of an earlier request with the same `Idempotency-Key`.
+    replayed: bool,
+    /// Requests that this entry stands for besides its own; a 64-bit integer.
+    #[schema(format = "int64")]
+    further_requests: String,
+    /// The request, without its secrets.
+    request: serde_json::Value,
+    /// What chains it to the entry before it, as base64.
+    #[schema(example = "ZHVtbXk=")]
+    digest: String,
+}
+
+/// One page of the audit log.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = audit::Page)]
+#[serde(rename_all = "camelCase")]
+struct AuditPage {
+    /// The entries.
+    audit_entries: Vec<AuditEntry>,
+    /// Send it as `pageToken` for the next page; absent on the last.
+    next_page_token: Option<String>,
+}
+
+/// What one can ask the log for.
+#[expect(dead_code, reason = "it describes what is read by name")]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    /// Which entries, such as `principal="anonymous" AND httpStatus>=400`.
+    filter: Option<String>,
+    /// `time desc`, newest first, or `time`.
+    order_by: Option<String>,
+    /// How many at most.
+    #[param(minimum = 0)]
+    page_size: Option<i32>,
+    /// Where to go on: the token of the page before.
+    page_token: Option<String>,
+}
+
+/// What somebody wants to see.
+struct Wanted<'c> {
+    parent: &'c str,
+    filter_text: String,
+    filter: Filter,
+    walk: Walk,
+}
+
+/// Lists the requests of one project.
+///
+/// Newest first. What was asked before the list is in it.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/auditEntries",
+    tag = TAG,
+    operation_id = "audit.ListOfProject",
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    responses(
+        (status = 200, description = "A page of entries.", body = AuditPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn list_of_project(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    list(server, captures, query, notes).await
+}
+
+/// Exports the requests of one project.
+///
+/// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/auditEntries:export",
+    tag = TAG,
+    operation_id = "audit.ExportOfProject",
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    responses(
+        (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn export_of_project(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    export(server, captures, query, notes).await
+}
+
+/// Lists the requests to the gateway.
+///
+/// Newest first. What was asked before the list is in it.
+#[utoipa::path(
+    get,
+    path = "/v1/auditEntries",
+    tag = TAG,
+    operation_id = "audit.List",
+    params(Asked),
+    responses(
+        (status = 200, description = "A page of entries.", body = AuditPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn list(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    let wanted = wanted(server, captures, query, PAGE_SIZES[1], false)?;
+    note(notes, &wanted, "list");
+    let (rows, token) = page(server, wanted).await?;
+    let entries: Vec<Value> = rows.iter().map(show).collect();
+    let mut answer = json!({"auditEntries": entries});
+    if !token.is_empty() {
+        answer["nextPageToken"] = json!(token);
+    }
+    Ok(super::json(&answer))
+}
+
+/// Exports the requests to the gateway.
+///
+/// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/auditEntries:export",
+    tag = TAG,
+    operation_id = "audit.Export",
+    params(Asked),
+    responses(
+        (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn export(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    let wanted = wanted(server, captures, query, EXPORT_ROWS_MAX, true)?;
+    note(notes, &wanted, "export");
+    let (rows, token) = page(server, wanted).await?;
+    let mut lines = String::new();
+    for row in &rows {
+        lines.push_str(&audit_line(row));
+        lines.push('\n');
+    }
+    let mut response = Response::new(Body::full(lines));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    if let Some(token) = HeaderValue::from_str(&token).ok().filter(|token| !token.is_empty()) {
+        headers.insert(NEXT, token);
+    }
+    Ok(response)
+}
+
+fn note(notes: &mut Notes, wanted: &Wanted<'_>, verb: &str) {
+    notes.entry.permission = format!("causeway.auditEntries.{verb}");
+    if !wanted.parent.is_empty() {
+        notes.entry.resource_names = vec![wanted.parent.to_owned()];
+    }
+}
+
+fn wanted<'c>(
+    server: &Server,
+    captures: &'c Captures<'_>,
+    query: &str,
+    rows_max: u32,
+    export: bool,
+) -> Result<Wanted<'c>> {
+    let parent = captures.first().map(AsRef::as_ref).unwrap_or_default();
+    let mut rows = if export { rows_max } else { PAGE_SIZES[0] };
+    let (mut filter_text, mut order, mut token) = (String::new(), String::new(), String::new());
+    for (name, value) in Query::parse(query, |_| false)?.pairs {
+        match &*name {
+            "filter" => filter_text = value.into_owned(),
+            "orderBy" | "order_by" => order = value.into_owned(),
+            "pageToken" | "page_token" => token = value.into_owned(),
+            "pageSize" | "page_size" => {
+                let size: i32 =
+                    value.parse().map_err(|_| Error::invalid_field("pageSize", "expected a number"))?;
+                match u32::try_from(size) {
+                    Ok(0) => {}
+                    Ok(size) => rows = size.min(rows_max),
+                    Err(_) => return Err(Error::invalid_field("pageSize", "must not be negative")),
+                }
+            }
+            other => return Err(Error::unknown_field(other, "there is no such parameter here")),
+        }
+    }
+    let ascending = match order.trim() {
+        "" if export => true,
+        "" | "time desc" => false,
+        "time" | "time asc" => true,
+        _ => return Err(Error::invalid_field("orderBy", "expected time or time desc")),
+    };
+    let mut filter = filter::parse(&filter_text)?;
+    if !matches!(parent, "" | "projects/-") {
+        filter.project = Some(parent.to_owned());
+    }
+    let direction = if ascending { "time" } else { "time desc" };
+    let cursor =
+        Cursor::read(&token, &server.audit.tokens, &["auditEntries", parent, &filter_text, direction])?;
+    let after = cursor.and_then(|cursor| cursor.keys.first()?.parse().ok());
+    Ok(Wanted { parent, filter_text, filter, walk: Walk { ascending, after, rows_max: rows } })
+}
+
+/// Returns the rows of a page, and the token of the next one if there is one.
+async fn page(server: &Server, wanted: Wanted<'_>) -> Result<(Vec<Sealed>, String)> {
+    if wanted.walk.after.is_none() || wanted.walk.ascending {
+        server.audit.sealer.catch_up(&server.audit.recorder).await?;
+    }
+    // One more than is shown tells whether there are more.
+    let walk = Walk { rows_max: wanted.walk.rows_max + 1, ..wanted.walk };
+    let mut rows = server.store.audit_page(&wanted.filter, walk).await?;
+    let more = rows.len() > wanted.walk.rows_max as usize;
+    rows.truncate(wanted.walk.rows_max as usize);
+    let last = rows.last().filter(|_| more);
+    let token = last.map_or_else(String::new, |last| {
+        let direction = if wanted.walk.ascending { "time" } else { "time desc" };
+        Cursor { keys: vec![last.seq.to_string()] }
+            .token(&server.audit.tokens, &["auditEntries", wanted.parent, &wanted.filter_text, direction])
+    });
+    Ok((rows, token))
+}
+
+/// Prints an entry as callers read it, on one line.
+pub fn audit_line(row: &Sealed) -> String {
+    show(row).to_string()
+}
+
+/// Prints an entry as callers read it.
+fn show(row: &Sealed) -> Value {
+    let entry: Entry = serde_json::from_str(&row.entry).unwrap_or_default();
+    let outcome: Outcome = serde_json::from_str(&row.outcome).unwrap_or_default();
+    let time =
+        |micros| jiff::Timestamp::from_microsecond(micros).map(|at| at.to_string()).unwrap_or_default();
+    let id: [u8; 16] = row.id.as_slice().try_into().unwrap_or_default();
+    let prefix = if entry.project().is_empty() { String::new() } else { format!("{}/", entry.project()) };
+    let request: Value = serde_json::from_str(&entry.request).unwrap_or(Value::Null);
+    let mut shown = json!({
+        "name": format!("{prefix}auditEntries/{}", crypto::uuid_text(&id)),
+        "sequence": row.seq.to_string(),
+        "time": time(row.opened_at),
+        "endTime": time(row.closed_at),
+        "requestId": entry.request_id,
+        "traceId": entry.trace_id,
+        "principal": entry.principal,
+        "authentication": entry.authentication,
+        "method": entry.method,
+        "upstream": entry.upstream,
+        "resourceNames": entry.resource_names,
+        "permission": entry.permission,
+        "granted": entry.granted,
+        "result": outcome.ending,
+        "httpStatus": outcome.status,
+        "grpcCode": outcome.code,
+        "reason": outcome.reason,
+        "latencySeconds": outcome.latency_us as f64 / 1e6,
+        "callerAddress": entry.caller,
+        "userAgent": entry.user_agent,
+        "target": entry.target,
+        "operation": outcome.operation,
+        "replayed": outcome.replayed,
+        "furtherRequests": outcome.further.to_string(),
+        "request": request,
+        "digest": base64_simd::STANDARD.encode_to_string(&row.digest),
+    });
+    if let Some(members) = shown.as_object_mut() {
+        members.retain(|name, value| {
+            let empty = value.is_null() || *value == json!("") || *value == json!([]);
+            let absent = name == "furtherRequests" && *value == json!("0")
+                || name == "replayed" && *value == json!(false);
+            !empty && !absent
+        });
+    }
+    shown
+}

@@ -1,0 +1,70 @@
+//! What every store must do, told once and held against both.
+//!
+//! Each story runs on a fresh SQLite file, and on a fresh Postgres schema when `CAUSEWAY_TEST_POSTGRES` names a server;
+//! `./test` starts one. `contract!` makes the two tests of a story.
+
+mod audit;
+mod basics;
+mod journal;
+
+use std::sync::Arc;
+
+use super::Store;
+use crate::{clock::SystemClock, config, crypto};
+
+/// Names the Postgres server of the tests.
+const SERVER: &str = "CAUSEWAY_TEST_POSTGRES";
+
+/// A fresh, migrated store on SQLite.
+pub(super) async fn on_sqlite() -> Option<Store> {
+    Some(open(None).await)
+}
+
+/// A fresh, migrated store in a schema of its own on Postgres; `None` without a server.
+pub(super) async fn on_postgres() -> Option<Store> {
+    #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
+    let server = std::env::var(SERVER).ok();
+    let Some(server) = server else {
+        eprintln!("{SERVER} is not set: not run on Postgres");
+        return None;
+    };
+    let schema = format!("t{}", crypto::uuid_text(&crypto::random()).replace('-', ""));
+    let pool = sqlx::PgPool::connect(&server).await.expect("the server of the tests answers");
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+        .execute(&pool)
+        .await
+        .expect("a fresh schema");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    Some(open(Some(format!("{server}{separator}options=-csearch_path%3D{schema}"))).await)
+}
+
+async fn open(url: Option<String>) -> Store {
+    let mut set = vec!["identity.mode=none".to_owned()];
+    set.extend(url.map(|url| format!("database.url={url}")));
+    let sources = config::Sources { set, ..config::Sources::default() };
+    let config = config::Config::load(sources).into_config().expect("the settings are right");
+    Store::open(&config.database, Arc::new(SystemClock))
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.chain()))
+}
+
+/// Makes two tests of each story `async fn(Store)`: one on each store.
+macro_rules! contract {
+    ($($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                let store = crate::store::contract::on_sqlite().await;
+                super::tell::$story(store.expect("a file can always be made")).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(store) = crate::store::contract::on_postgres().await {
+                    super::tell::$story(store).await;
+                }
+            }
+        })*
+    };
+}
+use contract;

@@ -1,0 +1,63 @@
+//! One running gateway: what it has begun and not ended becomes an orphan when it is no longer alive.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::{Store, both};
+use crate::{crypto, error::Result};
+
+/// Identifies a running process. New with every start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstanceId([u8; 16]);
+
+impl InstanceId {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self(time_ordered_id(now))
+    }
+
+    /// Returns the 16 bytes as they are kept.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crypto::uuid_text(&self.0))
+    }
+}
+
+/// Makes a UUID of version 7 (RFC 9562): later ones sort behind, so that new rows stand together.
+pub(super) fn time_ordered_id(now: Timestamp) -> [u8; 16] {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    let mut id: [u8; 16] = fastrand::u128(..).to_be_bytes();
+    id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    id[6] = id[6] & 0x0f | 0x70;
+    id[8] = id[8] & 0x3f | 0x80;
+    id
+}
+
+impl Store {
+    /// Returns who this process is.
+    pub fn instance(&self) -> InstanceId {
+        self.0.instance
+    }
+
+    /// Says that this process is alive until `until`.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn stay_alive(&self, until: Timestamp) -> Result<()> {
+        let (now, until) = (self.now().as_microsecond(), until.as_microsecond());
+        both!(self, instance::stay_alive(self.0.instance.as_bytes(), now, until))
+    }
+
+    /// Says that this process is gone and leaves nothing under way, and forgets those that are long gone.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn leave(&self) -> Result<()> {
+        both!(self, instance::leave(self.0.instance.as_bytes()))
+    }
+}

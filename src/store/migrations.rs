@@ -1,0 +1,19 @@
+//! The migrations, in order. A number is given once and its file never changes; both dialects have the same numbers.
+
+use super::migrate::Migration;
+
+macro_rules! migrations {
+    ($($number:literal $name:literal)*) => {
+        &[$(Migration {
+            number: $number,
+            name: $name,
+            postgres: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
+        },)*]
+    };
+}
+
+/// Everything that makes an empty database a current one.
+pub(super) const ALL: &[Migration] = migrations! {
+    1 "0001_journal"
+};

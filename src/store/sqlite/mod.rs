@@ -1,0 +1,88 @@
+//! The store in a file: one process, one connection that writes, several that read.
+
+pub(super) mod audit;
+pub(super) mod generated;
+pub(super) mod instance;
+pub(super) mod journal;
+pub(super) mod migrate;
+
+use std::{path::Path, str::FromStr as _, time::Duration};
+
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::open::ACQUIRE_TIME_MAX;
+
+/// Connections that read.
+const READERS: u32 = 4;
+/// How long to wait for another process, such as `causeway audit export`, to let go of the file.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The connections to one file.
+pub(super) struct Files {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl Files {
+    /// Begins a transaction that writes. It has the write lock from its first moment, so it cannot fail half-way for
+    /// want of it.
+    pub(super) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Returns the connections that only read.
+    pub(super) fn reader(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// Returns the connection that writes, for a single statement.
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    pub(super) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Opens the file that a URL names.
+pub(super) async fn open(url: &str) -> sqlx::Result<Files> {
+    open_with(SqliteConnectOptions::from_str(url)?).await
+}
+
+/// Opens a file.
+pub(super) async fn open_file(path: &Path) -> sqlx::Result<Files> {
+    open_with(SqliteConnectOptions::new().filename(path)).await
+}
+
+async fn open_with(options: SqliteConnectOptions) -> sqlx::Result<Files> {
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIME_MAX);
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(ACQUIRE_TIME_MAX)
+            .test_before_acquire(false)
+    };
+    // The writer first: it makes the file and turns on its log.
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let reader = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
+    Ok(Files { writer, reader })
+}
+
+/// Shows that the file can be read.
+pub(super) async fn probe(files: &Files) -> sqlx::Result<()> {
+    sqlx::query("SELECT 1").execute(&files.reader).await?;
+    Ok(())
+}
