@@ -117,7 +117,8 @@ pub(crate) async fn run(
     }
     tokio::time::sleep(between).await;
     clients.shutdown().await;
-    let counts = settle(&process, &upstream, &answers.lock().unwrap().clone()).await;
+    let answers = answers.lock().unwrap().clone();
+    let counts = settle(&process, &upstream, &answers).await;
     drop(process);
     counts
 }
