@@ -175,6 +175,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     ("redis", &["kv.rs"], "one link to Redis, with one budget"),
     ("jsonwebtoken", &["identity/jwt"], "tokens are believed in one place"),
+    ("utoipa", &["http"], "only the edge describes itself"),
+    ("utoipa_swagger_ui", &["http/own"], "only the edge describes itself"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     (
         "google_cloud_auth",
