@@ -137,8 +137,7 @@ struct AuditPage {
 /// What one can ask the log for.
 #[expect(dead_code, reason = "it describes what is read by name")]
 #[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 struct Asked {
     /// Which entries, such as `principal="anonymous" AND httpStatus>=400`.
     filter: Option<String>,
