@@ -10,7 +10,9 @@ use crate::{
     config::{self, Config},
     crypto::{Keys, Purpose},
     gateway::{Gateway, Ledger},
-    http::{self, About, Audit, Listener, Server},
+    http::{self, About, Audit, Listener, Parts, Server},
+    identity::{Identity, Limits},
+    kv::Kv,
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
     store::{Store, journal::Journal},
@@ -47,6 +49,12 @@ impl App {
         let ledger = Ledger::new(journal, &keys, http::status_of);
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 
+        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
+            .map_err(|error| one(error.chain()))?;
+        let api_keys = identity.keys().clone();
+
         let audit = Audit {
             recorder,
             sealer: sealer.clone(),
@@ -55,8 +63,9 @@ impl App {
         };
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let server = Server::new(gateway, store.clone(), audit, &config.http, about, lifecycle.soft())
-            .map_err(StartError)?;
+        let parts = Parts { gateway, store: store.clone(), audit, identity, limits, about };
+        let server =
+            Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -66,6 +75,10 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("marks of use", {
+            let soft = lifecycle.soft();
+            async move { api_keys.keep_marks(soft).await }
+        });
         lifecycle.spawn("journal", journal_work);
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));

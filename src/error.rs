@@ -106,6 +106,8 @@ macro_rules! reasons {
 reasons! {
     /// No template matches the path.
     RouteNotFound = "ROUTE_NOT_FOUND";
+    /// There is no such resource of the gateway's own.
+    ResourceNotFound = "RESOURCE_NOT_FOUND";
     /// The path is known, with other verbs.
     MethodNotAllowed = "METHOD_NOT_ALLOWED";
     /// The body is not JSON.
@@ -142,6 +144,8 @@ reasons! {
     OutcomeUnknown = "OUTCOME_UNKNOWN";
     /// The audit log cannot be written, so nothing was sent.
     AuditUnavailable = "AUDIT_UNAVAILABLE";
+    /// The gateway has as many requests as it can work on.
+    Overloaded = "OVERLOADED";
     /// The gateway's own database cannot be used.
     StoreUnavailable = "STORE_UNAVAILABLE";
     /// The gateway is stopping.

@@ -12,6 +12,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod keys;
 mod live;
 mod migrate;
 mod openapi;
@@ -53,6 +54,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Migrate(migrate::Migrate),
+    Keys(keys::KeysCommand),
     Audit(audit::Audit),
     Openapi(openapi::Openapi),
     Emulator(emulator::Emulator),
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Migrate(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Openapi(command) => command.run(),
         Command::Emulator(command) => command.run(),

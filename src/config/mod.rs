@@ -22,6 +22,7 @@ mod database;
 mod endpoint;
 mod http;
 mod identity;
+mod limits;
 mod problem;
 mod redis;
 mod schema;
@@ -43,7 +44,8 @@ pub use self::cidr::Cidr;
 pub use self::database::Database;
 pub use self::endpoint::Endpoint;
 pub use self::http::{Http, HttpTls};
-pub use self::identity::{Grant, Identity, Mode, Role};
+pub use self::identity::{Algorithm, Grant, Identity, Issuer, Mode, Role};
+pub use self::limits::{Limits, Rate};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::redis::Redis;
 pub use self::schema::Schema;
@@ -70,6 +72,8 @@ pub struct Config {
     pub schema: Schema,
     /// `[identity]`: who may call.
     pub identity: Identity,
+    /// `[limits]`: how much callers may ask for.
+    pub limits: Limits,
     /// `[database]`: where records are kept.
     pub database: Database,
     /// `[audit]`: what is kept of requests.
@@ -110,6 +114,7 @@ impl Config {
             upstreams: root.section("upstreams", upstreams::read),
             schema: root.section("schema", Schema::read),
             identity: root.section("identity", Identity::read),
+            limits: root.section("limits", Limits::read),
             database: root.section("database", Database::read),
             audit: root.section("audit", Audit::read),
             redis: root.section("redis", Redis::read),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Ledger, kept,
+    Gateway, Ledger, kept,
     notes::Notes,
     route::{Repeat, Route},
 };
@@ -68,6 +68,37 @@ pub(super) async fn run(
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     done.result
+}
+
+/// Does something of the gateway's own that changes something: written down before it is begun, and again before its
+/// answer leaves. It goes on when the caller leaves.
+///
+/// # Errors
+/// `AUDIT_UNAVAILABLE`: it cannot be written down, and nothing was done. Else as `work` has it.
+pub async fn journaled<T: Send + 'static>(
+    gateway: &Gateway,
+    notes: &mut Notes,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let intent = Intent { entry: notes.entry.clone(), key: None };
+    let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
+    let journal = ledger.journal.clone();
+    let work = async move {
+        let ticket = match ledger.journal.open(intent).await? {
+            Opened::Go(ticket) => ticket,
+            _ => return Err(Error::internal("the journal knows a key of a request that has none")),
+        };
+        let result = work.await;
+        let outcome = Outcome {
+            latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..outcome(&result, ledger.status_of)
+        };
+        let settlement = Settlement { outcome, key: KeyFate::Release };
+        Ok((result, ledger.journal.settle(ticket, settlement, Effects::default()).await))
+    };
+    let (result, settled) = journal.run_to_end(work).await??;
+    (notes.journaled, notes.deferred) = (true, settled == Settled::Deferred);
+    result
 }
 
 impl Done {

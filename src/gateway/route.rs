@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
-use super::Gateway;
+use super::{Access, Gateway};
 use crate::{
     error::{Error, Result},
     schema::{Binding, Effect, FieldPath, Method},
@@ -24,10 +24,10 @@ pub struct Route {
     pub response: ResponsePlan,
     /// Whether the upstream answers with a stream.
     pub server_streaming: bool,
+    /// What a caller needs.
+    pub access: Access,
     /// Full name of the method.
     pub method: String,
-    /// What a caller needs.
-    pub permission: String,
     /// Whether it changes anything.
     pub mutation: bool,
     pub(super) keepable: Selection,
@@ -70,8 +70,8 @@ impl Gateway {
             request: self.transcoder.request(method.input, &names, &binding.body)?,
             response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
             server_streaming: method.server_streaming,
+            access: Access::of(method, binding),
             method: method.full_name.clone(),
-            permission: method.permission.clone(),
             mutation: method.effect == Effect::Mutation,
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),

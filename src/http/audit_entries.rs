@@ -313,7 +313,7 @@ fn wanted<'c>(
         _ => return Err(Error::invalid_field("orderBy", "expected time or time desc")),
     };
     let mut filter = filter::parse(&filter_text)?;
-    if !matches!(parent, "" | "projects/-") {
+    if !parent.is_empty() {
         filter.project = Some(parent.to_owned());
     }
     let direction = if ascending { "time" } else { "time desc" };

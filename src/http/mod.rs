@@ -41,7 +41,7 @@ use self::body::Body;
 pub use self::{
     audit_entries::audit_line,
     listener::Listener,
-    server::{About, Audit, Server},
+    server::{About, Audit, Parts, Server},
     status::of_error as status_of,
 };
 

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use http::{Response, StatusCode, request::Parts};
+use http::{HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
 use metrics::{Gauge, gauge};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,10 +23,11 @@ use super::{
 };
 use crate::{
     audit::{Recorder, Sealer},
-    config,
+    config::{self, Cidr},
     crypto::Mac,
     error::{Code, Error, Reason, Result},
     gateway::{Gateway, Notes, Route},
+    identity::{Identity, Limits},
     model::{Ending, Outcome},
     schema::{RouteTable, Template},
     store::{Health, Store},
@@ -39,6 +41,13 @@ pub struct Server {
     pub(super) audit: Audit,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
+    pub(super) identity: Identity,
+    pub(super) limits: Arc<Limits>,
+    /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
+    pub(super) policies: [HeaderValue; 2],
+    /// Places for requests that are worked on.
+    pub(super) places: Semaphore,
+    pub(super) trusted_proxies: Vec<Cidr>,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     pub(super) body_bytes_max: usize,
@@ -47,6 +56,22 @@ pub struct Server {
     /// Made when it is first asked for.
     pub(super) spec: OnceLock<Spec>,
     unrouted: BindingMetrics,
+}
+
+/// What others built for it.
+pub struct Parts {
+    /// What is behind the gateway.
+    pub gateway: Gateway,
+    /// The database.
+    pub store: Store,
+    /// Who calls.
+    pub identity: Identity,
+    /// How much of it.
+    pub limits: Arc<Limits>,
+    /// What the audit log needs.
+    pub audit: Audit,
+    /// What is known of the process.
+    pub about: About,
 }
 
 /// What our own endpoints tell about the process.
@@ -87,26 +112,30 @@ impl Target {
 }
 
 impl Server {
-    /// Fills the route table: every binding of the catalog, then our own endpoints. `about` is what is known of the
-    /// process; `soft` tells when to stop.
+    /// Fills the route table: every binding of the catalog, then our own endpoints. `soft` tells when to stop.
     ///
     /// # Errors
     /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
-        gateway: Gateway,
-        store: Store,
-        audit: Audit,
+        parts: Parts,
         config: &config::Http,
-        about: About,
+        bounds: &config::Limits,
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
+        let Parts { gateway, store, identity, limits, audit, about } = parts;
+        let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
             store,
             audit,
+            policies: [policy(false), policy(true)],
+            identity,
+            limits,
+            places: Semaphore::new(bounds.concurrency_max),
+            trusted_proxies: config.trusted_proxies.clone(),
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -118,7 +147,7 @@ impl Server {
     }
 
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
-    pub(super) fn refuse(&self, error: &Error, head: &Parts, exchange: &Exchange) -> Response<Body> {
+    pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
         let style = head.uri.query().map_or_else(Style::default, style);
         let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));

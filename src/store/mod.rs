@@ -19,6 +19,7 @@ mod failure;
 mod generated;
 mod instance;
 pub mod journal;
+mod keys;
 mod migrate;
 mod migrations;
 mod open;
@@ -33,7 +34,9 @@ use sqlx::PgPool;
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
 
-pub use self::{clock::Health, instance::InstanceId, migrate::MigrationStatus, page::Cursor};
+pub use self::{
+    clock::Health, instance::InstanceId, keys::TOUCHED_MAX, migrate::MigrationStatus, page::Cursor,
+};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]

@@ -17,6 +17,7 @@
 //! Of errors, say only which can come and when, `(status = 404, description = "There is no such operation.")`: the form is
 //! filled in, and so is what every request can meet (400, 414, 431, and 413 and 415 with a body).
 
+mod api_keys;
 mod docs;
 mod health;
 mod landing;
@@ -27,8 +28,15 @@ use http::{HeaderValue, Response, header, request::Parts};
 use metrics::gauge;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
-use super::{Server, audit_entries, body::Body, openapi};
-use crate::{error::Result, gateway::Notes, schema::Captures, upstream::BreakerState};
+use super::{
+    Server, audit_entries,
+    body::Body,
+    edge::{Exchange, body::Inbound},
+    openapi,
+};
+use crate::{
+    error::Result, gateway::Notes, identity::access, model::Role, schema::Captures, upstream::BreakerState,
+};
 
 pub(super) use self::spec::Spec;
 
@@ -42,13 +50,49 @@ pub(super) enum Own {
     Spec,
     Docs,
     DocsFile,
+    CreateKey,
+    ListKeys,
+    GetKey,
+    RevokeKey,
     AuditEntries,
     ProjectAuditEntries,
     ExportAuditEntries,
     ExportProjectAuditEntries,
 }
 
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, known or not.
+    Public,
+    /// Whoever has this permission: the least role that has it, on anything at all. On what in particular is checked by the
+    /// endpoint.
+    Permission(&'static str, Role),
+}
+
+/// What reading the audit log needs.
+const AUDIT_LIST: &str = "causeway.auditEntries.list";
+const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
 impl Own {
+    /// Tells who may use it.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Root | Self::Live | Self::Ready | Self::Spec | Self::Docs | Self::DocsFile => {
+                Access::Public
+            }
+            Self::Metrics => Access::Permission("causeway.metrics.get", Role::Viewer),
+            Self::CreateKey => Access::Permission(api_keys::CREATE, Role::Admin),
+            Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
+            Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
+            Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+            Self::AuditEntries | Self::ProjectAuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
+            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
+                Access::Permission(AUDIT_EXPORT, Role::Admin)
+            }
+        }
+    }
+
     /// Whether it only looks at the process, and is not worth an entry in the audit log.
     pub(super) fn is_probe(self) -> bool {
         use Own::{Docs, DocsFile, Live, Metrics, Ready, Root, Spec};
@@ -65,6 +109,10 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/openapi.json", Own::Spec),
     ("GET", "/docs", Own::Docs),
     ("GET", "/docs/{file}", Own::DocsFile),
+    ("POST", "/v1/apiKeys", Own::CreateKey),
+    ("GET", "/v1/apiKeys", Own::ListKeys),
+    ("GET", "/v1/apiKeys/{key}", Own::GetKey),
+    ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
     ("GET", "/v1/auditEntries", Own::AuditEntries),
     ("GET", "/v1/{parent=projects/*}/auditEntries", Own::ProjectAuditEntries),
     ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
@@ -72,7 +120,8 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
-const PARTS: &[fn() -> OpenApi] = &[audit_entries::Described::openapi, Gateway::openapi];
+const PARTS: &[fn() -> OpenApi] =
+    &[api_keys::Described::openapi, audit_entries::Described::openapi, Gateway::openapi];
 
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
@@ -88,22 +137,34 @@ pub(super) fn document() -> OpenApi {
     parts.reduce(OpenApi::merge_from).expect("there is a part")
 }
 
-/// A request that has found its endpoint.
-#[derive(Clone, Copy)]
-pub(super) struct Request<'r> {
+/// A request to one of them.
+pub(super) struct Asked<'r> {
+    /// The values of the template's variables.
     pub(super) captures: &'r Captures<'r>,
+    /// The query.
     pub(super) query: &'r str,
+    /// The head.
     pub(super) head: &'r Parts,
+    /// The body, not yet read.
+    pub(super) inbound: &'r mut Inbound,
+    /// What is known of the request.
+    pub(super) exchange: &'r Exchange,
+    /// What is noted of it.
+    pub(super) notes: &'r mut Notes,
 }
 
-/// Answers a request to an endpoint of ours.
-pub(super) async fn answer(
-    own: Own,
-    server: &Server,
-    request: Request<'_>,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
-    let Request { captures, query, head } = request;
+/// Answers a request to an endpoint of ours, once its principal may make it.
+pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let Asked { captures, query, head, .. } = asked;
+    if let Access::Permission(permission, role) = own.access() {
+        asked.notes.entry.permission = permission.to_owned();
+        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        if matches!(permission, AUDIT_LIST | AUDIT_EXPORT) {
+            // Without a parent it is everybody's entries that are asked for.
+            let parent = captures.first().map_or("-", |parent| parent);
+            access::require(asked.exchange.principal()?, permission, role, parent)?;
+        }
+    }
     match own {
         Own::Root => Ok(landing::root(server, head)),
         Own::Live => Ok(health::live()),
@@ -112,11 +173,17 @@ pub(super) async fn answer(
         Own::Spec => Ok(spec::spec(server, head)),
         Own::Docs => Ok(docs::docs(head)),
         Own::DocsFile => docs::file(captures, head),
-        Own::AuditEntries => audit_entries::list(server, captures, query, notes).await,
-        Own::ProjectAuditEntries => audit_entries::list_of_project(server, captures, query, notes).await,
-        Own::ExportAuditEntries => audit_entries::export(server, captures, query, notes).await,
+        Own::CreateKey => api_keys::create(server, asked).await,
+        Own::ListKeys => api_keys::list(server, &asked).await,
+        Own::GetKey => api_keys::get(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, asked).await,
+        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
+        Own::ProjectAuditEntries => {
+            audit_entries::list_of_project(server, captures, query, asked.notes).await
+        }
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
         Own::ExportProjectAuditEntries => {
-            audit_entries::export_of_project(server, captures, query, notes).await
+            audit_entries::export_of_project(server, captures, query, asked.notes).await
         }
     }
 }

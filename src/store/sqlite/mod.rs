@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod generated;
 pub(super) mod instance;
 pub(super) mod journal;
+pub(super) mod keys;
 pub(super) mod migrate;
 
 use std::{path::Path, str::FromStr as _, time::Duration};
