@@ -13,8 +13,10 @@ use crate::harness::{Gateway, Response, Scripted};
 /// The document as it is kept in the repository.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/causeway.json");
 
-/// Methods that the connector for BigQuery does not have: the emulated one refuses as the real one does.
-const UNWATCHED: &[&str] = &["AsyncAgentService.GetTaskMetrics", "AsyncAgentService.GetTaskLogs"];
+/// What cannot work on sample data: methods that the connector for BigQuery does not have, which the emulated one refuses
+/// as the real one does, and keys, whose ids nobody knows before they are made.
+const REFUSED: &[&str] =
+    &["AsyncAgentService.GetTaskMetrics", "AsyncAgentService.GetTaskLogs", "keys.Get", "keys.Revoke"];
 
 /// What is written for upstreams; other examples are made up.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/examples");
@@ -210,7 +212,7 @@ async fn every_example_works_on_sample_data() {
             send_example(&fresh, &document, &operation).await
         };
         let id = operation.told["operationId"].as_str().unwrap();
-        if answer.status != 200 && !UNWATCHED.iter().any(|method| id.ends_with(method)) {
+        if answer.status != 200 && !REFUSED.iter().any(|method| id.ends_with(method)) {
             refused.push(format!(
                 "{} {}: {} {}",
                 operation.verb,

@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref,
-    RefOr, Schema, ServerBuilder, Tag, header::HeaderBuilder, path::PathItemBuilder,
+    RefOr, Schema, ServerBuilder, Tag,
+    header::HeaderBuilder,
+    path::PathItemBuilder,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use self::{
@@ -48,6 +51,11 @@ use crate::schema::{Address, BUILTINS, Catalog, Method, Pool, Segment, Template}
 
 /// Tag of our own endpoints.
 pub(super) const GATEWAY: &str = "gateway";
+
+/// Ways of saying who calls, by their names as components.
+const BEARER: &str = "bearer";
+const API_KEY: &str = "apiKey";
+const NO_SCOPES: [&str; 0] = [];
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -74,7 +82,6 @@ pub fn print(catalog: &Catalog) -> String {
 }
 
 /// Spells the path template of an endpoint of ours as the document has it.
-#[cfg(test)]
 pub(super) fn spelled(template: &str) -> String {
     Names::default().path(&template.parse().expect("our own templates are well formed")).text
 }
@@ -136,8 +143,12 @@ impl Writer<'_> {
                 .url("/")
                 .description(Some("The gateway that this document came from."))
                 .build()]))
-            // Says that no credential is needed, which is not the same as saying nothing.
-            .security(Some([]))
+            // Any of them; none where the configuration asks for none.
+            .security(Some([
+                SecurityRequirement::default(),
+                SecurityRequirement::new(BEARER, NO_SCOPES),
+                SecurityRequirement::new(API_KEY, NO_SCOPES),
+            ]))
             .paths(table.build())
             .tags(Some(tags))
             .components(Some(self.components()))
@@ -169,7 +180,18 @@ impl Writer<'_> {
             .schema(Some(Schema::from(string(None, None))))
             .description(Some("The request's id: the caller's own, else a new one. Errors of ours quote it."))
             .build();
-        components.header("RequestId", id).build()
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "An API key of the gateway's, or a JSON Web Token of an issuer that it trusts.",
+            ))
+            .build();
+        let key = ApiKeyValue::with_description("X-Goog-Api-Key", "An API key of the gateway's.");
+        components
+            .header("RequestId", id)
+            .security_scheme(BEARER, SecurityScheme::Http(bearer))
+            .security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
+            .build()
     }
 
     /// Returns the schema of a request message as a body. The first that is met is a component; the same message with
@@ -262,10 +284,19 @@ fn rank(upstream: &str) -> usize {
 /// they say that they answer with an error.
 fn own_endpoints() -> OpenApi {
     let mut document = own::document();
-    for item in document.paths.paths.values_mut() {
+    let public: HashSet<String> = own::ALL
+        .iter()
+        .filter(|(_, _, own)| own.access() == own::Access::Public)
+        .map(|(_, path, _)| spelled(path))
+        .collect();
+    for (path, item) in &mut document.paths.paths {
         let verbs = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in verbs.into_iter().flatten() {
-            errors::complete(&mut operation.responses, operation.request_body.is_some());
+            errors::complete(
+                &mut operation.responses,
+                operation.request_body.is_some(),
+                public.contains(path),
+            );
         }
     }
     document
