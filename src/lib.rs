@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | 0 | [`error`], [`clock`], [`crypto`], [`pb`] | one error type, time as a parameter, sealing and signing, generated code |
 //! | 1 | [`config`], [`schema`], [`transcode`] | what was set, what is known about services, JSON ⇄ wire: pure |
-//! | 2 | [`upstream`], [`store`] | the far side: channels, credentials, deadlines, retries, breakers; the database |
+//! | 2 | [`upstream`], [`store`], [`egress`] | the far side: channels, credentials, deadlines, retries, breakers; the database; addresses that callers name |
 //! | 4 | [`gateway`] | use cases: one request through one method |
 //! | 5 | [`http`] | the near side: the only module that knows its server and status codes |
 //! | 6 | [`app`], [`lifecycle`], [`telemetry`] | the composition root, how the process ends, what it says |
@@ -46,14 +46,17 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod egress;
 pub mod emulator;
 pub mod error;
 pub mod gateway;
 pub mod http;
 pub mod lifecycle;
+pub mod model;
 pub mod pb;
 pub mod schema;
 pub mod store;
 pub mod telemetry;
 pub mod transcode;
 pub mod upstream;
+pub mod webhooks;

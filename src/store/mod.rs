@@ -12,6 +12,8 @@
 //! It deliberately knows nothing of what the records mean: no state machine, no permission, no protocol.
 
 mod clock;
+mod deliveries;
+mod events;
 mod failure;
 mod generated;
 mod instance;
@@ -21,15 +23,24 @@ mod open;
 mod page;
 mod postgres;
 mod sqlite;
+mod webhook_endpoints;
 
 use std::{path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use sqlx::PgPool;
 
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
 
-pub use self::{clock::Health, instance::InstanceId, migrate::MigrationStatus, page::Cursor};
+pub use self::{
+    clock::Health,
+    deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
+    events::EventQuery,
+    instance::InstanceId,
+    migrate::MigrationStatus,
+    page::Cursor,
+};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -74,6 +85,11 @@ macro_rules! both {
     };
 }
 use both;
+
+/// Reads a time as it is kept: microseconds since 1970.
+fn time_of(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
 
 impl Store {
     fn is_postgres(&self) -> bool {
