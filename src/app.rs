@@ -5,17 +5,22 @@ use std::{fmt, fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
 use crate::{
+    audit::{Keeper, Recorder, Sealer},
     clock::Clock,
     config::{self, Config},
-    crypto::Keys,
-    gateway::Gateway,
-    http::{About, Listener, Server},
+    crypto::{Keys, Purpose},
+    egress::{self, Egress, Roots, SystemResolver},
+    gateway::{Gateway, Ledger},
+    http::{self, About, Audit, Listener, Parts, Server},
+    identity::{Identity, Limits},
+    kv::Kv,
     lifecycle::{Lifecycle, Unclean},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
-    store::Store,
+    store::{Store, journal::Journal},
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
+    webhooks::{self, Courier, Endpoints},
 };
 
 /// A gateway whose port is bound and whose tasks run once [`App::run`] is called.
@@ -35,16 +40,46 @@ impl App {
 
         let catalog = catalog(&config)?;
         let store = open_store(&config, clock.clone()).await?;
-        let _keys = keys(&config.secrets, &store).await?;
+        let keys = keys(&config.secrets, &store).await?;
+        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
+        let (journal, journal_work) = Journal::new(store.clone());
+        let (recorder, recorder_work) = Recorder::new(store.clone());
+        let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams);
+        let ledger = Ledger::new(journal, &keys, http::status_of);
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
+
+        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
+            .map_err(|error| one(error.chain()))?;
+        let api_keys = identity.keys().clone();
+
+        let audit = Audit {
+            recorder,
+            sealer: sealer.clone(),
+            tokens: keys.mac(Purpose::PageToken),
+            config: config.audit.clone(),
+        };
+        let egress = Egress::new(
+            egress::Policy::from(&config.webhooks),
+            Arc::new(SystemResolver),
+            &Roots::Native,
+            egress::limits::EXCHANGE_TIME_MAX,
+        )
+        .map_err(|error| one(error.chain()))?;
+        let secrets = keys.sealer(Purpose::WebhookSecret);
+        let courier = Courier::new(store.clone(), egress.clone(), secrets.clone());
+        let webhook_keeper = webhooks::Keeper::new(store.clone(), &egress, secrets.clone());
+        let webhooks = Endpoints::new(store.clone(), egress, secrets);
 
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
+        let parts = Parts { gateway, store: store.clone(), audit, identity, limits, webhooks, about };
         let server =
-            Server::new(gateway, store.clone(), &config.http, about, lifecycle.soft()).map_err(StartError)?;
+            Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -54,6 +89,16 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("marks of use", {
+            let soft = lifecycle.soft();
+            async move { api_keys.keep_marks(soft).await }
+        });
+        lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("audit recorder", recorder_work);
+        lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
+        lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
+        lifecycle.spawn("webhooks", courier.run(lifecycle.soft()));
+        lifecycle.spawn("webhook keeper", webhook_keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");

@@ -100,6 +100,8 @@ macro_rules! reasons {
 reasons! {
     /// No template matches the path.
     RouteNotFound = "ROUTE_NOT_FOUND";
+    /// There is no such resource of the gateway's own.
+    ResourceNotFound = "RESOURCE_NOT_FOUND";
     /// The path is known, with other verbs.
     MethodNotAllowed = "METHOD_NOT_ALLOWED";
     /// The body is not JSON.
@@ -136,6 +138,8 @@ reasons! {
     OutcomeUnknown = "OUTCOME_UNKNOWN";
     /// The audit log cannot be written, so nothing was sent.
     AuditUnavailable = "AUDIT_UNAVAILABLE";
+    /// The gateway has as many requests as it can work on.
+    Overloaded = "OVERLOADED";
     /// The gateway's own database cannot be used.
     StoreUnavailable = "STORE_UNAVAILABLE";
     /// The gateway is stopping.
@@ -174,6 +178,7 @@ struct Inner {
     details: Vec<Detail>,
     allow: Option<String>,
     retry_after: Option<Duration>,
+    nothing_sent: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -189,6 +194,7 @@ impl Error {
             details: Vec::new(),
             allow: None,
             retry_after: None,
+            nothing_sent: false,
             source: None,
         }))
     }
@@ -273,6 +279,13 @@ impl Error {
         self
     }
 
+    /// Says that nothing left for the upstream, so nothing can have changed there.
+    #[must_use]
+    pub fn with_nothing_sent(mut self) -> Self {
+        self.0.nothing_sent = true;
+        self
+    }
+
     /// Puts `prefix.` before every field named, for errors found inside a field's own value.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
@@ -328,6 +341,11 @@ impl Error {
     /// Returns how long to wait before trying again, when that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Tells whether it is certain that nothing left for the upstream.
+    pub fn nothing_sent(&self) -> bool {
+        self.0.nothing_sent
     }
 
     /// Prints the error and every cause, joined by `: `. For the log only.

@@ -1,17 +1,5 @@
 -- Webhooks: who wants to know what, and how telling them went. Times are microseconds since 1970 in UTC.
 
--- What happened. Written in the transaction that made it happen; dispatched_at says that deliveries were made of it.
-CREATE TABLE events (
-    id            TEXT PRIMARY KEY NOT NULL,
-    project       TEXT NOT NULL,
-    type          TEXT NOT NULL,
-    time          INTEGER NOT NULL,
-    data          TEXT NOT NULL,
-    dispatched_at INTEGER
-);
-CREATE INDEX events_by_project ON events (project, time, id);
-CREATE INDEX events_undispatched ON events (time, id) WHERE dispatched_at IS NULL;
-
 -- state: 0 enabled, 1 disabled, 2 deleted: invisible, and gone when its deliveries are.
 CREATE TABLE webhook_endpoints (
     id              TEXT PRIMARY KEY NOT NULL,
@@ -40,7 +28,7 @@ INSERT INTO webhook_generation (value) VALUES (1);
 -- One event for one endpoint. state: 0 pending, 1 succeeded, 2 exhausted, 3 failed, 4 cancelled.
 CREATE TABLE webhook_deliveries (
     endpoint_id TEXT NOT NULL,
-    event_id    TEXT NOT NULL,
+    event_id    BLOB NOT NULL,
     type        TEXT NOT NULL,
     state       INTEGER NOT NULL,
     -- While leased: when the lease ends.
@@ -61,7 +49,7 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at) 
 
 CREATE TABLE webhook_attempts (
     endpoint_id TEXT NOT NULL,
-    event_id    TEXT NOT NULL,
+    event_id    BLOB NOT NULL,
     number      INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     took_us     INTEGER NOT NULL,

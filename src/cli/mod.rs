@@ -6,11 +6,13 @@
 //! What people read goes to standard output, what the process says about itself to standard error. Nothing here serves
 //! a request: that is `app` and below.
 
+mod audit;
 mod check;
 mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod keys;
 mod live;
 mod migrate;
 mod serve;
@@ -51,6 +53,8 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Migrate(migrate::Migrate),
+    Keys(keys::KeysCommand),
+    Audit(audit::Audit),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -63,6 +67,8 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Migrate(command) => command.run(),
+        Command::Keys(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

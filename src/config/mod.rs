@@ -14,6 +14,7 @@
 //! It deliberately opens no file but the configuration itself: certificates and descriptor sets are read by whoever
 //! uses them. Relative paths are relative to the working directory, wherever they were written.
 
+mod audit;
 mod cache;
 mod check;
 mod cidr;
@@ -21,6 +22,7 @@ mod database;
 mod endpoint;
 mod http;
 mod identity;
+mod limits;
 mod problem;
 mod redis;
 mod schema;
@@ -36,12 +38,14 @@ mod webhooks;
 
 use std::collections::BTreeMap;
 
+pub use self::audit::Audit;
 pub use self::cache::Cache;
 pub use self::cidr::Cidr;
 pub use self::database::Database;
 pub use self::endpoint::Endpoint;
 pub use self::http::{Http, HttpTls};
-pub use self::identity::{Grant, Identity, Mode, Role};
+pub use self::identity::{Algorithm, Grant, Identity, Issuer, Mode, Role};
+pub use self::limits::{Limits, Rate};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::redis::Redis;
 pub use self::schema::Schema;
@@ -68,8 +72,12 @@ pub struct Config {
     pub schema: Schema,
     /// `[identity]`: who may call.
     pub identity: Identity,
+    /// `[limits]`: how much callers may ask for.
+    pub limits: Limits,
     /// `[database]`: where records are kept.
     pub database: Database,
+    /// `[audit]`: what is kept of requests.
+    pub audit: Audit,
     /// `[redis]`: what replicas share besides the database.
     pub redis: Redis,
     /// `[secrets]`: what encrypts and signs.
@@ -106,7 +114,9 @@ impl Config {
             upstreams: root.section("upstreams", upstreams::read),
             schema: root.section("schema", Schema::read),
             identity: root.section("identity", Identity::read),
+            limits: root.section("limits", Limits::read),
             database: root.section("database", Database::read),
+            audit: root.section("audit", Audit::read),
             redis: root.section("redis", Redis::read),
             secrets: root.section("secrets", Secrets::read),
             webhooks: root.section("webhooks", Webhooks::read),

@@ -26,7 +26,7 @@ pub const KNOWN_UPSTREAMS: [KnownUpstream; 4] = [
         served: true,
     },
     KnownUpstream { key: "datastream", endpoint: Some("https://datastream.googleapis.com"), served: true },
-    KnownUpstream { key: "spanner", endpoint: Some("https://spanner.googleapis.com"), served: false },
+    KnownUpstream { key: "spanner", endpoint: Some("https://spanner.googleapis.com"), served: true },
     KnownUpstream { key: "flyte", endpoint: None, served: true },
 ];
 

@@ -1,11 +1,13 @@
-//! Outbound HTTP to addresses that callers name: vetted, pinned, bounded.
+//! Outbound HTTP: no redirects, no proxy from the environment, every answer bounded in bytes and time.
 //!
 //! - [`Target`]: an address as it was written, parsed once. [`Refusal`]: the rule that it breaks.
 //! - [`Policy`]: what the operator allows beyond the public internet.
 //! - [`Resolve`]: names to addresses, as a parameter. [`Egress`]: sends, and reads the answer within [`limits`].
 //! - [`Fault`]: why there is no answer. [`Answer`]: what there is of one.
+//! - [`Fetcher`]: reads a document from an address that the operator named, such as an issuer's keys. The operator may
+//!   name any address, inside his own network too; one that a caller names goes through [`Egress`] only.
 //!
-//! What holds: every address that a name resolves to is judged, at registration and again at each attempt, and one that
+//! What holds for [`Egress`]: every address that a name resolves to is judged, at registration and again at each attempt, and one that
 //! is denied spoils the name; the connection is made to a judged address and to no other; redirects are answers like any
 //! other; no proxy of the environment is used; certificates are verified against the host of the URL.
 //!
@@ -14,6 +16,7 @@
 mod client;
 mod connection;
 mod deny;
+mod fetch;
 mod pool;
 mod resolve;
 mod target;
@@ -22,6 +25,7 @@ use crate::config::{self, Cidr};
 
 pub use self::{
     client::{Answer, Egress, Fault, Message, Roots},
+    fetch::Fetcher,
     resolve::{Resolve, Resolved, SystemResolver},
     target::{Refusal, Rule, Target},
 };

@@ -7,15 +7,21 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::{
+    Gateway,
     metadata::Caller,
+    mutation,
+    notes::Notes,
     route::{Repeat, Route},
     routing_header,
 };
 use crate::{
     error::{Code, Error, Reason, Result},
-    transcode::{Parsed, Peeked, Query},
+    transcode::{JsonOptions, Parsed, Peeked, Query},
     upstream::{Call, Streaming, Upstream},
 };
+
+/// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
+const REQUEST_KEPT_BYTES_MAX: usize = 8 * 1024;
 
 /// What a request brings.
 pub struct Input<'r> {
@@ -60,14 +66,25 @@ pub struct ForwardedStream {
     pub ignored: Vec<String>,
 }
 
-/// Makes a unary call.
+/// Makes a unary call; one that changes something goes through the journal.
 ///
 /// # Errors
-/// The request does not fit the method, the upstream is not configured or cannot be reached, or it refused.
-pub async fn unary(route: &Route, input: Input<'_>) -> Result<Forwarded> {
+/// The request does not fit the method, the upstream is not configured or cannot be reached, or it refused; the journal
+/// cannot be written (`AUDIT_UNAVAILABLE`), or its Idempotency-Key forbids it.
+pub async fn unary(
+    gateway: &Gateway,
+    route: &Route,
+    input: Input<'_>,
+    notes: &mut Notes,
+) -> Result<Forwarded> {
     let upstream = upstream(route)?;
     let (call, ignored) = call(route, &input)?;
-    let reply = upstream.unary(call).await?;
+    note(route, &call, notes);
+    let reply = if route.mutation {
+        mutation::run(&gateway.ledger, upstream, route, call, notes).await?
+    } else {
+        upstream.unary(call).await?
+    };
     Ok(Forwarded { message: reply.message, headers: reply.headers, ignored })
 }
 
@@ -75,11 +92,22 @@ pub async fn unary(route: &Route, input: Input<'_>) -> Result<Forwarded> {
 ///
 /// # Errors
 /// As [`unary`]; later failures come with the stream.
-pub async fn server_streaming(route: &Route, input: Input<'_>) -> Result<ForwardedStream> {
+pub async fn server_streaming(route: &Route, input: Input<'_>, notes: &mut Notes) -> Result<ForwardedStream> {
     let upstream = upstream(route)?;
     let (call, ignored) = call(route, &input)?;
+    note(route, &call, notes);
     let messages = upstream.server_streaming(call).await?;
     Ok(ForwardedStream { messages, ignored })
+}
+
+/// Notes as much of the request as may be kept.
+fn note(route: &Route, call: &Call, notes: &mut Notes) {
+    let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
+    let mut request = Vec::new();
+    let printed = route.request.message().to_json(&call.message, &options, &mut request);
+    if printed.is_ok() && request.len() <= REQUEST_KEPT_BYTES_MAX {
+        notes.entry.request = String::from_utf8(request).unwrap_or_default();
+    }
 }
 
 fn upstream(route: &Route) -> Result<&Arc<Upstream>> {

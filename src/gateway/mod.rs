@@ -2,6 +2,9 @@
 //!
 //! - [`Gateway`]: everything a proxied call needs.
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
+//! - [`Access`]: what a caller needs to use it.
+//! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
+//!   noted of a request on its way.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
@@ -11,19 +14,28 @@
 //! It deliberately does not know HTTP: no status, no envelope, no content negotiation. `http::HeaderMap` is here only
 //! because it is also how gRPC metadata is held.
 
+mod access;
 mod forward;
+mod kept;
+mod ledger;
 mod metadata;
+mod mutation;
+mod notes;
 mod probe;
 mod route;
 mod routing_header;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
 
 pub use self::{
+    access::{Access, project_of},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
+    ledger::Ledger,
     metadata::Caller,
+    mutation::journaled,
+    notes::Notes,
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
 };
@@ -34,6 +46,7 @@ pub struct Gateway {
     transcoder: Transcoder,
     upstreams: Upstreams,
     config: BTreeMap<String, config::Upstream>,
+    ledger: Arc<Ledger>,
 }
 
 impl Gateway {
@@ -43,8 +56,9 @@ impl Gateway {
         transcoder: Transcoder,
         upstreams: Upstreams,
         config: BTreeMap<String, config::Upstream>,
+        ledger: Ledger,
     ) -> Self {
-        Self { catalog, transcoder, upstreams, config }
+        Self { catalog, transcoder, upstreams, config, ledger: Arc::new(ledger) }
     }
 
     /// Returns what is known about the services.

@@ -8,10 +8,23 @@ use crate::schema::FieldPath;
 /// the name itself is in the message.
 const BYTES_MAX: usize = 4096;
 
+/// The bytes that are not encoded.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+        byte += 1;
+    }
+    plain
+};
+
 /// Joins the template's variables and their values as `name=value&…`, values percent-encoded; `None` without variables, and
 /// for names so long that the header would cost the call.
 pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<String> {
-    let mut text = String::new();
+    let bytes = |(variable, value): (&FieldPath, &Cow<'_, str>)| variable.as_str().len() + value.len() + 2;
+    let mut text = String::with_capacity(variables.iter().zip(captures).map(bytes).sum());
     for (variable, value) in variables.iter().zip(captures) {
         if !text.is_empty() {
             text.push('&');
@@ -25,13 +38,17 @@ pub(super) fn of(variables: &[FieldPath], captures: &[Cow<'_, str>]) -> Option<S
 
 /// Leaves letters, digits, `-_.~` and the slash, which Google's own clients leave too.
 fn encode(value: &str, out: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
+    let mut rest = value;
+    while let Some(at) = rest.bytes().position(|byte| !PLAIN[usize::from(byte)]) {
+        let (plain, encoded) = rest.split_at(at);
+        out.push_str(plain);
+        let one = encoded.chars().next().map_or(0, char::len_utf8);
+        for byte in encoded[..one].bytes() {
             write!(out, "%{byte:02X}").expect("writing to a string does not fail");
         }
+        rest = &encoded[one..];
     }
+    out.push_str(rest);
 }
 
 #[cfg(test)]

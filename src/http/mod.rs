@@ -10,11 +10,13 @@
 //!
 //! It deliberately holds no rule about upstreams or messages (see `gateway`), and no state between requests.
 
+mod audit_entries;
 mod body;
 mod connection;
 mod details;
 mod edge;
 mod error;
+mod idempotency;
 mod in_flight;
 pub mod limits;
 mod listener;
@@ -35,8 +37,10 @@ use serde_json::Value;
 use self::body::Body;
 
 pub use self::{
+    audit_entries::audit_line,
     listener::Listener,
-    server::{About, Server},
+    server::{About, Audit, Parts, Server},
+    status::of_error as status_of,
 };
 
 use self::server::Target;

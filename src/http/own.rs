@@ -1,11 +1,22 @@
 //! The gateway's own endpoints. They stand in the same route table as the proxied bindings.
 
-use http::{HeaderValue, Response, StatusCode, header};
+mod api_keys;
+mod webhooks;
+
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use metrics::gauge;
 use serde_json::{Value, json};
 
-use super::{Server, body::Body};
-use crate::{store::Health, upstream::BreakerState};
+use self::webhooks::Webhook;
+use super::{
+    Server, audit_entries,
+    body::Body,
+    edge::{Exchange, body::Inbound},
+};
+use crate::{
+    error::Result, gateway::Notes, identity::access, model::Role, schema::Captures, store::Health,
+    upstream::BreakerState,
+};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,22 +25,151 @@ pub(super) enum Own {
     Live,
     Ready,
     Metrics,
+    CreateKey,
+    ListKeys,
+    GetKey,
+    RevokeKey,
+    AuditEntries,
+    ExportAuditEntries,
+    Webhook(Webhook),
 }
 
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, known or not.
+    Public,
+    /// Whoever has this permission: the least role that has it, on anything at all. On what in particular is checked by the
+    /// endpoint.
+    Permission(&'static str, Role),
+}
+
+/// A request to one of them.
+pub(super) struct Asked<'r> {
+    /// The values of the template's variables.
+    pub(super) captures: &'r Captures<'r>,
+    /// The query.
+    pub(super) query: &'r str,
+    /// The head.
+    pub(super) head: &'r Parts,
+    /// The body, not yet read.
+    pub(super) inbound: &'r mut Inbound,
+    /// What is known of the request.
+    pub(super) exchange: &'r Exchange,
+    /// What is noted of it.
+    pub(super) notes: &'r mut Notes,
+}
+
+/// What reading the audit log needs.
+const AUDIT_LIST: &str = "causeway.auditEntries.list";
+const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
 /// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 4] = [
+pub(super) const ALL: [(&str, &str, Own); 29] = [
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
     ("GET", "/metrics", Own::Metrics),
+    ("POST", "/v1/apiKeys", Own::CreateKey),
+    ("GET", "/v1/apiKeys", Own::ListKeys),
+    ("GET", "/v1/apiKeys/{key}", Own::GetKey),
+    ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportAuditEntries),
+    ("POST", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::Create)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::List)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Get)),
+    ("PATCH", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Patch)),
+    ("DELETE", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Delete)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping", Own::Webhook(Webhook::Ping)),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret",
+        Own::Webhook(Webhook::RotateSecret),
+    ),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable", Own::Webhook(Webhook::Enable)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay", Own::Webhook(Webhook::Replay)),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}",
+        Own::Webhook(Webhook::GetReplay),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries",
+        Own::Webhook(Webhook::ListDeliveries),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}",
+        Own::Webhook(Webhook::GetDelivery),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
+        Own::Webhook(Webhook::ListAttempts),
+    ),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
+        Own::Webhook(Webhook::Resend),
+    ),
+    ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
+    ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
+    ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
 ];
 
-pub(super) fn answer(own: Own, server: &Server) -> Response<Body> {
+impl Own {
+    /// Whether it only looks at the process, and is not worth an entry in the audit log.
+    pub(super) fn is_probe(self) -> bool {
+        matches!(self, Self::Root | Self::Live | Self::Ready | Self::Metrics)
+    }
+
+    /// Tells who may use it.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Root | Self::Live | Self::Ready => Access::Public,
+            Self::Metrics => Access::Permission("causeway.metrics.get", Role::Viewer),
+            Self::CreateKey => Access::Permission(api_keys::CREATE, Role::Admin),
+            Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
+            Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
+            Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+            Self::AuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
+            Self::ExportAuditEntries => Access::Permission(AUDIT_EXPORT, Role::Admin),
+            Self::Webhook(what) => {
+                let permission = what.permission();
+                Access::Permission(permission, access::role_for(permission, what.is_read_only()))
+            }
+        }
+    }
+}
+
+/// Answers a request to an endpoint of ours, once its principal may make it.
+pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let Asked { captures, query, .. } = asked;
+    if let Access::Permission(permission, role) = own.access() {
+        asked.notes.entry.permission = permission.to_owned();
+        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        if matches!(own, Own::AuditEntries | Own::ExportAuditEntries) {
+            // Without a parent it is everybody's entries that are asked for.
+            let parent = captures.first().map_or("-", |parent| parent);
+            access::require(asked.exchange.principal()?, permission, role, parent)?;
+        }
+    }
     match own {
-        Own::Root => root(server),
-        Own::Live => text("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Own::Ready => ready(server),
-        Own::Metrics => metrics(server),
+        Own::Root => Ok(root(server)),
+        Own::Live => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
+        Own::Ready => Ok(ready(server)),
+        Own::Metrics => Ok(metrics(server)),
+        Own::CreateKey => api_keys::create(server, asked).await,
+        Own::ListKeys => api_keys::list(server, &asked).await,
+        Own::GetKey => api_keys::get(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, asked).await,
+        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
+        Own::Webhook(what) => webhooks::answer(what, server, asked).await,
     }
 }
 
@@ -38,7 +178,11 @@ fn root(server: &Server) -> Response<Body> {
         "name": "causeway",
         "version": env!("CARGO_PKG_VERSION"),
         "startTime": server.about.started.to_string(),
-        "links": ALL.iter().map(|(_, path, _)| *path).filter(|path| *path != "/").collect::<Vec<_>>(),
+        "links": ALL
+            .iter()
+            .map(|(_, path, _)| *path)
+            .filter(|path| *path != "/" && !path.contains('{'))
+            .collect::<Vec<_>>(),
     }))
 }
 

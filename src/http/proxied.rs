@@ -11,13 +11,14 @@ use super::{
         Exchange,
         body::{self, Inbound},
     },
+    idempotency,
     limits::LIST_HEADER_BYTES_MAX,
     server::Proxied,
     stream::{Printer, StreamBody},
 };
 use crate::{
     error::{Error, Result},
-    gateway::{self, Caller, Input, Payload, Route},
+    gateway::{self, Caller, Input, Notes, Payload, Route},
     schema::Captures,
     transcode::{Alt, JsonOptions, Selection},
 };
@@ -48,17 +49,30 @@ impl View {
     }
 }
 
+/// A request that has found its binding.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'r> {
+    pub(super) captures: &'r Captures<'r>,
+    pub(super) query: &'r str,
+    pub(super) head: &'r Parts,
+    pub(super) exchange: &'r Exchange,
+}
+
 /// Answers a request to a binding.
 pub(super) async fn answer(
     server: &Server,
     proxied: &Arc<Proxied>,
-    captures: &Captures<'_>,
-    query: &str,
-    head: &Parts,
+    request: Request<'_>,
     inbound: &mut Inbound,
-    exchange: &Exchange,
+    notes: &mut Notes,
 ) -> Result<Response<Body>> {
     let route = &proxied.route;
+    let Request { captures, query, head, exchange } = request;
+    if route.mutation {
+        notes.idempotency_key = idempotency::key(&head.headers)?;
+    } else {
+        server.require_audit()?;
+    }
     let mut query = route.request.query(query)?;
     let view = view(route, &mut query.system, &head.headers)?;
     let body = inbound.read(&head.headers).await?;
@@ -75,12 +89,14 @@ pub(super) async fn answer(
         traceparent: &exchange.traceparent,
         traced: exchange.traced,
         deadline: exchange.deadline,
+        authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
     };
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {
-        stream(server, proxied, input, view, head, exchange).await
+        // Boxed: it is larger than what the many other requests need.
+        Box::pin(stream(server, proxied, input, view, request, notes)).await
     } else {
-        unary(route, input, &view).await
+        unary(server, route, input, &view, notes).await
     }
 }
 
@@ -98,8 +114,14 @@ fn view(route: &Route, system: &mut crate::transcode::System, headers: &HeaderMa
     })
 }
 
-async fn unary(route: &Route, input: Input<'_>, view: &View) -> Result<Response<Body>> {
-    let forwarded = gateway::unary(route, input).await?;
+async fn unary(
+    server: &Server,
+    route: &Route,
+    input: Input<'_>,
+    view: &View,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    let forwarded = gateway::unary(&server.gateway, route, input, notes).await?;
     let mut unknown_types = Vec::new();
     let (body, kind) = if view.alt == Alt::Proto {
         (forwarded.message, PROTOBUF)
@@ -124,20 +146,20 @@ async fn stream(
     proxied: &Arc<Proxied>,
     input: Input<'_>,
     view: View,
-    head: &Parts,
-    exchange: &Exchange,
+    request: Request<'_>,
+    notes: &mut Notes,
 ) -> Result<Response<Body>> {
     if view.alt == Alt::Proto {
         return Err(Error::invalid_field("$alt", "proto has no form for a stream; leave it out"));
     }
     let route = &proxied.route;
-    let mut forwarded = gateway::server_streaming(route, input).await?;
+    let mut forwarded = gateway::server_streaming(route, input, notes).await?;
     let headers = std::mem::take(&mut forwarded.messages.headers);
     let (body, kind) = if route.response.is_raw() {
         let (body, kind) = StreamBody::raw(proxied.clone(), forwarded.messages, server.soft.clone()).await?;
         (body, raw_type(&kind))
     } else {
-        let printer = Printer::new(server, proxied.clone(), view, &head.headers, exchange);
+        let printer = Printer::new(server, proxied.clone(), view, &request.head.headers, request.exchange);
         let kind = printer.content_type();
         (StreamBody::printed(printer, forwarded.messages, server.soft.clone()).await?, kind)
     };
@@ -155,6 +177,9 @@ fn raw_type(content_type: &str) -> HeaderValue {
 
 /// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
 fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
     let mut text = String::new();
     for item in items {
         let more = if text.is_empty() { "" } else { ", " };

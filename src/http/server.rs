@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::{Response, StatusCode, request::Parts};
+use http::{HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
 use metrics::{Gauge, gauge};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,20 +18,34 @@ use super::{
     status,
 };
 use crate::{
-    config,
-    error::{Error, Reason, Result},
-    gateway::{Gateway, Route},
+    audit::{Recorder, Sealer},
+    config::{self, Cidr},
+    crypto::Mac,
+    error::{Code, Error, Reason, Result},
+    gateway::{Gateway, Notes, Route},
+    identity::{Identity, Limits},
+    model::{Ending, Outcome},
     schema::{RouteTable, Template},
-    store::Store,
+    store::{Health, Store},
     transcode::System,
+    webhooks::Endpoints,
 };
 
 /// Everything that answering needs.
 pub struct Server {
     pub(super) gateway: Gateway,
     pub(super) store: Store,
+    pub(super) audit: Audit,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
+    pub(super) identity: Identity,
+    pub(super) limits: Arc<Limits>,
+    pub(super) webhooks: Endpoints,
+    /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
+    pub(super) policies: [HeaderValue; 2],
+    /// Places for requests that are worked on.
+    pub(super) places: Semaphore,
+    pub(super) trusted_proxies: Vec<Cidr>,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     pub(super) body_bytes_max: usize,
@@ -39,12 +54,42 @@ pub struct Server {
     unrouted: BindingMetrics,
 }
 
+/// What others built for it.
+pub struct Parts {
+    /// What is behind the gateway.
+    pub gateway: Gateway,
+    /// The database.
+    pub store: Store,
+    /// Who calls.
+    pub identity: Identity,
+    /// How much of it.
+    pub limits: Arc<Limits>,
+    /// What the audit log needs.
+    pub audit: Audit,
+    /// Who is told what.
+    pub webhooks: Endpoints,
+    /// What is known of the process.
+    pub about: About,
+}
+
 /// What our own endpoints tell about the process.
 pub struct About {
     /// When it started.
     pub started: Timestamp,
     /// Prints all metrics in the Prometheus text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What the audit log needs of `http`.
+pub struct Audit {
+    /// Keeps what changed nothing.
+    pub recorder: Recorder,
+    /// Brings the log up to date for whoever reads it.
+    pub sealer: Sealer,
+    /// Authenticates page tokens.
+    pub tokens: Mac,
+    /// Its section of the configuration.
+    pub config: config::Audit,
 }
 
 /// What is bound to a verb and a path.
@@ -65,24 +110,31 @@ impl Target {
 }
 
 impl Server {
-    /// Fills the route table: every binding of the catalog, then our own endpoints. `about` is what is known of the
-    /// process; `soft` tells when to stop.
+    /// Fills the route table: every binding of the catalog, then our own endpoints. `soft` tells when to stop.
     ///
     /// # Errors
     /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
-        gateway: Gateway,
-        store: Store,
+        parts: Parts,
         config: &config::Http,
-        about: About,
+        bounds: &config::Limits,
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
+        let Parts { gateway, store, identity, limits, audit, webhooks, about } = parts;
+        let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
             store,
+            audit,
+            policies: [policy(false), policy(true)],
+            identity,
+            limits,
+            webhooks,
+            places: Semaphore::new(bounds.concurrency_max),
+            trusted_proxies: config.trusted_proxies.clone(),
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -93,7 +145,7 @@ impl Server {
     }
 
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
-    pub(super) fn refuse(&self, error: &Error, head: &Parts, exchange: &Exchange) -> Response<Body> {
+    pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
         let style = head.uri.query().map_or_else(Style::default, style);
         let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));
@@ -135,6 +187,51 @@ impl Server {
 pub(super) fn style(query: &str) -> Style {
     let system = System::parse_lenient(query);
     Style { pretty: system.pretty, legacy: system.error_v1 }
+}
+
+impl Server {
+    /// Gives a request to the audit log, unless the journal has it or it only looked at the process.
+    pub(super) fn record(
+        &self,
+        reached: Option<&Target>,
+        notes: Notes,
+        status: StatusCode,
+        failure: Option<&Error>,
+    ) {
+        let probe = matches!(reached, Some(Target::Own(own, _)) if own.is_probe());
+        let unwanted = failure.is_none() && !self.audit.config.reads;
+        if notes.journaled || probe || unwanted {
+            return;
+        }
+        let ending = match failure.map(Error::code) {
+            None => Ending::Success,
+            Some(Code::Unauthenticated | Code::PermissionDenied) => Ending::Denied,
+            Some(_) => Ending::Error,
+        };
+        let outcome = Outcome {
+            ending,
+            status: status.as_u16(),
+            code: failure.map_or(0, |error| error.code().number()),
+            reason: failure
+                .and_then(Error::reason)
+                .map(|reason| reason.name().to_owned())
+                .unwrap_or_default(),
+            latency_us: u64::try_from(notes.arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            replayed: notes.replayed,
+            ..Outcome::default()
+        };
+        self.audit.recorder.record(notes.entry, outcome);
+    }
+
+    /// Refuses what changes nothing while the audit log cannot be written, where that is wanted.
+    pub(super) fn require_audit(&self) -> Result<()> {
+        if self.audit.config.reads_without_store || self.store.health() != Health::Away {
+            return Ok(());
+        }
+        let text = "The audit log cannot be written, and reads are not answered without it. Try again later.";
+        Err(Error::new(Code::Unavailable, Reason::AuditUnavailable, text)
+            .with_retry_after(Duration::from_secs(2)))
+    }
 }
 
 /// One binding and its numbers.

@@ -33,6 +33,11 @@ pub(super) fn of(error: &Error) -> StatusCode {
     }
 }
 
+/// Returns the number of the HTTP status that an error is answered with.
+pub fn of_error(error: &Error) -> u16 {
+    of(error).as_u16()
+}
+
 fn limit(error: &Error) -> Option<&str> {
     error.metadata().iter().find(|(key, _)| *key == LIMIT).map(|(_, value)| value.as_str())
 }

@@ -81,27 +81,30 @@ impl<I> Watched<I> {
         }
     }
 
-    /// When silence from now on is too long.
-    fn deadline(&self) -> Instant {
+    /// When silence is too long; `None` while a request runs, which has limits of its own.
+    fn deadline(&self) -> Option<Instant> {
         match self.head {
-            Some((since, started)) if started == self.activity.started() => since + HEAD_TIME_MAX,
-            _ if self.activity.is_busy() => Instant::now() + self.idle,
-            _ => self.read_at + self.idle,
+            Some((since, started)) if started == self.activity.started() => Some(since + HEAD_TIME_MAX),
+            _ if self.activity.is_busy() => None,
+            _ => Some(self.read_at + self.idle),
         }
     }
 
     fn watch_silence<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let deadline = self.deadline();
-        let sleep = self.reading.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() > deadline {
+        let later = || Instant::now() + self.idle;
+        let sleep = self.reading.get_or_insert_with(|| Box::pin(sleep_until(deadline.unwrap_or_else(later))));
+        if let Some(deadline) = deadline
+            && sleep.deadline() > deadline
+        {
             sleep.as_mut().reset(deadline);
         }
         // A timer that was set before the last activity fires early and is set anew: cheaper than moving it each time.
         while sleep.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            sleep.as_mut().reset(deadline);
+            sleep.as_mut().reset(deadline.unwrap_or_else(later));
         }
         Poll::Pending
     }

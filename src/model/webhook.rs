@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something that happened. Never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct WebhookEvent {
     /// Its id, which is also the `webhook-id` of every delivery: `evt_` and 32 hexadecimal digits that grow with time.
     pub id: String,
     /// Id of the project, without `projects/`.
@@ -18,6 +18,10 @@ pub struct Event {
     pub time: Timestamp,
     /// What it is about: a JSON object.
     pub data: String,
+    /// Key of the upstream that it is about; empty for none.
+    pub upstream: String,
+    /// Kind of the operation that it is about; empty for none.
+    pub source: String,
 }
 
 /// Whether an endpoint is delivered to.

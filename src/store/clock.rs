@@ -19,7 +19,7 @@ const JUMP_MAX: SignedDuration = SignedDuration::from_secs(2);
 /// An answer that took longer says too little about the time.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 /// How often the database is asked, when all is well and when not.
-const MEASURE_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
+const MEASURE_EVERY: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(500)];
 
 /// Whether the store can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,22 @@ impl Store {
     /// Tells whether the database answered when it was last asked, and whether its clock can be trusted.
     pub fn health(&self) -> Health {
         self.0.offset.with(|state| state.health())
+    }
+
+    /// Notes that the database did not do what it was asked, until it is heard of again.
+    pub(super) fn note_away(&self) {
+        self.0.offset.with(|state| state.away = true);
+    }
+
+    /// Notes that the database did what it was asked.
+    pub(super) fn note_answered(&self) {
+        self.0.offset.with(|state| state.away = false);
+    }
+
+    /// Moves the time, as if the database's clock were another.
+    #[cfg(test)]
+    pub(super) fn shift_clock(&self, by: SignedDuration) {
+        self.0.offset.with(|state| state.offset += by);
     }
 
     /// Asks the database for the time, now and then, until `stop` is cancelled.

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Store, both};
 use crate::{
     error::Result,
-    model::{Attempt, Delivery, DeliveryState, Event, Replay},
+    model::{Attempt, Delivery, DeliveryState, Replay, WebhookEvent},
 };
 
 /// A delivery to make of an event.
@@ -46,7 +46,7 @@ pub struct Leased {
     /// Id of the endpoint.
     pub endpoint: String,
     /// The event.
-    pub event: Event,
+    pub event: WebhookEvent,
     /// Token of the lease.
     pub fence: i64,
     /// How far on the ladder it is.
@@ -245,7 +245,7 @@ impl Store {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn send_event_to(&self, endpoint: &str, event: &Event) -> Result<()> {
+    pub async fn send_event_to(&self, endpoint: &str, event: &WebhookEvent) -> Result<()> {
         both!(self, delivery_records::send_to(endpoint, event, self.now().as_microsecond()))
     }
 

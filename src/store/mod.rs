@@ -2,6 +2,8 @@
 //!
 //! - [`Store`]: the one handle, shared by everybody. Each noun has its methods in a file of its own; what they say in SQL
 //!   is in `postgres/` and `sqlite/`, and `contract/` holds both to the same behaviour.
+//! - [`journal`]: what must be durable before something leaves, and before its answer does.
+//! - [`audit`]: the log that closed entries are chained into.
 //! - [`Health`]: whether the store can be used. [`MigrationStatus`]: what `migrate --status` shows.
 //! - [`Cursor`]: where a page of a list ends.
 //!
@@ -11,12 +13,14 @@
 //!
 //! It deliberately knows nothing of what the records mean: no state machine, no permission, no protocol.
 
+pub mod audit;
 mod clock;
 mod deliveries;
-mod events;
 mod failure;
 mod generated;
 mod instance;
+pub mod journal;
+mod keys;
 mod migrate;
 mod migrations;
 mod open;
@@ -24,6 +28,7 @@ mod page;
 mod postgres;
 mod sqlite;
 mod webhook_endpoints;
+mod webhook_events;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -36,10 +41,11 @@ use crate::clock::Clock;
 pub use self::{
     clock::Health,
     deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
-    events::EventQuery,
     instance::InstanceId,
+    keys::TOUCHED_MAX,
     migrate::MigrationStatus,
     page::Cursor,
+    webhook_events::EventQuery,
 };
 
 /// The database. Cheap to clone.
@@ -96,6 +102,11 @@ impl Store {
         matches!(self.0.backend, Backend::Postgres(_))
     }
 
+    /// Whether the store is a file that one process at a time works with.
+    pub fn is_embedded(&self) -> bool {
+        !self.is_postgres()
+    }
+
     /// Whether everything is gone when the process ends.
     pub fn is_temporary(&self) -> bool {
         self.0.temporary.is_some()
@@ -111,4 +122,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;

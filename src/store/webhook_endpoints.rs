@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Store, both, instance::time_ordered_id};
 use crate::{
     error::{Error, Result},
-    model::{Endpoint, EndpointSettings, Event},
+    model::{Endpoint, EndpointSettings, WebhookEvent},
 };
 
 /// Reads settings as they are kept.
@@ -79,7 +79,12 @@ impl Store {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn disable_webhook_endpoint(&self, id: &str, reason: &str, event: &Event) -> Result<bool> {
+    pub async fn disable_webhook_endpoint(
+        &self,
+        id: &str,
+        reason: &str,
+        event: &WebhookEvent,
+    ) -> Result<bool> {
         both!(self, webhook_endpoints::disable(id, reason, event, self.now().as_microsecond()))
     }
 
@@ -87,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn recover_webhook_endpoint(&self, id: &str, event: Option<&Event>) -> Result<()> {
+    pub async fn recover_webhook_endpoint(&self, id: &str, event: Option<&WebhookEvent>) -> Result<()> {
         both!(self, webhook_endpoints::recover(id, event))
     }
 

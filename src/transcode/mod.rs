@@ -21,6 +21,7 @@
 
 mod base64;
 mod json;
+mod keepable;
 mod mask;
 mod number;
 mod parse;

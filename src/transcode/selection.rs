@@ -42,6 +42,10 @@ impl Selection {
         Ok(Self(root))
     }
 
+    pub(super) fn of(root: Node) -> Self {
+        Self(root)
+    }
+
     /// Returns the chosen part of the root, or `None` if that is everything.
     pub(super) fn root(&self) -> Option<&Node> {
         self.0.narrowed()
@@ -49,6 +53,20 @@ impl Selection {
 }
 
 impl Node {
+    /// Everything below.
+    pub(super) fn whole() -> Self {
+        Self { all: true, children: BTreeMap::new() }
+    }
+
+    /// These parts, and nothing else.
+    pub(super) fn of(children: Vec<(String, Self)>) -> Self {
+        Self { all: false, children: children.into_iter().collect() }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.all
+    }
+
     /// Returns this node, unless it means everything.
     pub(super) fn narrowed(&self) -> Option<&Self> {
         (!self.all).then_some(self)

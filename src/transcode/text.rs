@@ -37,22 +37,29 @@ fn clean_prefix(bytes: &[u8]) -> usize {
             return i * 8;
         }
     }
+    // The last eight bytes, some of them for the second time, rather than the tail byte by byte.
+    if bytes.last_chunk::<8>().is_some_and(|last| doubtful(u64::from_le_bytes(*last)) == 0) {
+        return bytes.len();
+    }
     let start = bytes.len() - tail.len();
     tail.iter()
         .position(|byte| ESCAPES[usize::from(*byte)] != 0 || *byte >= 0x80)
         .map_or(bytes.len(), |at| start + at)
 }
 
-/// Sets bits where a byte is not ASCII, a control, a quote or a backslash. May set more, never fewer.
+/// Sets bits where a byte is not ASCII or must be escaped. May set more, never fewer.
 #[inline]
 fn doubtful(word: u64) -> u64 {
+    (word & HIGHS) | special(word)
+}
+
+/// Sets bits where a byte is a control, a quote or a backslash: the lowest bit is right, higher ones may be too many.
+#[inline]
+fn special(word: u64) -> u64 {
     let quote = word ^ (ONES * 0x22);
     let slash = word ^ (ONES * 0x5c);
-    (word
-        | word.wrapping_sub(ONES * 0x20)
-        | (quote.wrapping_sub(ONES) & !quote)
-        | (slash.wrapping_sub(ONES) & !slash))
-        & HIGHS
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash)) & HIGHS
 }
 
 #[cold]
@@ -69,23 +76,28 @@ fn put_rest(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
 }
 
 fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut start = 0;
-    for (i, byte) in bytes.iter().enumerate() {
-        let escape = ESCAPES[usize::from(*byte)];
-        if escape == 0 {
-            continue;
+    let mut rest = bytes;
+    while let Some(at) = first_special(rest) {
+        out.extend_from_slice(&rest[..at]);
+        let byte = rest[at];
+        match ESCAPES[usize::from(byte)] {
+            b'u' => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            escape => out.extend_from_slice(&[b'\\', escape]),
         }
-        out.extend_from_slice(&bytes[start..i]);
-        start = i + 1;
-        if escape == b'u' {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        } else {
-            out.extend_from_slice(&[b'\\', escape]);
-        }
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&bytes[start..]);
+    out.extend_from_slice(rest);
+}
+
+/// Finds the first byte that must be escaped.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let plain = chunks.iter().take_while(|chunk| special(u64::from_le_bytes(**chunk)) == 0).count() * 8;
+    let at = bytes[plain..].iter().position(|byte| ESCAPES[usize::from(*byte)] != 0)?;
+    Some(plain + at)
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -47,12 +47,12 @@ struct Prepared<'c> {
 
 impl Upstream {
     /// Makes the call and waits for its first message; a unary call is over then.
-    pub(super) async fn open(&self, call: Call, kind: Kind, deadline: &Deadline) -> Result<Opened> {
+    pub(super) async fn open(&self, call: &Call, kind: Kind, deadline: &Deadline) -> Result<Opened> {
         self.retry.earn();
         if let Some(wait) = self.gate.refuses() {
             return Err(failure::held_back(&self.key, wait));
         }
-        let prepared = self.prepare(&call, kind)?;
+        let prepared = self.prepare(call, kind)?;
         let mut placed = false;
         match timeout_at(deadline.end(), self.tries(&prepared, deadline, &mut placed)).await {
             Ok(opened) => opened,

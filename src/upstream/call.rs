@@ -61,7 +61,7 @@ impl Upstream {
     /// answer is too large; `UPSTREAM_INVALID_RESPONSE` where it is not gRPC as it should be.
     pub async fn unary(&self, call: Call) -> Result<Reply> {
         let deadline = Deadline::start(Instant::now(), self.deadline, call.timeout);
-        let opened = self.open(call, Kind::Unary, &deadline).await?;
+        let opened = self.open(&call, Kind::Unary, &deadline).await?;
         Ok(Reply { message: opened.first.expect("a unary answer has a message"), headers: opened.headers })
     }
 }

@@ -25,6 +25,9 @@ const ENDPOINTS_MAX: usize = 64;
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// What all answers of one connection may have in flight, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// The largest frame that is taken, in bytes. Where the upstream makes use of it, a page comes in one frame: read in few
+/// pieces, and passed on without being put together first.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// The largest header list of an answer, in bytes: an error's details come in one header.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 /// A connection with calls on it that is silent for this long is asked whether it lives. gRPC servers drop those who ask
@@ -124,6 +127,7 @@ impl Endpoint {
             .map_err(wrong)?
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
             .http2_keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME_MAX)

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 /// A timeout of gRPC has at most this many digits.
 const DIGITS_MAX: u128 = 99_999_999;
+/// Shorter times are told in microseconds.
+const EXACT_BELOW: Duration = Duration::from_secs(5);
 
 /// The end of one call.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +61,11 @@ impl Deadline {
     }
 }
 
-/// Prints a `grpc-timeout`: at most eight digits and a unit, rounded down, never zero.
+/// Prints a `grpc-timeout`: at most eight digits and a unit, rounded down, never zero. A long one is rounded to
+/// milliseconds, so that calls with the same time to go carry the same words, which HPACK sends as one byte.
 pub(super) fn grpc_timeout(time: Duration) -> HeaderValue {
-    let units = [(time.as_micros(), b'u'), (time.as_millis(), b'm'), (u128::from(time.as_secs()), b'S')];
+    let micros = if time < EXACT_BELOW { time.as_micros() } else { u128::MAX };
+    let units = [(micros, b'u'), (time.as_millis(), b'm'), (u128::from(time.as_secs()), b'S')];
     let (count, unit) =
         units.into_iter().find(|(count, _)| *count <= DIGITS_MAX).unwrap_or((DIGITS_MAX, b'S'));
     let mut digits = itoa::Buffer::new();
@@ -95,7 +99,8 @@ mod tests {
     #[test]
     fn a_timeout_fits_eight_digits() {
         for (time, text) in [
-            (Duration::from_secs(60), "60000000u"),
+            (Duration::from_secs(60), "60000m"),
+            (Duration::from_micros(59_999_990), "59999m"),
             (Duration::from_millis(250), "250000u"),
             (Duration::from_secs(3600), "3600000m"),
             (Duration::from_secs(1_000_000), "1000000S"),

@@ -82,9 +82,9 @@ impl Failure {
     /// Says it to the caller.
     pub(super) fn into_error(self, upstream: &str, deadline: &Deadline) -> Error {
         match self {
-            Self::Unreachable(cause) => {
-                unavailable(upstream, "cannot be reached. Nothing was sent.").with_source(cause)
-            }
+            Self::Unreachable(cause) => unavailable(upstream, "cannot be reached. Nothing was sent.")
+                .with_source(cause)
+                .with_nothing_sent(),
             Self::Broken(cause) => {
                 unavailable(upstream, "broke off the call. Whether it took effect is not known.")
                     .with_source(cause)
@@ -99,6 +99,7 @@ impl Failure {
 pub(super) fn held_back(upstream: &str, wait: Duration) -> Error {
     unavailable(upstream, "keeps failing, so calls are held back for a moment. Nothing was sent.")
         .with_retry_after(wait)
+        .with_nothing_sent()
 }
 
 /// The gateway has nothing to show to the upstream. The cause is for the log.
@@ -133,13 +134,16 @@ pub(super) fn crowded(upstream: &str, running_max: usize) -> Error {
     Error::new(Code::Unavailable, Reason::LimitExceeded, text)
         .with_metadata("upstream", upstream)
         .with_retry_after(Duration::from_secs(1))
+        .with_nothing_sent()
 }
 
 /// The deadline passed before the call's turn came.
 pub(super) fn waited_too_long(upstream: &str, deadline: &Deadline) -> Error {
     let text =
         format!("Upstream `{upstream}` had no free place within {}. Nothing was sent.", given(deadline));
-    Error::new(Code::DeadlineExceeded, Reason::UpstreamTimeout, text).with_metadata("upstream", upstream)
+    Error::new(Code::DeadlineExceeded, Reason::UpstreamTimeout, text)
+        .with_metadata("upstream", upstream)
+        .with_nothing_sent()
 }
 
 /// The deadline passed.
@@ -165,7 +169,7 @@ pub(super) fn request_too_long(upstream: &str, bytes: usize, bytes_max: usize) -
         "The request is a message of {bytes} bytes; upstream `{upstream}` is sent at most {bytes_max} \
          (upstreams.{upstream}.message_size_max)."
     );
-    Error::limit(text).with_metadata("upstream", upstream)
+    Error::limit(text).with_metadata("upstream", upstream).with_nothing_sent()
 }
 
 /// The answer is not gRPC as it should be; `what` completes "Upstream `x` …".

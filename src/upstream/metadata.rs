@@ -3,13 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of the caller that an upstream sees. All else stays here.
-static UP: [HeaderName; 5] = [
+static UP: [HeaderName; 3] = [
     header::ACCEPT_LANGUAGE,
     HeaderName::from_static("x-goog-api-client"),
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
+/// Headers that go up too and are new with every call. HPACK is told not to remember them: they would push everything
+/// that repeats out of its table, which costs more than all else about a header.
+static UP_ONCE: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("traceparent")];
 /// Goes up too where the caller's own credential does: it names who pays, which is for the credential's owner to say.
 static USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 static REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
@@ -99,12 +101,12 @@ pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
     if let Some(project) = additions.user_project {
         headers.insert(&USER_PROJECT, project.clone());
     }
-    if !callers.is_empty() {
-        let user_project = additions.callers_credential.then_some(&USER_PROJECT);
-        for name in UP.iter().chain(user_project) {
-            if let Some(value) = callers.get(name) {
-                headers.insert(name.clone(), value.clone());
-            }
+    for (name, value) in callers {
+        let once = UP_ONCE.contains(name);
+        if once || UP.contains(name) || (additions.callers_credential && *name == USER_PROJECT) {
+            let mut value = value.clone();
+            value.set_sensitive(once);
+            headers.insert(name.clone(), value);
         }
     }
     headers

@@ -6,8 +6,9 @@
 //! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
 //! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
-//! - `credentials` (`adc`, `token_file`), `tls`, `metadata`, `deadline`: what a call carries. `failure`: what the caller is told when there is no
-//!   answer. [`Health`]: what operators are told.
+//! - `connector` → `gathered`: how a connection is made, and what it writes together.
+//! - `credentials` (`adc`, `token_file`), `tls`, `metadata`, `deadline`: what a call carries. `failure`: what the caller
+//!   is told when there is no answer. [`Health`]: what operators are told.
 //!
 //! # Invariants
 //!
@@ -38,6 +39,7 @@ mod deadline;
 mod failure;
 mod frame;
 mod gate;
+mod gathered;
 mod health;
 mod limit;
 mod metadata;

@@ -39,7 +39,7 @@ impl Upstream {
     /// As [`Upstream::unary`], for what goes wrong before the first message.
     pub async fn server_streaming(self: &Arc<Self>, call: Call) -> Result<Streaming> {
         let deadline = Deadline::start(Instant::now(), self.deadline, call.timeout);
-        let opened = self.open(call, Kind::Streaming, &deadline).await?;
+        let opened = self.open(&call, Kind::Streaming, &deadline).await?;
         Ok(Streaming {
             headers: opened.headers,
             upstream: Arc::clone(self),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::Event;
+use crate::model::WebhookEvent;
 
 /// Bytes of a body that receivers must be ready for, as the standard advises.
 pub(super) const BYTES_MAX: usize = 20 * 1024;
@@ -15,7 +15,7 @@ const OPTIONAL: [&[&str]; 3] = [
 ];
 
 /// Prints an event. One that is too large loses the operation's result, and says where it is.
-pub(super) fn of(event: &Event) -> String {
+pub(super) fn of(event: &WebhookEvent) -> String {
     let whole = print(event, &event.data);
     if whole.len() <= BYTES_MAX {
         return whole;
@@ -43,7 +43,7 @@ pub(super) fn of(event: &Event) -> String {
     print(event, &json!({"omitted": ["data"], "link": link}).to_string())
 }
 
-fn print(event: &Event, data: &str) -> String {
+fn print(event: &WebhookEvent, data: &str) -> String {
     format!(r#"{{"type":"{}","timestamp":"{}","data":{data}}}"#, event.kind, event.time)
 }
 
@@ -61,13 +61,15 @@ fn remove(object: &mut Map<String, Value>, path: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn event(data: &Value) -> Event {
-        Event {
+    fn event(data: &Value) -> WebhookEvent {
+        WebhookEvent {
             id: "evt_1".into(),
             project: "p".into(),
             kind: "operation.succeeded".into(),
             time: "2026-11-21T09:00:00.25Z".parse().unwrap(),
             data: data.to_string(),
+            upstream: String::new(),
+            source: String::new(),
         }
     }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     body,
-    directory::{Directory, Facts, Receiver},
+    directory::{Directory, Receiver},
     endpoints::event_about,
     event_type,
     verdict::{self, Judged, Timing},
@@ -201,9 +201,8 @@ impl Courier {
                 events.truncate(at);
                 break;
             }
-            let facts = Facts::of(event);
             for receiver in directory.project(&event.project).await? {
-                if !receiver.wants(event, &facts) {
+                if !receiver.wants(event) {
                     continue;
                 }
                 let endpoint = receiver.endpoint.id.clone();

@@ -6,7 +6,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::HeaderMap;
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{Headers, Secrets, event_type};
@@ -14,7 +13,7 @@ use crate::{
     crypto::Sealer,
     egress::{Policy, Refusal, Target},
     error::Result,
-    model::{Endpoint, EndpointState, Event},
+    model::{Endpoint, EndpointState, WebhookEvent},
     store::Store,
 };
 
@@ -36,16 +35,15 @@ impl Receiver {
         })
     }
 
-    /// Whether its owner wants this event. `facts` are read from the event's data once.
-    pub(super) fn wants(&self, event: &Event, facts: &Facts) -> bool {
+    /// Whether its owner wants this event. What is about no upstream and of no kind passes these filters.
+    pub(super) fn wants(&self, event: &WebhookEvent) -> bool {
         let settings = &self.endpoint.settings;
-        let passes = |filter: &[String], fact: &Option<String>| {
-            filter.is_empty() || fact.as_ref().is_none_or(|fact| filter.contains(fact))
-        };
+        let passes =
+            |filter: &[String], fact: &String| filter.is_empty() || fact.is_empty() || filter.contains(fact);
         self.endpoint.state == EndpointState::Enabled
             && event_type::is_wanted(&event.kind, &settings.event_types)
-            && passes(&settings.upstreams, &facts.upstream)
-            && passes(&settings.kinds, &facts.kind)
+            && passes(&settings.upstreams, &event.upstream)
+            && passes(&settings.kinds, &event.source)
     }
 
     /// Whether its deliveries are counted over all replicas, which only a claim does.
@@ -54,30 +52,6 @@ impl Receiver {
         settings.rate.is_some()
             || settings.concurrency.is_some()
             || self.endpoint.paused_until.is_some_and(|until| until > now)
-    }
-}
-
-/// What filters look at.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    upstream: Option<String>,
-    kind: Option<String>,
-}
-
-impl Facts {
-    /// Reads them from an event's data.
-    pub(super) fn of(event: &Event) -> Self {
-        let Ok(data) = serde_json::from_str::<Value>(&event.data) else { return Self::default() };
-        let text =
-            |paths: [&str; 3]| paths.iter().find_map(|path| data.pointer(path)?.as_str()).map(str::to_owned);
-        Self {
-            upstream: text([
-                "/operation/metadata/upstream",
-                "/operation/metadata/value/upstream",
-                "/upstream",
-            ]),
-            kind: text(["/operation/metadata/kind", "/operation/metadata/value/kind", "/kind"]),
-        }
     }
 }
 

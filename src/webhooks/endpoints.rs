@@ -10,7 +10,7 @@ use crate::{
     crypto::Sealer,
     egress::{Egress, Fault, Target},
     error::{Code, Error, Reason, Result},
-    model::{Delivery, DeliveryState, Endpoint, EndpointSettings, EndpointState, Event, Replay},
+    model::{Delivery, DeliveryState, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
     store::Store,
 };
 
@@ -370,7 +370,7 @@ pub(super) fn event_about(
     kind: &str,
     reason: &str,
     since: Option<Timestamp>,
-) -> Event {
+) -> WebhookEvent {
     let mut data = json!({"webhookEndpoint": name(endpoint), "url": endpoint.settings.url});
     if !reason.is_empty() {
         data["reason"] = reason.into();
@@ -387,7 +387,7 @@ pub(super) fn is_final(state: DeliveryState) -> bool {
 }
 
 fn missing(project: &str, what: &str) -> Error {
-    Error::new(Code::NotFound, Reason::InvalidField, format!("projects/{project}/{what} does not exist."))
+    Error::new(Code::NotFound, Reason::ResourceNotFound, format!("projects/{project}/{what} does not exist."))
 }
 
 fn contended() -> Error {

@@ -7,8 +7,8 @@ use metrics::{describe_gauge, gauge};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Directory, Facts};
-use crate::{crypto::Sealer, egress::Egress, error::Result, model::Event, store::Store};
+use super::directory::Directory;
+use crate::{crypto::Sealer, egress::Egress, error::Result, model::WebhookEvent, store::Store};
 
 /// How often replays are looked for, and how long one part of one is ours.
 const REPLAY_EVERY: Duration = Duration::from_millis(500);
@@ -85,9 +85,8 @@ impl Keeper {
                 .await?;
             looked_at += events.len();
             let receiver = self.directory.endpoint(&replay.endpoint).await?;
-            let wanted = |event: &&Event| {
-                receiver.as_ref().is_some_and(|receiver| receiver.wants(event, &Facts::of(event)))
-            };
+            let wanted =
+                |event: &&WebhookEvent| receiver.as_ref().is_some_and(|receiver| receiver.wants(event));
             let queued: Vec<(String, String)> =
                 events.iter().filter(wanted).map(|event| (event.id.clone(), event.kind.clone())).collect();
             replay.done = i64::try_from(events.len()).is_ok_and(|count| count < REPLAY_EVENTS_MAX);

@@ -1,6 +1,6 @@
 //! Webhooks: whoever wants to know is told, at least once, signed, for days if need be.
 //!
-//! - *Event*: something happened; written in the transaction that made it happen. *Delivery*: one event for one endpoint.
+//! - *WebhookEvent*: something happened; written in the transaction that made it happen. *Delivery*: one event for one endpoint.
 //!   *Attempt*: one try.
 //! - [`Endpoints`]: what the owner of an endpoint does with it. [`Draft`]: what he asks for, not yet judged.
 //! - [`Courier`]: the ticks. It turns events into deliveries, leases deliveries that are due, makes attempts, and writes
@@ -34,3 +34,6 @@ pub use self::{
     signature::{Secret, Secrets},
     window::Window,
 };
+
+#[cfg(test)]
+mod tests;

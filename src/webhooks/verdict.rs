@@ -45,15 +45,13 @@ pub(super) fn of(leased: &Leased, answer: Result<Answer, Fault>, timing: Timing)
         detail: String::new(),
         answer: Vec::new(),
     };
-    let (mut hint, mut pause, mut disable, mut last) = (None, None, None, false);
-    let mut succeeded = false;
-    match answer {
+    let (mut hint, mut pause, mut disable, mut succeeded) = (None, None, None, false);
+    let last = match answer {
         Ok(answer) => {
             hint = ladder::retry_after(&answer.headers, now);
             pause = ladder::pause(answer.status, hint);
             let control = ladder::control(answer.status, &answer.headers);
             succeeded = answer.status.is_success();
-            last = control.is_some();
             disable = (control == Some(Control::Disable))
                 .then(|| format!("the receiver said so with status {}", answer.status.as_u16()));
             attempt.status = Some(answer.status.as_u16());
@@ -62,13 +60,14 @@ pub(super) fn of(leased: &Leased, answer: Result<Answer, Fault>, timing: Timing)
                 attempt.detail = format!("answered {}, which is not 2xx", answer.status.as_u16());
             }
             attempt.answer = answer.body.to_vec();
+            control.is_some()
         }
         Err(fault) => {
-            last = matches!(fault, Fault::Refused(_));
             attempt.error = fault.class().to_owned();
             attempt.detail = cut(fault.to_string());
+            matches!(fault, Fault::Refused(_))
         }
-    }
+    };
     let wait = ladder::wait(leased.step, hint, timing.random);
     let (state, due_at) = match wait {
         _ if succeeded => (DeliveryState::Succeeded, now),
@@ -105,16 +104,18 @@ mod tests {
     use super::*;
     use crate::{
         egress::{Policy, Target},
-        model::Event,
+        model::WebhookEvent,
     };
 
     fn judge(step: u32, answer: Result<(u16, &[(&'static str, &'static str)]), Fault>) -> Judged {
-        let event = Event {
+        let event = WebhookEvent {
             id: "evt_1".into(),
             project: "p".into(),
             kind: "ping".into(),
             time: Timestamp::UNIX_EPOCH,
             data: "{}".into(),
+            upstream: String::new(),
+            source: String::new(),
         };
         let leased = Leased { endpoint: "e".into(), event, fence: 3, step };
         let answer = answer.map(|(status, headers)| Answer {

@@ -75,7 +75,7 @@ mod tests {
         let sql = "SELECT '@a', \"it\\\"s @b\", '''@c'@d''', `x@e`, @@session.f -- @g\n# @h\n/* @i\n */ , @yes_1+@1, é@too";
         let found = parameters(sql);
         let found: Vec<_> = found.into_iter().map(|(name, at)| (name, position(sql, at))).collect();
-        assert_eq!(found, [("yes_1", (4, 7)), ("too", (4, 18))]);
+        assert_eq!(found, [("yes_1", (4, 7)), ("too", (4, 19))]);
     }
 
     proptest! {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, events, reader, writer};
+use super::{Connection, Handle, Row, reader, webhook_events, writer};
 use crate::{
-    model::{Attempt, Delivery, DeliveryState, Event, Replay},
+    model::{Attempt, Delivery, DeliveryState, Replay, WebhookEvent},
     store::{
         deliveries::{Backlog, DeliveryQuery},
         time_of,
+        webhook_events::{event_id, event_key},
     },
 };
 
@@ -22,7 +23,7 @@ fn delivery(row: &Row) -> sqlx::Result<Delivery> {
     let ended_at: Option<i64> = row.try_get(8)?;
     Ok(Delivery {
         endpoint: row.try_get(0)?,
-        event: row.try_get(1)?,
+        event: event_id(&row.try_get::<Vec<u8>, _>(1)?),
         kind: row.try_get(2)?,
         state: DeliveryState::from_number(state)
             .ok_or_else(|| sqlx::Error::Decode(format!("a delivery in state {state}").into()))?,
@@ -44,7 +45,7 @@ pub(in crate::store) async fn get(
     let sql = format!("SELECT {COLUMNS} FROM webhook_deliveries WHERE endpoint_id = $1 AND event_id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(endpoint)
-        .bind(event)
+        .bind(event_key(event))
         .fetch_optional(&mut *reader(handle).await?)
         .await?;
     row.as_ref().map(delivery).transpose()
@@ -54,12 +55,12 @@ pub(in crate::store) async fn get(
 pub(in crate::store) async fn list(handle: &Handle, query: &DeliveryQuery) -> sqlx::Result<Vec<Delivery>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM webhook_deliveries
-         WHERE endpoint_id = $1 AND ($2 = '' OR event_id < $2) AND ($3 < 0 OR state = $3)
+         WHERE endpoint_id = $1 AND (length($2) = 0 OR event_id < $2) AND ($3 < 0 OR state = $3)
          ORDER BY event_id DESC LIMIT $4"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(&query.endpoint)
-        .bind(&query.before)
+        .bind(event_key(&query.before))
         .bind(query.state.map_or(-1, DeliveryState::number))
         .bind(query.limit)
         .fetch_all(&mut *reader(handle).await?)
@@ -78,7 +79,7 @@ pub(in crate::store) async fn attempts(
          WHERE endpoint_id = $1 AND event_id = $2 ORDER BY number DESC LIMIT $3",
     )
     .bind(endpoint)
-    .bind(event)
+    .bind(event_key(event))
     .bind(limit)
     .fetch_all(&mut *reader(handle).await?)
     .await?;
@@ -117,7 +118,7 @@ async fn rearm(
          WHERE webhook_deliveries.state <> 0 AND NOT ($5 AND webhook_deliveries.state = 1)",
     )
     .bind(endpoint)
-    .bind(event.0)
+    .bind(event_key(event.0))
     .bind(event.1)
     .bind(now)
     .bind(skip_succeeded)
@@ -140,7 +141,7 @@ pub(in crate::store) async fn resend(
              WHERE endpoint_id = $1 AND event_id = $2 AND state = 0 AND NOT leased AND due_at > $3",
         )
         .bind(endpoint)
-        .bind(event.0)
+        .bind(event_key(event.0))
         .bind(now)
         .execute(&mut *transaction)
         .await?;
@@ -152,11 +153,11 @@ pub(in crate::store) async fn resend(
 pub(in crate::store) async fn send_to(
     handle: &Handle,
     endpoint: &str,
-    event: &Event,
+    event: &WebhookEvent,
     now: i64,
 ) -> sqlx::Result<()> {
     let mut transaction = writer(handle).await?;
-    events::insert(&mut transaction, event, Some(now)).await?;
+    webhook_events::insert(&mut transaction, event, Some(now)).await?;
     rearm(&mut transaction, endpoint, (&event.id, &event.kind), false, now).await?;
     transaction.commit().await
 }

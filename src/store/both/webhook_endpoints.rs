@@ -2,9 +2,9 @@
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, events, reader, writer};
+use super::{Connection, Handle, Row, reader, webhook_events, writer};
 use crate::{
-    model::{Endpoint, EndpointState, Event},
+    model::{Endpoint, EndpointState, WebhookEvent},
     store::{time_of, webhook_endpoints::settings_of},
 };
 
@@ -186,7 +186,7 @@ pub(in crate::store) async fn disable(
     handle: &Handle,
     id: &str,
     reason: &str,
-    event: &Event,
+    event: &WebhookEvent,
     now: i64,
 ) -> sqlx::Result<bool> {
     let mut transaction = writer(handle).await?;
@@ -204,13 +204,17 @@ pub(in crate::store) async fn disable(
         return Ok(false);
     }
     cancel_all(&mut transaction, id, now).await?;
-    events::insert(&mut transaction, event, None).await?;
+    webhook_events::insert(&mut transaction, event, None).await?;
     transaction.commit().await?;
     Ok(true)
 }
 
 /// Forgets that an endpoint was failing, with the event that says so, if there is something to say.
-pub(in crate::store) async fn recover(handle: &Handle, id: &str, event: Option<&Event>) -> sqlx::Result<()> {
+pub(in crate::store) async fn recover(
+    handle: &Handle,
+    id: &str,
+    event: Option<&WebhookEvent>,
+) -> sqlx::Result<()> {
     let mut transaction = writer(handle).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints SET failing_since = NULL, last_failure_at = NULL
@@ -220,7 +224,7 @@ pub(in crate::store) async fn recover(handle: &Handle, id: &str, event: Option<&
     .execute(&mut *transaction)
     .await?;
     if let (1, Some(event)) = (done.rows_affected(), event) {
-        events::insert(&mut transaction, event, None).await?;
+        webhook_events::insert(&mut transaction, event, None).await?;
     }
     transaction.commit().await
 }

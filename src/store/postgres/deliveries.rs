@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
 
-use super::{events, webhook_endpoints};
+use super::{webhook_endpoints, webhook_events};
 use crate::{
     model::DeliveryState,
     store::{
         deliveries::{EndpointHealth, Leased, NewDelivery, Pace, Settled, Verdict, Wanted},
         time_of,
+        webhook_events::{event_id, event_key},
     },
 };
 
@@ -22,7 +23,7 @@ pub(in crate::store) async fn dispatch(
 ) -> sqlx::Result<Vec<(String, String)>> {
     let column = |of: fn(&NewDelivery) -> &str| deliveries.iter().map(of).collect::<Vec<_>>();
     // An event that another replica took in the meantime is no longer undispatched when its row is ours to look at.
-    sqlx::query_as(
+    let made: Vec<(String, Vec<u8>)> = sqlx::query_as(
         "-- deliveries.dispatch
          WITH mine AS (
              UPDATE events SET dispatched_at = $1 WHERE id = ANY($2) AND dispatched_at IS NULL RETURNING id
@@ -31,20 +32,21 @@ pub(in crate::store) async fn dispatch(
          (endpoint_id, event_id, type, state, due_at, leased, fence, attempts, step, created_at)
          SELECT new.endpoint_id, new.event_id, new.type, 0, CASE WHEN new.leased THEN $3 ELSE $1 END, new.leased,
                 CASE WHEN new.leased THEN 1 ELSE 0 END, 0, 0, $1
-         FROM UNNEST($4::text[], $5::text[], $6::text[], $7::boolean[]) AS new (endpoint_id, event_id, type, leased)
+         FROM UNNEST($4::text[], $5::bytea[], $6::text[], $7::boolean[]) AS new (endpoint_id, event_id, type, leased)
          JOIN mine ON mine.id = new.event_id
          ON CONFLICT DO NOTHING
          RETURNING endpoint_id, event_id",
     )
     .bind(now)
-    .bind(events)
+    .bind(events.iter().map(|id| event_key(id)).collect::<Vec<_>>())
     .bind(lease_until)
     .bind(column(|new| &new.endpoint))
-    .bind(column(|new| &new.event))
+    .bind(deliveries.iter().map(|new| event_key(&new.event)).collect::<Vec<_>>())
     .bind(column(|new| &new.kind))
     .bind(deliveries.iter().map(|new| new.leased).collect::<Vec<_>>())
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(made.into_iter().map(|(endpoint, event)| (endpoint, event_id(&event))).collect())
 }
 
 pub(in crate::store) async fn claim(
@@ -72,8 +74,8 @@ pub(in crate::store) async fn claim(
          UPDATE webhook_deliveries delivery SET due_at = $4, leased = TRUE, fence = delivery.fence + 1
          FROM due JOIN events event ON event.id = due.event_id
          WHERE delivery.endpoint_id = due.endpoint_id AND delivery.event_id = due.event_id
-         RETURNING event.id, event.project, event.type, event.time, event.data, delivery.endpoint_id, delivery.fence,
-                   delivery.step",
+         RETURNING event.id, event.project, event.kind, event.occurred_at, event.payload, event.upstream, event.source,
+                   delivery.endpoint_id, delivery.fence, delivery.step",
     )
     .bind(slots.keys().copied().collect::<Vec<_>>())
     .bind(slots.values().copied().collect::<Vec<_>>())
@@ -97,11 +99,11 @@ pub(in crate::store) async fn claim(
 }
 
 fn leased(row: &PgRow) -> sqlx::Result<Leased> {
-    let step: i32 = row.try_get(7)?;
+    let step: i32 = row.try_get(9)?;
     Ok(Leased {
-        event: events::event(row, 0)?,
-        endpoint: row.try_get(5)?,
-        fence: row.try_get(6)?,
+        event: webhook_events::event(row, 0)?,
+        endpoint: row.try_get(7)?,
+        fence: row.try_get(8)?,
         step: step.try_into().unwrap_or_default(),
     })
 }
@@ -206,10 +208,10 @@ async fn write(
 ) -> sqlx::Result<Vec<(String, String)>> {
     let text = |of: fn(&Verdict) -> &str| verdicts.iter().map(of).collect::<Vec<_>>();
     let number = |of: fn(&Verdict) -> i64| verdicts.iter().map(of).collect::<Vec<_>>();
-    sqlx::query_as(
+    let written: Vec<(String, Vec<u8>)> = sqlx::query_as(
         "-- deliveries.settle
          WITH new AS (
-             SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[],
+             SELECT * FROM UNNEST($1::text[], $2::bytea[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[],
                                   $7::bigint[], $8::bigint[], $9::integer[], $10::text[], $11::text[], $12::bytea[])
              AS new (endpoint_id, event_id, fence, state, due_at, step, started_at, took_us, status, error, detail, answer)
          ), written AS (
@@ -231,7 +233,7 @@ async fn write(
          SELECT endpoint_id, event_id FROM written",
     )
     .bind(text(|verdict| &verdict.endpoint))
-    .bind(text(|verdict| &verdict.event))
+    .bind(verdicts.iter().map(|verdict| event_key(&verdict.event)).collect::<Vec<_>>())
     .bind(number(|verdict| verdict.fence))
     .bind(verdicts.iter().map(|verdict| verdict.state.number()).collect::<Vec<_>>())
     .bind(number(|verdict| verdict.due_at.as_microsecond()))
@@ -244,7 +246,8 @@ async fn write(
     .bind(verdicts.iter().map(|verdict| verdict.attempt.answer.as_slice()).collect::<Vec<_>>())
     .bind(now)
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok(written.into_iter().map(|(endpoint, event)| (endpoint, event_id(&event))).collect())
 }
 
 pub(in crate::store) async fn release(
@@ -254,12 +257,12 @@ pub(in crate::store) async fn release(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE webhook_deliveries delivery SET leased = FALSE, due_at = $4
-         FROM UNNEST($1::text[], $2::text[], $3::bigint[]) AS mine (endpoint_id, event_id, fence)
+         FROM UNNEST($1::text[], $2::bytea[], $3::bigint[]) AS mine (endpoint_id, event_id, fence)
          WHERE delivery.endpoint_id = mine.endpoint_id AND delivery.event_id = mine.event_id
            AND delivery.fence = mine.fence AND delivery.state = 0 AND delivery.leased",
     )
     .bind(leased.iter().map(|(endpoint, _, _)| endpoint.as_str()).collect::<Vec<_>>())
-    .bind(leased.iter().map(|(_, event, _)| event.as_str()).collect::<Vec<_>>())
+    .bind(leased.iter().map(|(_, event, _)| event_key(event)).collect::<Vec<_>>())
     .bind(leased.iter().map(|(_, _, fence)| *fence).collect::<Vec<_>>())
     .bind(now)
     .execute(pool)

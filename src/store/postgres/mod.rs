@@ -1,15 +1,18 @@
 //! The store on Postgres: what each noun says in SQL.
 
+pub(super) mod audit;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;
-#[path = "../both/events.rs"]
-pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
+pub(super) mod journal;
+pub(super) mod keys;
 pub(super) mod migrate;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;
+#[path = "../both/webhook_events.rs"]
+pub(super) mod webhook_events;
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -37,7 +40,7 @@ pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIME_MAX)
         .max_lifetime(LIFETIME)
-        .test_before_acquire(false)
+        .test_before_acquire(true)
         .connect_lazy_with(options))
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Files, events, webhook_endpoints};
+use super::{Files, webhook_endpoints, webhook_events};
 use crate::{
     model::DeliveryState,
     store::{
         deliveries::{EndpointHealth, Leased, NewDelivery, Pace, Settled, Verdict, Wanted},
         time_of,
+        webhook_events::event_key,
     },
 };
 
@@ -39,7 +40,7 @@ pub(in crate::store) async fn dispatch(
                  VALUES ($1, $2, $3, 0, $4, $5, $6, 0, 0, $7) ON CONFLICT DO NOTHING",
             )
             .bind(&new.endpoint)
-            .bind(&new.event)
+            .bind(event_key(&new.event))
             .bind(&new.kind)
             .bind(if new.leased { lease_until } else { now })
             .bind(new.leased)
@@ -96,7 +97,8 @@ async fn claim_of(
         slots = slots.min(pace.allowed(rate_due_at, now));
     }
     let rows = sqlx::query(
-        "SELECT event.id, event.project, event.type, event.time, event.data, delivery.fence + 1, delivery.step
+        "SELECT event.id, event.project, event.kind, event.occurred_at, event.payload, event.upstream, event.source,
+                delivery.fence + 1, delivery.step
          FROM webhook_deliveries delivery JOIN events event ON event.id = delivery.event_id
          WHERE delivery.endpoint_id = $1 AND delivery.state = 0 AND delivery.due_at <= $2
          ORDER BY delivery.due_at LIMIT $3",
@@ -108,18 +110,18 @@ async fn claim_of(
     .await?;
     let mut leased = Vec::new();
     for row in &rows {
-        let step: i32 = row.try_get(6)?;
+        let step: i32 = row.try_get(8)?;
         let one = Leased {
-            event: events::event(row, 0)?,
+            event: webhook_events::event(row, 0)?,
             endpoint: wanted.endpoint.clone(),
-            fence: row.try_get(5)?,
+            fence: row.try_get(7)?,
             step: step.try_into().unwrap_or_default(),
         };
         sqlx::query(
             "UPDATE webhook_deliveries SET due_at = $3, leased = TRUE, fence = $4 WHERE endpoint_id = $1 AND event_id = $2",
         )
         .bind(&one.endpoint)
-        .bind(&one.event.id)
+        .bind(event_key(&one.event.id))
         .bind(lease_until)
         .bind(one.fence)
         .execute(&mut *connection)
@@ -180,7 +182,7 @@ async fn write(connection: &mut SqliteConnection, verdict: &Verdict, now: i64) -
          WHERE endpoint_id = $1 AND event_id = $2 AND fence = $3 AND state = 0 AND leased RETURNING attempts",
     )
     .bind(&verdict.endpoint)
-    .bind(&verdict.event)
+    .bind(event_key(&verdict.event))
     .bind(verdict.fence)
     .bind(verdict.state.number())
     .bind(verdict.due_at.as_microsecond())
@@ -196,7 +198,7 @@ async fn write(connection: &mut SqliteConnection, verdict: &Verdict, now: i64) -
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(&verdict.endpoint)
-    .bind(&verdict.event)
+    .bind(event_key(&verdict.event))
     .bind(number)
     .bind(attempt.started_at.as_microsecond())
     .bind(i64::try_from(attempt.took.as_micros()).unwrap_or(i64::MAX))
@@ -221,7 +223,7 @@ pub(in crate::store) async fn release(
              WHERE endpoint_id = $1 AND event_id = $2 AND fence = $3 AND state = 0 AND leased",
         )
         .bind(endpoint)
-        .bind(event)
+        .bind(event_key(event))
         .bind(fence)
         .bind(now)
         .execute(&mut *transaction)

@@ -1,15 +1,18 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
+pub(super) mod audit;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;
-#[path = "../both/events.rs"]
-pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
+pub(super) mod journal;
+pub(super) mod keys;
 pub(super) mod migrate;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;
+#[path = "../both/webhook_events.rs"]
+pub(super) mod webhook_events;
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 

@@ -40,11 +40,13 @@ pub(super) struct Parser<'t, 'j> {
     any_depth: usize,
     /// Paths of what was dropped, at most [`IGNORED_MAX`].
     ignored: Vec<String>,
+    /// What the last map kept its keys in, for the next one: a page of resources with labels has many maps.
+    spare_keys: Option<object::Keys<'j>>,
 }
 
 impl<'t, 'j> Parser<'t, 'j> {
     pub(super) fn new(tables: &'t Tables, reader: Reader<'j>, unknown: UnknownFields) -> Self {
-        Self { tables, reader, unknown, any_depth: 0, ignored: Vec::new() }
+        Self { tables, reader, unknown, any_depth: 0, ignored: Vec::new(), spare_keys: None }
     }
 
     /// Makes sure that nothing follows, and returns the paths of what was dropped.
@@ -109,7 +111,11 @@ impl<'t, 'j> Parser<'t, 'j> {
         let kept = match field.op {
             Op::Message => {
                 let start = wire::open(out);
-                self.message(field.child, out, depth + 1)?;
+                if field.is_request_mask {
+                    self.textual(Shape::FieldMask, known::Spelling::Query, out)?;
+                } else {
+                    self.message(field.child, out, depth + 1)?;
+                }
                 wire::close(out, start);
                 true
             }
@@ -175,7 +181,7 @@ impl<'t, 'j> Parser<'t, 'j> {
             return Err(self.wrong("the map has no entry type"));
         };
         self.reader.object()?;
-        let mut keys = object::Keys::default();
+        let mut keys = self.no_keys();
         while let Some(key) = self.reader.key(keys.is_empty())? {
             let before = out.len();
             let ignored = self.ignored.len();
@@ -197,6 +203,7 @@ impl<'t, 'j> Parser<'t, 'j> {
                     .within(&format!("[{}]", object::shown(&key))));
             }
         }
+        self.put_back(keys);
         Ok(())
     }
 

@@ -16,7 +16,19 @@ const SHOWN_MAX: usize = 80;
 /// Keys that are compared one by one before a hash set takes over.
 const FEW: usize = 16;
 
-impl Parser<'_, '_> {
+impl<'j> Parser<'_, 'j> {
+    /// Returns an empty set of keys.
+    pub(super) fn no_keys(&mut self) -> Keys<'j> {
+        self.spare_keys.take().unwrap_or_else(Keys::new)
+    }
+
+    /// Keeps a set of keys for the next map.
+    pub(super) fn put_back(&mut self, mut keys: Keys<'j>) {
+        keys.few.clear();
+        keys.many.clear();
+        self.spare_keys = Some(keys);
+    }
+
     /// Reads the fields of a message up to its closing brace. `in_any` allows, and skips, one `@type`.
     pub(super) fn fields(
         &mut self,
@@ -92,13 +104,16 @@ pub(super) fn shown(key: &str) -> Cow<'_, str> {
 }
 
 /// The keys of one object that is a map.
-#[derive(Default)]
 pub(super) struct Keys<'j> {
     few: Vec<Text<'j>>,
     many: HashSet<Text<'j>>,
 }
 
 impl<'j> Keys<'j> {
+    fn new() -> Self {
+        Self { few: Vec::with_capacity(FEW), many: HashSet::new() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.few.is_empty()
     }

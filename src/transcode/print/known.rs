@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{DEPTH_MAX, Printer, Stop, map::MapKeys};
+use super::{DEPTH_MAX, Printer, Stop};
 use crate::transcode::{
     mask,
     selection::Node,
@@ -106,10 +106,11 @@ impl Printer<'_, '_> {
             let entries = texts(wire).collect::<Result<Vec<_>, _>>()?;
             self.members(map, &entries, chosen, depth)?;
         } else {
-            let (mut keys, mut comma) = (MapKeys::default(), false);
+            let (mut keys, mut comma) = (self.no_keys(), false);
             for entry in texts(wire) {
                 comma |= self.member(map, entry?, &mut keys, comma, chosen, depth)?;
             }
+            self.put_back(keys);
         }
         self.out.push(b'}');
         Ok(())

@@ -17,13 +17,16 @@ const FEW: usize = 16;
 
 /// Hashes of the keys written so far. Two keys with one hash only cost a second look, so that they can be made on purpose
 /// does not matter.
-#[derive(Default)]
 pub(super) struct MapKeys {
     few: Vec<u64>,
     many: HashSet<u64>,
 }
 
 impl MapKeys {
+    fn new() -> Self {
+        Self { few: Vec::with_capacity(FEW), many: HashSet::new() }
+    }
+
     /// Adds a key and tells whether it may have been there.
     pub(super) fn insert(&mut self, key: &[u8]) -> bool {
         let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -40,7 +43,7 @@ impl MapKeys {
         !self.many.insert(hash)
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.few.clear();
         self.many.clear();
     }
@@ -55,6 +58,17 @@ pub(super) struct Entry<'w> {
 }
 
 impl<'t> Printer<'t, '_> {
+    /// Returns an empty set of keys.
+    pub(super) fn no_keys(&mut self) -> MapKeys {
+        self.spare_keys.take().unwrap_or_else(MapKeys::new)
+    }
+
+    /// Keeps a set of keys for the next map.
+    pub(super) fn put_back(&mut self, mut keys: MapKeys) {
+        keys.clear();
+        self.spare_keys = Some(keys);
+    }
+
     /// Prints one entry of a map field as it comes.
     pub(super) fn entry(
         &mut self,
@@ -73,7 +87,8 @@ impl<'t> Printer<'t, '_> {
         self.bracket(open, field, b'{');
         let start = self.out.len();
         self.entry_key(field.child, &entry)?;
-        if open.keys.insert(&self.out[start..]) {
+        let keys = open.keys.get_or_insert_with(|| self.no_keys());
+        if keys.insert(&self.out[start..]) {
             return Err(Stop::Redo);
         }
         if !self.entry_value(field.child, &entry, start, chosen, depth)? {

@@ -68,6 +68,8 @@ pub(super) struct Printer<'t, 'o> {
     google_shaped: bool,
     any_depth: usize,
     unknown_types: BTreeSet<String>,
+    /// What the last map kept its keys in, for the next one: a page of resources with labels has many maps.
+    spare_keys: Option<MapKeys>,
 }
 
 /// Why a pass ended early.
@@ -120,7 +122,8 @@ struct Open {
     field: usize,
     /// Whether its bracket is there: a list of which nothing is shown has none.
     bracket: Option<u8>,
-    keys: MapKeys,
+    /// Keys of the map being written, from its first entry on.
+    keys: Option<MapKeys>,
 }
 
 impl<'t, 'o> Printer<'t, 'o> {
@@ -136,6 +139,7 @@ impl<'t, 'o> Printer<'t, 'o> {
             google_shaped: false,
             any_depth: 0,
             unknown_types: BTreeSet::new(),
+            spare_keys: None,
         }
     }
 
@@ -238,7 +242,7 @@ impl<'t, 'o> Printer<'t, 'o> {
         comma: bool,
     ) -> Result<(), Stop> {
         let mut seen = Seen::default();
-        let mut open = Open { comma, field: usize::MAX, bracket: None, keys: MapKeys::default() };
+        let mut open = Open { comma, field: usize::MAX, bracket: None, keys: None };
         let mut cursor = Cursor::new(wire);
         while !cursor.is_empty() {
             let (number, kind) = cursor.tag()?;
@@ -381,7 +385,9 @@ impl<'t, 'o> Printer<'t, 'o> {
             Some(b'[') => self.out.push(b']'),
             Some(_) => {
                 self.out.push(b'}');
-                open.keys.clear();
+                if let Some(keys) = open.keys.take() {
+                    self.put_back(keys);
+                }
             }
             None => {}
         }

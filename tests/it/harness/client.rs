@@ -119,6 +119,26 @@ impl Connection {
     }
 }
 
+/// Sends a request on a connection of its own to what may be gone at any moment; `None`: there was no whole answer.
+pub(crate) async fn attempt(
+    address: SocketAddr,
+    verb: &str,
+    target: &str,
+    pairs: &[(&str, &str)],
+    body: String,
+) -> Option<Response> {
+    let stream = TcpStream::connect(address).await.ok()?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let mut task = JoinSet::new();
+    task.spawn(async move { drop(connection.await) });
+    let mut request = Request::builder().method(verb).uri(target).body(Full::new(Bytes::from(body))).ok()?;
+    *request.headers_mut() = headers(pairs);
+    request.headers_mut().insert("host", address.to_string().parse().expect("an address is a host"));
+    let (head, body) = sender.send_request(request).await.ok()?.into_parts();
+    let body = body.collect().await.ok()?.to_bytes();
+    Some(Response { status: head.status, headers: head.headers, body })
+}
+
 impl Response {
     /// The body as text.
     pub(crate) fn text(&self) -> String {

@@ -1,11 +1,17 @@
 //! Boots the real gateway on a free port, in front of upstreams that do what a story tells them.
 
 mod client;
+mod database;
 mod descriptors;
 mod gateway;
+mod issuer;
+mod keys;
 mod scripted;
 
-pub(crate) use client::{Connection, Response};
-pub(crate) use descriptors::{bytes, library_file};
+pub(crate) use client::{Connection, Response, attempt};
+pub(crate) use database::{Database, Link};
+pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
+pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
+pub(crate) use keys::{Keyring, bearer};
 pub(crate) use scripted::{Answer, Call, Scripted};

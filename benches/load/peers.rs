@@ -1,0 +1,187 @@
+//! What is measured: the floor, the gateway, and the peers that are installed.
+
+use std::{fs, io, net::SocketAddr, process::Command, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    payload::{Outcome, descriptor_set},
+    process::{Process, free_address, scratch},
+};
+
+/// The gateway that cargo built for this run.
+const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
+
+/// What the table calls the gateway that is judged: `causeway serve` with one worker, as all others have one.
+pub(crate) const GATEWAY_NAME: &str = "causeway";
+
+/// One process that answers the cases.
+pub(crate) struct Peer {
+    /// What the table calls it.
+    pub(crate) name: String,
+    /// The process.
+    pub(crate) process: Process,
+    /// Whether its paths are marks and not those of the API.
+    pub(crate) is_floor: bool,
+    /// Whether a wrong answer ends the run.
+    pub(crate) is_ours: bool,
+}
+
+/// Starts the upstream.
+pub(crate) async fn upstream() -> Outcome<Process> {
+    let address = free_address().await?;
+    let mut process = Process::start("upstream", role("upstream", address)?, address)?;
+    process.ready(None).await?;
+    Ok(process)
+}
+
+/// Starts all that are there; says which are not.
+pub(crate) async fn all(upstream: SocketAddr, say: impl Fn(&str)) -> Outcome<Vec<Peer>> {
+    let set = scratch("bench.binpb");
+    fs::write(&set, descriptor_set()?)?;
+    let set = set.display().to_string();
+    let mut peers = vec![
+        floor("floor", &[], upstream).await?,
+        gateway(GATEWAY_NAME, &["http.worker_threads=1"], upstream).await?,
+        gateway("causeway, default workers", &[], upstream).await?,
+        floor("floor + prost-reflect", &["--reflect"], upstream).await?,
+    ];
+    for (name, started) in
+        [("structured-proxy", structured_proxy(upstream, &set).await), ("envoy", envoy(upstream, &set).await)]
+    {
+        match started {
+            Ok(peer) => peers.push(peer),
+            Err(error) if is_absent(error.as_ref()) => say(&format!("{name} is not on the PATH: left out")),
+            Err(error) => say(&format!("{name} does not start, left out: {error}")),
+        }
+    }
+    Ok(peers)
+}
+
+fn is_absent(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+async fn floor(name: &str, more: &[&str], upstream: SocketAddr) -> Outcome<Peer> {
+    let address = free_address().await?;
+    let mut command = role("floor", address)?;
+    command.args(["--upstream", &format!("http://{upstream}")]).args(more);
+    start(name, command, address, None, true).await
+}
+
+/// Starts `causeway serve` as an operator would, with a few keys set.
+pub(crate) async fn gateway(name: &str, set: &[&str], upstream: SocketAddr) -> Outcome<Peer> {
+    let address = free_address().await?;
+    start(name, serve(set, address, upstream), address, Some("/healthz"), false).await
+}
+
+/// Starts it and returns how long it took to be ready.
+pub(crate) async fn gateway_start_time(upstream: SocketAddr) -> Outcome<Duration> {
+    let address = free_address().await?;
+    Process::start("causeway", serve(&[], address, upstream), address)?.ready(Some("/healthz")).await
+}
+
+fn serve(set: &[&str], address: SocketAddr, upstream: SocketAddr) -> Command {
+    let mut command = Command::new(GATEWAY);
+    command.arg("serve");
+    let listen = format!("http.listen={address}");
+    let [connection, datastream] =
+        ["bigqueryconnection", "datastream"].map(|key| format!("upstreams.{key}.endpoint=http://{upstream}"));
+    for key in ["identity.mode=none", &listen, &connection, &datastream].iter().chain(set) {
+        command.args(["--set", key]);
+    }
+    command
+}
+
+async fn structured_proxy(upstream: SocketAddr, set: &str) -> Outcome<Peer> {
+    let address = free_address().await?;
+    let config = json!({
+        "listen": { "http": address.to_string() },
+        "upstream": { "default": format!("http://{upstream}") },
+        "descriptors": [{ "file": set }],
+        "service": { "name": "bench" },
+        "transcode": { "only": ["causeway.bench.v1.Pages"] },
+        "runtime": { "worker_threads": 1 },
+    });
+    let file = scratch("structured-proxy.yaml");
+    fs::write(&file, config.to_string())?;
+    let mut command = Command::new("structured-proxy");
+    command.arg("--config").arg(file);
+    start("structured-proxy", command, address, None, false).await
+}
+
+async fn envoy(upstream: SocketAddr, set: &str) -> Outcome<Peer> {
+    let address = free_address().await?;
+    let socket = |address: SocketAddr| json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } });
+    let of = |name: &str| format!("type.googleapis.com/envoy.extensions.{name}");
+    let transcoder = json!({
+        "@type": of("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
+        "proto_descriptor": set,
+        "services": ["causeway.bench.v1.Pages"],
+        "convert_grpc_status": true,
+        "max_response_body_size": 64 << 20,
+    });
+    let manager = json!({
+        "@type": of("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "bench",
+        "route_config": { "virtual_hosts": [{
+            "name": "all",
+            "domains": ["*"],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream" } }],
+        }] },
+        "http_filters": [
+            { "name": "transcoder", "typed_config": transcoder },
+            { "name": "router", "typed_config": { "@type": of("filters.http.router.v3.Router") } },
+        ],
+    });
+    let http2 = json!({
+        "@type": of("upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": { "http2_protocol_options": {} },
+    });
+    let config = json!({ "static_resources": {
+        "listeners": [{
+            "address": socket(address),
+            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
+        }],
+        "clusters": [{
+            "name": "upstream",
+            "type": "STATIC",
+            "per_connection_buffer_limit_bytes": 64 << 20,
+            "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2 },
+            "load_assignment": {
+                "cluster_name": "upstream",
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(upstream) } }] }],
+            },
+        }],
+    } });
+    let file = scratch("envoy.json");
+    fs::write(&file, config.to_string())?;
+    let mut command = Command::new("envoy");
+    command.arg("--config-path").arg(file).args([
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "-l",
+        "warn",
+    ]);
+    start("envoy", command, address, None, false).await
+}
+
+async fn start(
+    name: &str,
+    command: Command,
+    address: SocketAddr,
+    ready: Option<&str>,
+    is_floor: bool,
+) -> Outcome<Peer> {
+    let is_ours = is_floor || ready.is_some();
+    let mut process = Process::start(&name.replace([' ', ','], "-"), command, address)?;
+    process.ready(ready).await?;
+    Ok(Peer { name: name.to_owned(), process, is_floor, is_ours })
+}
+
+fn role(role: &str, listen: SocketAddr) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--role", role, "--listen", &listen.to_string()]);
+    Ok(command)
+}

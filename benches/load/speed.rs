@@ -1,0 +1,165 @@
+//! The table: each case against each peer, in slices that take turns, so that a noisy neighbour hurts all alike.
+
+use std::time::Duration;
+
+use http::Uri;
+use serde_json::Value;
+
+use super::{
+    client::{Ask, Line, drive},
+    payload::{Case, Outcome, Payload},
+    peers::{self, Peer},
+    process::Process,
+    targets,
+};
+
+/// How long each peer is driven before its first slice counts, and before the others do.
+const WARM_UPS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(200)];
+/// How long a slice is.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// What is measured, and how often.
+pub(crate) struct Plan {
+    /// Slices for each case and peer.
+    pub(crate) slices: usize,
+    /// Only cases with this in their name.
+    pub(crate) case: String,
+    /// Only peers with this in their name; the floor is always there.
+    pub(crate) peer: String,
+}
+
+#[derive(Default)]
+struct Numbers {
+    took: Vec<Duration>,
+    /// Processor time for each request, a number per slice: the peer's and the upstream's.
+    cpu: Vec<[f64; 2]>,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
+    let payload = Payload::load()?;
+    say(&machine());
+    let upstream = peers::upstream().await?;
+    let peers = peers::all(upstream.address, &say).await?;
+    let peers: Vec<Peer> =
+        peers.into_iter().filter(|peer| peer.name == "floor" || peer.name.contains(&plan.peer)).collect();
+    for case in payload.cases.iter().filter(|case| case.name.contains(&plan.case)) {
+        say(&format!(
+            "\n{:<27} {:>8} {:>11} {:>8} {:>12} {:>8} {:>8} {:>8}",
+            format!("{}, {} B", case.name, case.json.len()),
+            "req/s",
+            "CPU µs/req",
+            "× floor",
+            "upstream µs",
+            "p50 ms",
+            "p99 ms",
+            "RSS MiB"
+        ));
+        measure(plan, case, &peers, &upstream, &say).await?;
+    }
+    Ok(())
+}
+
+/// Says what it ran on.
+fn machine() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores, {}, Linux {}", model.unwrap_or("unknown processor"), kernel.trim())
+}
+
+async fn measure(
+    plan: &Plan,
+    case: &Case,
+    peers: &[Peer],
+    upstream: &Process,
+    say: impl Fn(&str),
+) -> Outcome {
+    let mut numbers: Vec<Result<Numbers, String>> = Vec::new();
+    for peer in peers {
+        numbers.push(match check(peer, case).await {
+            Ok(()) => Ok(Numbers::default()),
+            Err(error) if peer.is_ours => return Err(format!("{}, {}: {error}", peer.name, case.name).into()),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+    for slice in 0..plan.slices {
+        for (peer, numbers) in peers.iter().zip(&mut numbers) {
+            let Ok(numbers) = numbers else { continue };
+            let ask = ask(peer, case)?;
+            drive(&ask, WARM_UPS[slice.min(1)]).await?;
+            let before = [peer.process.cpu()?, upstream.cpu()?];
+            let took = drive(&ask, SLICE).await?;
+            let after = [peer.process.cpu()?, upstream.cpu()?];
+            let micros = |i: usize| (after[i] - before[i]).as_secs_f64() * 1e6 / took.len() as f64;
+            numbers.cpu.push([micros(0), micros(1)]);
+            numbers.took.extend(took);
+        }
+    }
+    let floor = numbers.first().and_then(|n| n.as_ref().ok()).map_or(f64::NAN, |n| n.cpu(0));
+    for (peer, numbers) in peers.iter().zip(&mut numbers) {
+        match numbers {
+            Ok(numbers) => say(&numbers.line(peer, floor, plan.slices)?),
+            Err(why) => say(&format!("  {:<25} {why}", peer.name)),
+        }
+    }
+    let cpu = |name: &str| {
+        let at = peers.iter().position(|peer| peer.name == name)?;
+        numbers[at].as_ref().ok().map(|numbers| numbers.cpu(0))
+    };
+    for target in targets::of(case.name) {
+        if let (Some(ours), Some(theirs)) = (cpu(peers::GATEWAY_NAME), cpu(target.of)) {
+            say(&target.judge(ours / theirs));
+        }
+    }
+    Ok(())
+}
+
+/// Asks once: a wrong answer that is fast is worth nothing.
+async fn check(peer: &Peer, case: &Case) -> Outcome {
+    let (status, body) = Line::open(ask(peer, case)?).await?.fetch().await?;
+    if status != case.status {
+        let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        return Err(format!("status {status}: {text}").into());
+    }
+    let expected: Value = serde_json::from_slice(&case.json)?;
+    if peer.is_ours && serde_json::from_slice::<Value>(&body)? != expected {
+        return Err(format!("answers differently: {}", String::from_utf8_lossy(&body)).into());
+    }
+    Ok(())
+}
+
+pub(crate) fn ask(peer: &Peer, case: &Case) -> Outcome<Ask> {
+    let path: Uri = if peer.is_floor { format!("/{}", case.mark).parse()? } else { case.path.parse()? };
+    Ok(Ask { address: peer.process.address, path, case: case.clone() })
+}
+
+impl Numbers {
+    /// The median of the slices.
+    fn cpu(&self, whose: usize) -> f64 {
+        let mut sorted: Vec<f64> = self.cpu.iter().map(|cpu| cpu[whose]).collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn line(&mut self, peer: &Peer, floor: f64, slices: usize) -> Outcome<String> {
+        self.took.sort_unstable();
+        let at = |share: f64| {
+            let index = (self.took.len() as f64 * share) as usize;
+            self.took.get(index).map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)
+        };
+        Ok(format!(
+            "  {:<25} {:>8.0} {:>11.1} {:>8.2} {:>12.1} {:>8.2} {:>8.2} {:>8.1}",
+            peer.name,
+            self.took.len() as f64 / (SLICE.as_secs_f64() * slices as f64),
+            self.cpu(0),
+            self.cpu(0) / floor,
+            self.cpu(1),
+            at(0.5),
+            at(0.99),
+            peer.process.memory()?.now as f64 / 1024.0,
+        ))
+    }
+}

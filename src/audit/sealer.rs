@@ -1,0 +1,71 @@
+//! Moves what has ended into the signed chain, a batch at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::counter;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::Recorder;
+use crate::{
+    crypto::{Keys, Purpose, Signer},
+    error::Result,
+    store::Store,
+};
+
+/// Entries of one batch.
+const ROWS_MAX: u32 = 1000;
+/// How often to look for what has ended.
+const SEAL_EVERY: Duration = Duration::from_millis(250);
+/// Batches sealed before a list is read.
+const CATCH_UP_BATCHES_MAX: usize = 3;
+
+/// Seals. Cheap to clone.
+#[derive(Clone)]
+pub struct Sealer {
+    store: Store,
+    signer: Arc<Signer>,
+}
+
+impl Sealer {
+    /// Makes a sealer with the key of the audit log.
+    pub fn new(store: Store, keys: &Keys) -> Self {
+        Self { store, signer: Arc::new(keys.signer(Purpose::AuditSeal)) }
+    }
+
+    /// Seals what has ended, again and again, until `stop` is cancelled; then once more.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wait = SEAL_EVERY;
+        loop {
+            let stopped = stop.run_until_cancelled(sleep(wait)).await.is_none();
+            wait = SEAL_EVERY;
+            match self.store.seal(&self.signer, ROWS_MAX).await {
+                Ok(rows) => {
+                    counter!("causeway_audit_sealed_total").increment(rows as u64);
+                    if rows >= ROWS_MAX as usize {
+                        wait = Duration::ZERO;
+                    }
+                }
+                Err(error) => tracing::debug!(error = error.chain(), "nothing could be sealed"),
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    /// Brings the log up to what has ended by now, so that whoever reads it sees their own requests. A log that is far
+    /// behind is brought nearer.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn catch_up(&self, recorder: &Recorder) -> Result<()> {
+        recorder.flush().await;
+        for _ in 0..CATCH_UP_BATCHES_MAX {
+            if self.store.seal(&self.signer, ROWS_MAX).await? < ROWS_MAX as usize {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

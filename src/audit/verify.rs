@@ -1,0 +1,173 @@
+//! Is the log as it was sealed? Reads it from its beginning and names the first entry that is not.
+//!
+//! What this shows: that nothing was changed, taken out, put in or moved since it was sealed, by anybody without the key.
+//! What it cannot show: that the newest entries were not cut off (compare [`Verified::last_seq`] and [`Verified::root`]
+//! with what was noted elsewhere), nor what was written by somebody who had the key.
+
+use std::{fmt, time::Duration};
+
+use super::keeper::floor;
+use crate::{
+    crypto::{self, Keys, Purpose, Signer},
+    error::Result,
+    store::{
+        Store,
+        audit::{Columns, Filter, GENESIS, Seal, Sealed, Walk, digest, signed_message},
+    },
+};
+
+/// Rows read at once.
+const ROWS_MAX: u32 = 1000;
+
+/// What was found to be in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Entries looked at.
+    pub entries: u64,
+    /// Number of the first entry that is still kept; 0 if there is none.
+    pub first_seq: i64,
+    /// Number of the last entry.
+    pub last_seq: i64,
+    /// Digest of the last entry: worth noting elsewhere.
+    pub root: Vec<u8>,
+}
+
+/// The first entry that is not as it was sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// Its number.
+    pub seq: i64,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for Altered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {}: {}", self.seq, self.what)
+    }
+}
+
+/// Reads the whole log. Entries older than `retention` may be gone.
+///
+/// # Errors
+/// The database is away.
+pub async fn verify(
+    store: &Store,
+    keys: &Keys,
+    retention: Duration,
+) -> Result<std::result::Result<Verified, Altered>> {
+    let signer = keys.signer(Purpose::AuditSeal);
+    let mut entries = Entries { store, page: Vec::new(), after: 0, ended: false };
+    let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
+    let floor = floor(store.now(), retention);
+    loop {
+        let seals = store.audit_seals(verified.last_seq, ROWS_MAX).await?;
+        if seals.is_empty() {
+            break;
+        }
+        for seal in &seals {
+            if let Err(altered) = check_seal(seal, &verified, &signer) {
+                return Ok(Err(altered));
+            }
+            let gone = seal.sealed_at < floor && verified.entries == 0;
+            if let Err(altered) = check_entries(seal, &mut entries, &mut verified, gone).await? {
+                return Ok(Err(altered));
+            }
+            verified.last_seq = seal.last_seq;
+            verified.root.clone_from(&seal.root);
+        }
+    }
+    Ok(match entries.next().await? {
+        Some(extra) => Err(Altered { seq: extra.seq, what: "it is behind the last seal".to_owned() }),
+        None => Ok(verified),
+    })
+}
+
+fn check_seal(seal: &Seal, before: &Verified, signer: &Signer) -> std::result::Result<(), Altered> {
+    let altered = |seq, what: &str| Err(Altered { seq, what: what.to_owned() });
+    let next = before.last_seq + 1;
+    if seal.first_seq != next || seal.last_seq < seal.first_seq {
+        return altered(next, "its seal is missing");
+    }
+    if seal.previous != before.root {
+        return altered(seal.first_seq, "its seal does not continue the one before");
+    }
+    let message = signed_message(seal.first_seq, seal.last_seq, seal.sealed_at, &seal.previous, &seal.root);
+    if !signer.is_ours(&seal.public_key) {
+        return altered(seal.first_seq, "its seal was made with a key that is not in secrets");
+    }
+    if !crypto::verify(&seal.public_key, &message, &seal.signature) {
+        return altered(seal.first_seq, "the signature of its seal does not fit");
+    }
+    Ok(())
+}
+
+async fn check_entries(
+    seal: &Seal,
+    entries: &mut Entries<'_>,
+    verified: &mut Verified,
+    may_be_gone: bool,
+) -> Result<std::result::Result<(), Altered>> {
+    let mut root = seal.previous.clone();
+    for seq in seal.first_seq..=seal.last_seq {
+        let altered = |what: &str| Ok(Err(Altered { seq, what: what.to_owned() }));
+        let Some(entry) = entries.next_if(|entry| entry.seq <= seq).await? else {
+            if may_be_gone && verified.entries == 0 && seq == seal.first_seq {
+                return Ok(Ok(()));
+            }
+            return altered("it is missing");
+        };
+        if entry.seq < seq {
+            return Ok(Err(Altered { seq: entry.seq, what: "there are two with this number".to_owned() }));
+        }
+        let times = [entry.opened_at, entry.closed_at];
+        root = digest(&root, seq, &entry.id, times, &entry.entry, &entry.outcome).to_vec();
+        if root != entry.digest || entry.sealed_at != seal.sealed_at {
+            return altered("it was changed");
+        }
+        let whole = serde_json::from_str(&entry.entry).ok().zip(serde_json::from_str(&entry.outcome).ok());
+        if !whole.is_some_and(|(whole, outcome)| Columns::of(&whole, &outcome) == entry.columns) {
+            return altered("the columns it is searched by were changed");
+        }
+        if verified.entries == 0 {
+            verified.first_seq = seq;
+        }
+        verified.entries += 1;
+    }
+    if root != seal.root {
+        let what = format!("it or one up to {} was changed, and their digests with them", seal.last_seq);
+        return Ok(Err(Altered { seq: seal.first_seq, what }));
+    }
+    Ok(Ok(()))
+}
+
+/// The entries in order, a page at a time.
+struct Entries<'s> {
+    store: &'s Store,
+    /// In reverse, so that the next one is popped.
+    page: Vec<Sealed>,
+    after: i64,
+    ended: bool,
+}
+
+impl Entries<'_> {
+    async fn next_if(&mut self, wanted: impl FnOnce(&Sealed) -> bool) -> Result<Option<Sealed>> {
+        self.fill().await?;
+        Ok(if self.page.last().is_some_and(wanted) { self.page.pop() } else { None })
+    }
+
+    async fn next(&mut self) -> Result<Option<Sealed>> {
+        self.next_if(|_| true).await
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        if self.page.is_empty() && !self.ended {
+            let walk = Walk { ascending: true, after: Some(self.after), rows_max: ROWS_MAX };
+            self.page = self.store.audit_page(&Filter::default(), walk).await?;
+            self.ended = self.page.is_empty();
+            self.page.reverse();
+            self.after = self.page.first().map_or(self.after, |entry| entry.seq);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! The audit log: closed entries, chained and signed in one order.
+//!
+//! A row of the journal that has ended is moved into the log by [`Store::seal`]: it gets the next number and the digest of
+//! itself and everything before it. A batch ends with a signed seal. One replica seals at a time, and a batch becomes
+//! visible as a whole, so whoever has read up to a number never misses an entry with a smaller one.
+
+use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use super::{
+    Backend, Store, both, failure,
+    journal::{IntentId, time_ordered},
+    postgres, sqlite,
+};
+use crate::{
+    crypto::{self, Signer},
+    error::Result,
+    model::{Entry, Outcome},
+};
+
+/// The root of an empty log.
+pub const GENESIS: [u8; 32] = [0; 32];
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its number, from 1 and without gaps.
+    pub seq: i64,
+    /// When it was sealed, in microseconds since 1970.
+    pub sealed_at: i64,
+    /// Id of the intent.
+    pub id: Vec<u8>,
+    /// When the request arrived, in microseconds since 1970.
+    pub opened_at: i64,
+    /// When it ended, in microseconds since 1970.
+    pub closed_at: i64,
+    /// The [`Entry`] as JSON.
+    pub entry: String,
+    /// The [`Outcome`] as JSON.
+    pub outcome: String,
+    /// Digest of this entry and of everything before it.
+    pub digest: Vec<u8>,
+    /// The columns that are searched, as they are kept; they repeat what entry and outcome say.
+    pub columns: Columns,
+}
+
+/// What is searched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// Of the entry.
+    pub request_id: String,
+    /// Of the entry.
+    pub principal: String,
+    /// Of its first resource name that has one.
+    pub project: String,
+    /// Of the entry.
+    pub method: String,
+    /// The first resource name.
+    pub resource: String,
+    /// HTTP status of the outcome.
+    pub status: i32,
+}
+
+/// The end of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Number of the first entry.
+    pub first_seq: i64,
+    /// Number of the last one.
+    pub last_seq: i64,
+    /// When it was made, in microseconds since 1970.
+    pub sealed_at: i64,
+    /// Digest of the last entry before the batch.
+    pub previous: Vec<u8>,
+    /// Digest of the last entry.
+    pub root: Vec<u8>,
+    /// With what the signature is verified.
+    pub public_key: Vec<u8>,
+    /// Signature over all of the above.
+    pub signature: Vec<u8>,
+}
+
+/// A row of the journal that has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Closed {
+    pub(super) id: Vec<u8>,
+    pub(super) opened_at: i64,
+    pub(super) entry: String,
+    pub(super) closed_at: i64,
+    pub(super) outcome: String,
+}
+
+/// A request that needed no intent, with its outcome.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// When it arrived, in microseconds since 1970.
+    pub opened_at: i64,
+    /// What it was.
+    pub entry: Entry,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Which entries are wanted. What is not set does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// `projects/p`.
+    pub project: Option<String>,
+    /// Who asked.
+    pub principal: Option<String>,
+    /// Full name of the method.
+    pub method: Option<String>,
+    /// What the first resource name begins with.
+    pub resource_prefix: Option<String>,
+    /// Id of the request.
+    pub request_id: Option<String>,
+    /// HTTP status, lowest and highest.
+    pub status: Option<(i32, i32)>,
+    /// Arrived at this time or later, in microseconds since 1970.
+    pub from: Option<i64>,
+    /// Arrived before this time.
+    pub before: Option<i64>,
+}
+
+/// Where a page begins and which way it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Oldest first; else newest first.
+    pub ascending: bool,
+    /// The number of the last entry seen.
+    pub after: Option<i64>,
+    /// Entries wanted.
+    pub rows_max: u32,
+}
+
+impl Columns {
+    /// Returns what is searched of an entry with its outcome.
+    pub fn of(entry: &Entry, outcome: &Outcome) -> Self {
+        Self {
+            request_id: plain(&entry.request_id),
+            principal: plain(&entry.principal),
+            project: plain(entry.project()),
+            method: plain(&entry.method),
+            resource: plain(entry.resource()),
+            status: outcome.status.into(),
+        }
+    }
+}
+
+/// Postgres keeps no NUL.
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Returns the digest of an entry behind another.
+pub fn digest(previous: &[u8], seq: i64, id: &[u8], times: [i64; 2], entry: &str, outcome: &str) -> [u8; 32] {
+    let numbers = [seq, times[0], times[1]].map(i64::to_be_bytes).concat();
+    let lengths = [id.len(), entry.len(), outcome.len()].map(|length| (length as u64).to_be_bytes()).concat();
+    crypto::sha256(&[
+        b"causeway audit entry 1\0",
+        previous,
+        &numbers,
+        &lengths,
+        id,
+        entry.as_bytes(),
+        outcome.as_bytes(),
+    ])
+}
+
+/// Returns what a seal signs.
+pub fn signed_message(
+    first_seq: i64,
+    last_seq: i64,
+    sealed_at: i64,
+    previous: &[u8],
+    root: &[u8],
+) -> Vec<u8> {
+    let numbers = [first_seq, last_seq, sealed_at].map(i64::to_be_bytes).concat();
+    [b"causeway audit seal 1\0", &numbers[..], previous, root].concat()
+}
+
+/// Chains closed rows behind a root, and signs the result.
+pub(super) fn chain(
+    rows: Vec<Closed>,
+    after: i64,
+    previous: &[u8],
+    sealed_at: i64,
+    signer: &Signer,
+) -> (Vec<Sealed>, Option<Seal>) {
+    let mut root = previous.to_vec();
+    let mut sealed = Vec::with_capacity(rows.len());
+    for (seq, row) in (after + 1..).zip(rows) {
+        let digest =
+            digest(&root, seq, &row.id, [row.opened_at, row.closed_at], &row.entry, &row.outcome).to_vec();
+        root.clone_from(&digest);
+        let entry: Entry = serde_json::from_str(&row.entry).unwrap_or_default();
+        let outcome: Outcome = serde_json::from_str(&row.outcome).unwrap_or_default();
+        sealed.push(Sealed {
+            seq,
+            sealed_at,
+            columns: Columns::of(&entry, &outcome),
+            id: row.id,
+            opened_at: row.opened_at,
+            closed_at: row.closed_at,
+            entry: row.entry,
+            outcome: row.outcome,
+            digest,
+        });
+    }
+    let seal = sealed.first().zip(sealed.last()).map(|(first, last)| Seal {
+        first_seq: first.seq,
+        last_seq: last.seq,
+        sealed_at,
+        previous: previous.to_vec(),
+        signature: signer.sign(&signed_message(first.seq, last.seq, sealed_at, previous, &root)),
+        root,
+        public_key: signer.public_key(),
+    });
+    (sealed, seal)
+}
+
+/// Writes the statement of a page.
+pub(super) fn page_query<DB>(filter: &Filter, walk: Walk) -> QueryBuilder<DB>
+where
+    DB: Database,
+    String: Type<DB> + for<'q> Encode<'q, DB>,
+    i64: Type<DB> + for<'q> Encode<'q, DB>,
+    i32: Type<DB> + for<'q> Encode<'q, DB>,
+{
+    let mut query = QueryBuilder::new(
+        "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
+         request_id, principal, project, method, resource, status FROM audit_entries WHERE TRUE",
+    );
+    let texts = [
+        (" AND project = ", &filter.project),
+        (" AND principal = ", &filter.principal),
+        (" AND method = ", &filter.method),
+        (" AND request_id = ", &filter.request_id),
+        (" AND resource >= ", &filter.resource_prefix),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            query.push(condition).push_bind(plain(value));
+        }
+    }
+    if let Some(prefix) = &filter.resource_prefix {
+        // The last text with this prefix, in the order of bytes.
+        query.push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
+    }
+    if let Some((low, high)) = filter.status {
+        query.push(" AND status BETWEEN ").push_bind(low).push(" AND ").push_bind(high);
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND opened_at >= ").push_bind(from);
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND opened_at < ").push_bind(before);
+    }
+    if let Some(after) = walk.after {
+        query.push(if walk.ascending { " AND seq > " } else { " AND seq < " }).push_bind(after);
+    }
+    query.push(if walk.ascending { " ORDER BY seq LIMIT " } else { " ORDER BY seq DESC LIMIT " });
+    query.push_bind(i64::from(walk.rows_max));
+    query
+}
+
+impl Store {
+    /// Keeps requests that needed no intent. They are in the log once they are sealed.
+    ///
+    /// # Errors
+    /// The database is away, and nothing was kept.
+    pub async fn observe(&self, rows: Vec<Observed>) -> Result<()> {
+        let rows: Vec<Closed> = rows
+            .into_iter()
+            .map(|row| Closed {
+                id: self.observed_id().to_vec(),
+                opened_at: row.opened_at,
+                entry: serde_json::to_string(&row.entry).expect("plain data prints as JSON"),
+                closed_at: row.opened_at.saturating_add_unsigned(row.outcome.latency_us),
+                outcome: serde_json::to_string(&row.outcome).expect("plain data prints as JSON"),
+            })
+            .collect();
+        both!(self, audit::insert_closed(&rows, self.instance().as_bytes()))
+    }
+
+    fn observed_id(&self) -> IntentId {
+        time_ordered(self.now())
+    }
+
+    /// Moves up to `rows_max` closed rows into the log, and returns how many there were.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn seal(&self, signer: &Signer, rows_max: u32) -> Result<usize> {
+        let now = self.now();
+        match &self.0.backend {
+            Backend::Postgres(pool) => postgres::audit::seal(pool, signer, now, rows_max).await,
+            Backend::Sqlite(files) => {
+                sqlite::audit::seal(files, signer, now.as_microsecond(), rows_max).await
+            }
+        }
+        .map_err(failure::of)
+    }
+
+    /// Returns a page of the log.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn audit_page(&self, filter: &Filter, walk: Walk) -> Result<Vec<Sealed>> {
+        both!(self, audit::page(filter, walk))
+    }
+
+    /// Returns seals behind a number, in order.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn audit_seals(&self, after: i64, rows_max: u32) -> Result<Vec<Seal>> {
+        both!(self, audit::seals(after, rows_max))
+    }
+
+    /// Forgets what was sealed before `floor`, in microseconds since 1970: on Postgres by the whole month, and only once
+    /// all of it is older.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn forget_audit(&self, floor: i64) -> Result<()> {
+        both!(self, audit::forget(floor))
+    }
+
+    /// Forgets Idempotency-Keys that have expired, and gateways that are long gone.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn forget_keys(&self) -> Result<()> {
+        both!(self, audit::forget_keys(self.now().as_microsecond()))
+    }
+}

@@ -1,0 +1,163 @@
+//! Intents, outcomes and Idempotency-Keys.
+
+super::contract! {
+    an_intent_is_closed_by_its_outcome,
+    one_of_a_hundred_with_one_key_goes_ahead,
+    a_key_replays_refuses_and_is_forgotten,
+    what_a_dead_gateway_began,
+    a_key_expires,
+    what_is_dropped_half_way_is_closed_as_unknown,
+}
+
+mod tell {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use tokio::task::JoinSet;
+
+    use crate::{
+        model::{Ending, Entry, Outcome},
+        store::{
+            Store,
+            journal::{Effects, Intent, Journal, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
+        },
+    };
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    struct Running {
+        journal: Journal,
+        tasks: JoinSet<()>,
+    }
+
+    impl Running {
+        async fn alive(store: &Store) -> Self {
+            store.stay_alive(store.now() + LEASE).await.unwrap();
+            Self::silent(store)
+        }
+
+        /// A gateway that never says that it is alive: as if it had died at once.
+        fn silent(store: &Store) -> Self {
+            let (journal, work) = Journal::new(store.clone());
+            let mut tasks = JoinSet::new();
+            tasks.spawn(work);
+            Self { journal, tasks }
+        }
+
+        async fn open(&self, key: Option<KeyUse>) -> Opened {
+            self.journal.open(Intent { entry: Entry::default(), key }).await.unwrap()
+        }
+
+        async fn settle(&self, ticket: Ticket, key: KeyFate) {
+            let outcome = Outcome { ending: Ending::Success, status: 200, ..Outcome::default() };
+            let settled = self.journal.settle(ticket, Settlement { outcome, key }, Effects::default()).await;
+            assert_eq!(settled, Settled::Durable);
+        }
+
+        async fn end(mut self) {
+            drop(self.journal);
+            self.tasks.join_next().await.unwrap().unwrap();
+        }
+    }
+
+    fn key(scope: u8, fingerprint: u8, reissuable: bool) -> Option<KeyUse> {
+        Some(KeyUse { scope: [scope; 32], fingerprint: [fingerprint; 32], reissuable })
+    }
+
+    fn go(opened: Opened) -> Ticket {
+        match opened {
+            Opened::Go(ticket) => ticket,
+            other => panic!("not to go ahead: {other:?}"),
+        }
+    }
+
+    pub(super) async fn an_intent_is_closed_by_its_outcome(store: Store) {
+        let gateway = Running::silent(&store);
+        let ticket = go(gateway.open(None).await);
+        let orphans = store.orphans(10).await.unwrap();
+        assert_eq!(orphans.iter().map(|orphan| orphan.id).collect::<Vec<_>>(), [ticket.id()]);
+        store.stay_alive(store.now() + LEASE).await.unwrap();
+        assert_eq!(store.orphans(10).await.unwrap(), [], "its gateway lives");
+        store.leave().await.unwrap();
+        gateway.settle(ticket, KeyFate::Release).await;
+        assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
+        gateway.end().await;
+    }
+
+    pub(super) async fn one_of_a_hundred_with_one_key_goes_ahead(store: Store) {
+        let gateway = Running::alive(&store).await;
+        let mut calls = JoinSet::new();
+        for _ in 0..100 {
+            let journal = gateway.journal.clone();
+            calls.spawn(async move {
+                journal.open(Intent { entry: Entry::default(), key: key(1, 1, false) }).await.unwrap()
+            });
+        }
+        let all = calls.join_all().await;
+        let gone = all.iter().filter(|opened| matches!(opened, Opened::Go(_))).count();
+        let waiting = all.iter().filter(|opened| matches!(opened, Opened::InProgress)).count();
+        assert_eq!((gone, waiting), (1, 99));
+        drop(all);
+        gateway.end().await;
+    }
+
+    pub(super) async fn a_key_replays_refuses_and_is_forgotten(store: Store) {
+        let gateway = Running::alive(&store).await;
+        let first = go(gateway.open(key(1, 1, false)).await);
+        assert!(matches!(gateway.open(key(1, 1, false)).await, Opened::InProgress));
+        assert!(matches!(gateway.open(key(1, 2, false)).await, Opened::Mismatch));
+        let other = go(gateway.open(key(2, 1, false)).await);
+        gateway.settle(first, KeyFate::Answer(b"answer".to_vec())).await;
+        for _ in 0..2 {
+            assert!(
+                matches!(gateway.open(key(1, 1, false)).await, Opened::Replay(answer) if answer == b"answer")
+            );
+        }
+        assert!(matches!(gateway.open(key(1, 2, false)).await, Opened::Mismatch));
+        gateway.settle(other, KeyFate::Release).await;
+        let again = go(gateway.open(key(2, 1, false)).await);
+        gateway.settle(again, KeyFate::Unknown).await;
+        assert!(matches!(gateway.open(key(2, 1, false)).await, Opened::Unknown));
+        gateway.end().await;
+    }
+
+    pub(super) async fn what_a_dead_gateway_began(store: Store) {
+        let dead = Running::silent(&store);
+        let _left = go(dead.open(key(1, 1, false)).await);
+        let _left = go(dead.open(key(2, 1, true)).await);
+        // The next one has the id of the dead one here, so it is not alive either until it says so.
+        assert!(matches!(dead.open(key(1, 1, false)).await, Opened::Unknown), "never sent twice");
+        let taken = go(dead.open(key(2, 1, true)).await);
+        dead.settle(taken, KeyFate::Answer(b"late".to_vec())).await;
+        assert!(matches!(dead.open(key(2, 1, true)).await, Opened::Replay(_)));
+        let orphans = store.orphans(10).await.unwrap();
+        assert_eq!(orphans.len(), 2);
+        let found =
+            orphans.iter().map(|orphan| (orphan.id, Settlement::default(), Effects::default())).collect();
+        store.close_orphans(found).await.unwrap();
+        assert_eq!(store.orphans(10).await.unwrap(), []);
+        dead.end().await;
+    }
+
+    pub(super) async fn a_key_expires(store: Store) {
+        let gateway = Running::alive(&store).await;
+        let first = go(gateway.open(key(1, 1, false)).await);
+        gateway.settle(first, KeyFate::Answer(b"answer".to_vec())).await;
+        store.shift_clock(SignedDuration::from_hours(23));
+        assert!(matches!(gateway.open(key(1, 1, false)).await, Opened::Replay(_)));
+        store.shift_clock(SignedDuration::from_hours(2));
+        let _ticket = go(gateway.open(key(1, 9, false)).await);
+        gateway.end().await;
+    }
+
+    pub(super) async fn what_is_dropped_half_way_is_closed_as_unknown(store: Store) {
+        let gateway = Running::silent(&store);
+        drop(go(gateway.open(key(1, 1, false)).await));
+        gateway.end().await;
+        assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
+        store.stay_alive(store.now() + LEASE).await.unwrap();
+        let next = Running::alive(&store).await;
+        assert!(matches!(next.open(key(1, 1, false)).await, Opened::Unknown));
+        next.end().await;
+    }
+}

@@ -1,0 +1,60 @@
+//! What a gateway began that is no longer alive.
+
+use super::{
+    Effects, IntentId, Settlement,
+    batch::{Batch, SettleRow},
+    writer,
+};
+use crate::{
+    error::Result,
+    model::Entry,
+    store::{Store, both},
+};
+
+/// An intent whose gateway is gone. Nobody knows whether what it says was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Id of the intent.
+    pub id: IntentId,
+    /// When it was opened, in microseconds since 1970.
+    pub opened_at: i64,
+    /// What was about to happen.
+    pub entry: Entry,
+}
+
+impl Store {
+    /// Finds intents whose gateways are gone, oldest first.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn orphans(&self, rows_max: u32) -> Result<Vec<Orphan>> {
+        let now = self.now().as_microsecond();
+        let rows: Vec<(Vec<u8>, i64, String)> = both!(self, journal::orphans(now, rows_max))?;
+        let orphan = |(id, opened_at, entry): (Vec<u8>, i64, String)| {
+            let entry = serde_json::from_str(&entry).unwrap_or_default();
+            Some(Orphan { id: id.try_into().ok()?, opened_at, entry })
+        };
+        Ok(rows.into_iter().filter_map(orphan).collect())
+    }
+
+    /// Closes orphans, each with what could be found out about it. One that another replica has closed stays as it is.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn close_orphans(&self, found: Vec<(IntentId, Settlement, Effects)>) -> Result<()> {
+        let closed_at = self.now().as_microsecond();
+        let settles = found
+            .into_iter()
+            .map(|(id, settlement, effects)| SettleRow {
+                id,
+                closed_at,
+                outcome: serde_json::to_string(&settlement.outcome).expect("plain data prints as JSON"),
+                key: None,
+                effects,
+            })
+            .collect();
+        let batch = Batch { settles, ..Batch::default() };
+        writer::flush(self, &batch).await.map_err(writer::error_of)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! The writers: each takes what has gathered in the queue and makes it durable in one commit. While one waits for the
+//! disk the next batch gathers, so commits grow with the load and a lone request waits for nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::{counter, gauge, histogram};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Request, Settled,
+    backlog::Backlog,
+    batch::{Batch, Decision, FlushError, OpenRow, ROWS_MAX, SettleRow},
+};
+use crate::{
+    error::{Error, Result},
+    store::{Backend, Store, failure, postgres, sqlite},
+};
+
+/// Commits under way at once on Postgres. SQLite has one writer.
+const WRITERS: usize = 3;
+/// The longest that one commit may take.
+const COMMIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often the backlog is tried.
+const BACKLOG_EVERY: Duration = Duration::from_millis(500);
+/// Tries of the backlog after the last request is gone.
+const LAST_TRIES: usize = 4;
+
+type OpenReply = oneshot::Sender<Result<Decision>>;
+type SettleReply = oneshot::Sender<Settled>;
+
+/// Writes until all senders are gone.
+pub(super) async fn run(store: Store, rows: mpsc::Receiver<Request>, backlog: Arc<Backlog>) {
+    let rows = Arc::new(Mutex::new(rows));
+    let one = || write(store.clone(), rows.clone(), backlog.clone());
+    tokio::select! {
+        () = async {
+            if store.is_postgres() {
+                let others: [_; WRITERS - 1] = std::array::from_fn(|_| one());
+                let [a, b] = others;
+                tokio::join!(one(), a, b);
+            } else {
+                one().await;
+            }
+        } => {}
+        () = drain(&store, &backlog, usize::MAX) => {}
+    }
+    drain(&store, &backlog, LAST_TRIES).await;
+    if backlog.len() > 0 {
+        tracing::error!(
+            rows = backlog.len(),
+            "outcomes could not be written; they will be recorded as unknown"
+        );
+    }
+}
+
+/// One writer.
+async fn write(store: Store, rows: Arc<Mutex<mpsc::Receiver<Request>>>, backlog: Arc<Backlog>) {
+    loop {
+        let mut gathered = Vec::with_capacity(ROWS_MAX);
+        if rows.lock().await.recv_many(&mut gathered, ROWS_MAX).await == 0 {
+            return;
+        }
+        let mut batch = Batch::default();
+        let (mut opens, mut settles): (Vec<OpenReply>, Vec<SettleReply>) = (Vec::new(), Vec::new());
+        for request in gathered {
+            match request {
+                // Who has given up waiting wants nothing written.
+                Request::Open(_, reply) if reply.is_closed() => {}
+                Request::Open(row, reply) => {
+                    batch.opens.push(row);
+                    opens.push(reply);
+                }
+                Request::Settle(row, reply) => {
+                    batch.settles.push(*row);
+                    settles.push(reply);
+                }
+            }
+        }
+        let started = Instant::now();
+        histogram!("causeway_journal_batch_rows").record((opens.len() + settles.len()) as f64);
+        match flush(&store, &batch).await {
+            Ok(decisions) => {
+                histogram!("causeway_journal_commit_seconds").record(started.elapsed().as_secs_f64());
+                answer(&backlog, &batch.opens, opens, decisions);
+                settles.into_iter().for_each(durable);
+            }
+            Err(error) if failure::is_away(error.cause()) => {
+                store.note_away();
+                let in_doubt = matches!(error, FlushError::InDoubt(_));
+                let text = error.cause().to_string();
+                tracing::warn!(
+                    error = text,
+                    rows = opens.len() + settles.len(),
+                    "the journal cannot be written"
+                );
+                for (row, reply) in batch.opens.into_iter().zip(opens) {
+                    if in_doubt {
+                        backlog.take_back(row.taken_back());
+                    }
+                    let _gone = reply.send(Err(super::unavailable(&text)));
+                }
+                for (row, reply) in batch.settles.into_iter().zip(settles) {
+                    defer(&backlog, row, reply);
+                }
+            }
+            // Something in it is not to the database's liking: one by one, so that the others do not suffer.
+            Err(_) => one_by_one(&store, &backlog, batch, opens, settles).await,
+        }
+    }
+}
+
+async fn one_by_one(
+    store: &Store,
+    backlog: &Backlog,
+    batch: Batch,
+    opens: Vec<OpenReply>,
+    settles: Vec<SettleReply>,
+) {
+    for (row, reply) in batch.opens.into_iter().zip(opens) {
+        let single = Batch { opens: vec![row], ..Batch::default() };
+        match flush(store, &single).await {
+            Ok(decisions) => answer(backlog, &single.opens, vec![reply], decisions),
+            Err(error) => {
+                tracing::error!(error = %error.cause(), "an intent cannot be written");
+                if matches!(error, FlushError::InDoubt(_)) {
+                    backlog.take_back(single.opens[0].taken_back());
+                }
+                let _gone = reply.send(Err(super::unavailable(&error.cause().to_string())));
+            }
+        }
+    }
+    for (row, reply) in batch.settles.into_iter().zip(settles) {
+        let single = Batch { settles: vec![row.clone()], ..Batch::default() };
+        match flush(store, &single).await {
+            Ok(_) => durable(reply),
+            Err(error) if failure::is_away(error.cause()) => defer(backlog, row, reply),
+            Err(error) => {
+                tracing::error!(error = %error.cause(), "an outcome cannot be written; it will be recorded as unknown");
+                let _gone = reply.send(Settled::Deferred);
+            }
+        }
+    }
+}
+
+fn answer(backlog: &Backlog, rows: &[OpenRow], replies: Vec<OpenReply>, decisions: Vec<Decision>) {
+    for ((row, reply), decision) in rows.iter().zip(replies).zip(decisions) {
+        let go = decision == Decision::Go;
+        if reply.send(Ok(decision)).is_err() && go {
+            // Nobody waits for it any more, so nobody goes ahead.
+            backlog.take_back(row.taken_back());
+        }
+    }
+}
+
+fn durable(reply: SettleReply) {
+    let _gone = reply.send(Settled::Durable);
+}
+
+fn defer(backlog: &Backlog, row: SettleRow, reply: SettleReply) {
+    counter!("causeway_journal_deferred_total").increment(1);
+    backlog.settle(row);
+    let _gone = reply.send(Settled::Deferred);
+}
+
+/// Writes the backlog whenever there is one, at most `tries` times.
+async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
+    for _ in 0..tries {
+        let batch = backlog.next();
+        gauge!("causeway_journal_backlog_rows").set(backlog.len() as f64);
+        if batch.is_empty() {
+            if tries == LAST_TRIES {
+                return;
+            }
+            sleep(BACKLOG_EVERY).await;
+            continue;
+        }
+        if let Err(error) = flush(store, &batch).await {
+            tracing::debug!(error = %error.cause(), "the backlog cannot be written yet");
+            backlog.put_back(batch);
+            sleep(BACKLOG_EVERY).await;
+        }
+    }
+}
+
+/// Makes a batch durable; one decision for each intent, in their order.
+pub(in crate::store) async fn flush(store: &Store, batch: &Batch) -> Result<Vec<Decision>, FlushError> {
+    let now = store.now().as_microsecond();
+    let instance = store.instance();
+    let written = async {
+        match &store.0.backend {
+            Backend::Postgres(pool) => postgres::journal::flush(pool, batch, instance.as_bytes(), now).await,
+            Backend::Sqlite(files) => sqlite::journal::flush(files, batch, instance.as_bytes(), now).await,
+        }
+    };
+    // Given up in the middle, nobody knows how far it came.
+    let flushed = timeout(COMMIT_TIME_MAX, written)
+        .await
+        .unwrap_or(Err(FlushError::InDoubt(sqlx::Error::PoolTimedOut)));
+    if flushed.is_ok() {
+        store.note_answered();
+    }
+    flushed
+}
+
+/// Turns a failed commit into an error of ours.
+pub(super) fn error_of(error: FlushError) -> Error {
+    match error {
+        FlushError::Undone(error) | FlushError::InDoubt(error) => failure::of(error),
+    }
+}

@@ -1,0 +1,262 @@
+//! The journal: everything that one commit makes durable, in a handful of statements whatever its size.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, PgPool, Row as _};
+
+use crate::store::journal::{
+    KeyFate,
+    batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
+};
+
+/// Makes a batch durable.
+pub(in crate::store) async fn flush(
+    pool: &PgPool,
+    batch: &Batch,
+    instance: &[u8],
+    now: i64,
+) -> Result<Vec<Decision>, FlushError> {
+    let mut transaction = pool.begin().await?;
+    let connection = &mut *transaction;
+    let decisions = decide(connection, &batch.opens, instance, now).await?;
+    let gone: Vec<&OpenRow> = batch
+        .opens
+        .iter()
+        .zip(&decisions)
+        .filter(|(_, decision)| **decision == Decision::Go)
+        .map(|(row, _)| row)
+        .collect();
+    if !gone.is_empty() {
+        let ids: Vec<&[u8]> = gone.iter().map(|row| &row.id[..]).collect();
+        let opened: Vec<i64> = gone.iter().map(|row| row.opened_at).collect();
+        let entries: Vec<&str> = gone.iter().map(|row| row.entry.as_str()).collect();
+        sqlx::query(
+            "INSERT INTO journal (id, instance, opened_at, entry)
+             SELECT id, $1, opened_at, entry FROM UNNEST($2::bytea[], $3::bigint[], $4::text[]) AS new (id, opened_at, entry)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(instance)
+        .bind(ids)
+        .bind(opened)
+        .bind(entries)
+        .execute(&mut *connection)
+        .await?;
+    }
+    settle(connection, batch).await?;
+    debug_assert!(!batch.has_effects(), "each effect has its statement here");
+    take_back(connection, batch).await?;
+    transaction.commit().await.map_err(FlushError::InDoubt)?;
+    Ok(decisions)
+}
+
+/// Decides about the keys: the first to insert one goes ahead.
+async fn decide(
+    connection: &mut PgConnection,
+    opens: &[OpenRow],
+    instance: &[u8],
+    now: i64,
+) -> sqlx::Result<Vec<Decision>> {
+    let mut decisions = vec![Decision::Go; opens.len()];
+    // In one order everywhere, so that two replicas never wait for one another.
+    let mut keyed: Vec<usize> = (0..opens.len()).filter(|at| opens[*at].key.is_some()).collect();
+    keyed.sort_by_key(|at| opens[*at].key.map(|row| row.key.scope));
+    if keyed.is_empty() {
+        return Ok(decisions);
+    }
+    let key = |at: &usize| opens[*at].key.as_ref().expect("only rows with a key are looked at");
+    let scopes: Vec<&[u8]> = keyed.iter().map(|at| &key(at).key.scope[..]).collect();
+    sqlx::query("DELETE FROM idempotency_keys WHERE scope = ANY($1) AND expires_at <= $2")
+        .bind(&scopes)
+        .bind(now)
+        .execute(&mut *connection)
+        .await?;
+    let won: Vec<Vec<u8>> = sqlx::query_scalar(
+        "INSERT INTO idempotency_keys (scope, fingerprint, intent, instance, state, reissuable, created_at, expires_at)
+         SELECT scope, fingerprint, intent, $1, 0, reissuable, $2, expires_at
+         FROM UNNEST($3::bytea[], $4::bytea[], $5::bytea[], $6::boolean[], $7::bigint[])
+              AS new (scope, fingerprint, intent, reissuable, expires_at)
+         ON CONFLICT DO NOTHING RETURNING intent",
+    )
+    .bind(instance)
+    .bind(now)
+    .bind(&scopes)
+    .bind(keyed.iter().map(|at| &key(at).key.fingerprint[..]).collect::<Vec<_>>())
+    .bind(keyed.iter().map(|at| &opens[*at].id[..]).collect::<Vec<_>>())
+    .bind(keyed.iter().map(|at| key(at).key.reissuable).collect::<Vec<_>>())
+    .bind(keyed.iter().map(|at| key(at).expires_at).collect::<Vec<_>>())
+    .fetch_all(&mut *connection)
+    .await?;
+    let lost: Vec<usize> =
+        keyed.iter().copied().filter(|at| !won.iter().any(|id| *id == opens[*at].id)).collect();
+    if lost.is_empty() {
+        return Ok(decisions);
+    }
+    let mut there =
+        existing(connection, &lost.iter().map(|at| &key(at).key.scope[..]).collect::<Vec<_>>(), now).await?;
+    for at in lost {
+        let row = key(&at);
+        decisions[at] = match there.get_mut(&row.key.scope[..]) {
+            // Gone between two statements: its owner settled without keeping it. Trying again is right.
+            None => Decision::InProgress,
+            Some(existing) => match judge(existing, &row.key) {
+                Some(decision) => decision,
+                None if take_over(connection, &row.key.scope, existing, &opens[at].id, instance).await? => {
+                    existing.alive = true;
+                    existing.state = RUNNING;
+                    Decision::Go
+                }
+                None => Decision::InProgress,
+            },
+        };
+    }
+    Ok(decisions)
+}
+
+async fn existing(
+    connection: &mut PgConnection,
+    scopes: &[&[u8]],
+    now: i64,
+) -> sqlx::Result<HashMap<Vec<u8>, Existing>> {
+    let rows = sqlx::query(
+        "SELECT scope, fingerprint, intent, state, reissuable, answer,
+                EXISTS (SELECT FROM instances WHERE id = instance AND alive_until > $2) AS alive
+         FROM idempotency_keys WHERE scope = ANY($1)",
+    )
+    .bind(scopes)
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let existing = Existing {
+                fingerprint: row.try_get("fingerprint")?,
+                intent: row.try_get("intent")?,
+                state: row.try_get("state")?,
+                reissuable: row.try_get("reissuable")?,
+                alive: row.try_get("alive")?,
+                answer: row.try_get("answer")?,
+            };
+            Ok((row.try_get("scope")?, existing))
+        })
+        .collect()
+}
+
+async fn take_over(
+    connection: &mut PgConnection,
+    scope: &[u8],
+    existing: &Existing,
+    intent: &[u8],
+    instance: &[u8],
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE idempotency_keys SET intent = $1, instance = $2, state = 0
+         WHERE scope = $3 AND intent = $4 AND state <> 1",
+    )
+    .bind(intent)
+    .bind(instance)
+    .bind(scope)
+    .bind(&existing.intent)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+    if batch.settles.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&[u8]> = batch.settles.iter().map(|row| &row.id[..]).collect();
+    let closed: Vec<i64> = batch.settles.iter().map(|row| row.closed_at).collect();
+    let outcomes: Vec<&str> = batch.settles.iter().map(|row| row.outcome.as_str()).collect();
+    sqlx::query(
+        "UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
+         FROM UNNEST($1::bytea[], $2::bigint[], $3::text[]) AS new (id, closed_at, outcome)
+         WHERE journal.id = new.id AND journal.closed_at IS NULL",
+    )
+    .bind(&ids)
+    .bind(closed)
+    .bind(outcomes)
+    .execute(&mut *connection)
+    .await?;
+    let mut keyed: Vec<_> = batch.settles.iter().filter_map(|row| Some((row, row.key.as_ref()?))).collect();
+    keyed.sort_by_key(|(_, (scope, _))| *scope);
+    let mut released: Vec<(&[u8], &[u8])> = Vec::new();
+    let (mut scopes, mut intents, mut states, mut answers) =
+        (Vec::<&[u8]>::new(), Vec::<&[u8]>::new(), Vec::<i16>::new(), Vec::<Option<&[u8]>>::new());
+    for (row, (scope, fate)) in keyed {
+        let (state, answer) = match fate {
+            KeyFate::Release => {
+                released.push((scope, &row.id));
+                continue;
+            }
+            KeyFate::Answer(answer) => (ANSWERED, Some(answer.as_slice())),
+            KeyFate::Unknown => (UNKNOWN, None),
+        };
+        scopes.push(scope);
+        intents.push(&row.id);
+        states.push(state);
+        answers.push(answer);
+    }
+    if !scopes.is_empty() {
+        sqlx::query(
+            "UPDATE idempotency_keys SET state = new.state, answer = new.answer
+             FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::bytea[]) AS new (scope, intent, state, answer)
+             WHERE idempotency_keys.scope = new.scope AND idempotency_keys.intent = new.intent",
+        )
+        .bind(scopes)
+        .bind(intents)
+        .bind(states)
+        .bind(answers)
+        .execute(&mut *connection)
+        .await?;
+    }
+    release(connection, &released).await
+}
+
+async fn take_back(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+    if batch.taken_back.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&[u8]> = batch.taken_back.iter().map(|(id, _)| &id[..]).collect();
+    sqlx::query("DELETE FROM journal WHERE id = ANY($1) AND closed_at IS NULL")
+        .bind(&ids)
+        .execute(&mut *connection)
+        .await?;
+    let mut keys: Vec<(&[u8], &[u8])> =
+        batch.taken_back.iter().filter_map(|(id, scope)| Some((&scope.as_ref()?[..], &id[..]))).collect();
+    keys.sort_unstable();
+    release(connection, &keys).await
+}
+
+/// Forgets keys, each if this intent still holds it.
+async fn release(connection: &mut PgConnection, keys: &[(&[u8], &[u8])]) -> sqlx::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "DELETE FROM idempotency_keys USING UNNEST($1::bytea[], $2::bytea[]) AS gone (scope, intent)
+         WHERE idempotency_keys.scope = gone.scope AND idempotency_keys.intent = gone.intent AND state <> 1",
+    )
+    .bind(keys.iter().map(|(scope, _)| *scope).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(_, intent)| *intent).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Finds open intents of gateways that are gone.
+pub(in crate::store) async fn orphans(
+    pool: &PgPool,
+    now: i64,
+    rows_max: u32,
+) -> sqlx::Result<Vec<(Vec<u8>, i64, String)>> {
+    sqlx::query_as(
+        "SELECT id, opened_at, entry FROM journal
+         WHERE closed_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE id = journal.instance AND alive_until > $1)
+         ORDER BY id LIMIT $2",
+    )
+    .bind(now)
+    .bind(i64::from(rows_max))
+    .fetch_all(pool)
+    .await
+}

@@ -1,0 +1,151 @@
+//! The audit log: what is in it, what never is, and that it shows when it was changed.
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::harness::{Answer, Database, Gateway, Scripted};
+
+const BOOK: &str = "/v1/shelves/s/books/b";
+
+fn book() -> Answer {
+    Answer::Message(json!({"name": "shelves/s/books/b", "title": "Emma"}))
+}
+
+async fn list(gateway: &Gateway, query: &str) -> Value {
+    let response = gateway.get(&format!("/v1/auditEntries?{query}")).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()
+}
+
+#[tokio::test]
+async fn every_request_has_its_entry() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|call| match call.method.rsplit('.').next() {
+            Some("ArchiveBook") => Answer::Refuse(9, "on loan", Vec::new()),
+            _ => book(),
+        })
+        .await;
+        let gateway = Gateway::library_with(&upstream, &[&database.setting()]).await;
+        let id = |id: &'static str| [("x-request-id", id), ("user-agent", "story/1")];
+        gateway.send("GET", BOOK, &id("r1"), "").await;
+        gateway.send("POST", "/v1/shelves/s/books", &id("r2"), r#"{"title":"Emma","extra":null}"#).await;
+        gateway.send("POST", "/v1/shelves/s/books/b:archive", &id("r3"), "{}").await;
+        gateway.send("GET", "/v1/nowhere", &id("r4"), "").await;
+        gateway.send("POST", "/v1/shelves/s/books", &id("r5"), "{").await;
+        gateway.get("/healthz").await;
+
+        let all = list(&gateway, "orderBy=time").await;
+        let all = all["auditEntries"].as_array().unwrap();
+        let facts: Vec<_> = all
+            .iter()
+            .map(|entry| (entry["requestId"].as_str().unwrap(), entry["httpStatus"].as_u64().unwrap()))
+            .collect();
+        let mut sorted = facts.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [("r1", 200), ("r2", 200), ("r3", 400), ("r4", 404), ("r5", 400)]);
+        let of = |id: &str| all.iter().find(|entry| entry["requestId"] == id).unwrap();
+        assert_eq!(of("r2")["method"], "acme.v1.Library.CreateBook");
+        assert_eq!(of("r2")["resourceNames"], json!(["shelves/s"]));
+        assert_eq!(of("r2")["request"], json!({"parent": "shelves/s", "book": {"title": "Emma"}}));
+        assert_eq!(of("r2")["userAgent"], "story/1");
+        assert_eq!(of("r2")["principal"], "anonymous");
+        assert_eq!((&of("r3")["grpcCode"], &of("r3")["result"]), (&json!(9), &json!("ERROR")));
+        assert_eq!(of("r4")["reason"], "ROUTE_NOT_FOUND");
+
+        let found = list(&gateway, "filter=httpStatus%3E%3D400%20AND%20resourceNames:%22shelves/%22").await;
+        let ids: Vec<_> =
+            found["auditEntries"].as_array().unwrap().iter().map(|e| e["requestId"].clone()).collect();
+        assert_eq!(ids, ["r5", "r3"], "newest first, and only these");
+    }
+}
+
+#[tokio::test]
+async fn pages_neither_skip_nor_repeat() {
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = Gateway::library_with(&upstream, &[&Database::sqlite().setting()]).await;
+    for n in 0..25 {
+        let id = format!("p{n:02}");
+        gateway.send("POST", "/v1/shelves/s/books/b:archive", &[("x-request-id", &id)], "{}").await;
+    }
+    let mut seen = Vec::new();
+    let mut token = String::new();
+    loop {
+        let filter = "filter=method%3Dacme.v1.Library.ArchiveBook";
+        let page = list(&gateway, &format!("{filter}&orderBy=time&pageSize=10&pageToken={token}")).await;
+        for entry in page["auditEntries"].as_array().unwrap() {
+            seen.push(entry["requestId"].as_str().unwrap().to_owned());
+        }
+        match page["nextPageToken"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (0..25).map(|n| format!("p{n:02}")).collect();
+    assert_eq!(seen, expected);
+    let foreign = gateway.get(&format!("/v1/auditEntries?pageToken={token}")).await;
+    assert_eq!(foreign.status, 400, "a token is good for its query only");
+    let lines = gateway.get("/v1/auditEntries:export").await;
+    assert_eq!(lines.header("content-type"), "application/x-ndjson");
+    assert!(lines.text().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    for (query, reason) in
+        [("pageSize=-1", "INVALID_FIELD"), ("color=red", "UNKNOWN_FIELD"), ("filter=x", "INVALID_FIELD")]
+    {
+        let refused = gateway.get(&format!("/v1/auditEntries?{query}")).await;
+        assert_eq!(refused.json()["error"]["details"][0]["reason"], reason, "{query}");
+    }
+}
+
+/// Runs `causeway audit verify`, and returns whether it was content and what it said.
+fn verify(database: &Database) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
+        .args(["audit", "verify", "--set", &database.setting()])
+        .env_clear()
+        .output()
+        .expect("the binary starts");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_changes_the_log_is_found_out() {
+    let Some(database) = Database::postgres().await else { return };
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = Gateway::library_with(&upstream, &[&database.setting()]).await;
+    for _ in 0..12 {
+        gateway.post("/v1/shelves/s/books/b:archive", "{}").await;
+        list(&gateway, "").await;
+    }
+    gateway.signal().await;
+    gateway.ended().await.unwrap();
+    let (content, text) = verify(&database);
+    assert!(content && text.contains("entries are as they were sealed"), "{text}");
+
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let harms = [
+        ("entry 7:", "UPDATE audit_entries SET outcome = replace(outcome, '200', '500') WHERE seq = 7"),
+        ("entry 7:", "UPDATE audit_entries SET principal = 'mallory' WHERE seq = 7"),
+        ("entry 7:", "DELETE FROM audit_entries WHERE seq = 7"),
+        (
+            "entry 7:",
+            "UPDATE audit_entries a SET id = b.id, entry = b.entry FROM audit_entries b WHERE a.seq = 7 AND b.seq = 8",
+        ),
+        (
+            "entry 1000:",
+            "UPDATE audit_entries SET seq = 1000 WHERE seq = (SELECT max(seq) FROM audit_entries)",
+        ),
+        ("entry 1:", "UPDATE audit_seals SET root = decode(repeat('00', 32), 'hex') WHERE first_seq = 1"),
+    ];
+    let backup =
+        "CREATE TABLE kept AS SELECT * FROM audit_entries; CREATE TABLE seals AS SELECT * FROM audit_seals";
+    sqlx::raw_sql(backup).execute(&pool).await.unwrap();
+    for (named, harm) in harms {
+        sqlx::query(harm).execute(&pool).await.unwrap();
+        let (content, text) = verify(&database);
+        let named = if named == "entry 1000:" { "is missing" } else { named };
+        assert!(!content && text.contains(named), "{harm}: {text}");
+        let restore = "TRUNCATE audit_entries; INSERT INTO audit_entries SELECT * FROM kept; \
+                       TRUNCATE audit_seals; INSERT INTO audit_seals SELECT * FROM seals";
+        sqlx::raw_sql(AssertSqlSafe(restore)).execute(&pool).await.unwrap();
+        assert!(verify(&database).0, "restored");
+    }
+}

@@ -1,0 +1,232 @@
+//! Mutations: written down before they leave, once for each Idempotency-Key, whatever breaks.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+
+use crate::harness::{Answer, Database, Gateway, Link, Scripted};
+
+const BOOKS: &str = "/v1/shelves/s/books";
+const ARCHIVE: &str = "/v1/shelves/s/books/b:archive";
+const JSON: (&str, &str) = ("content-type", "application/json");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn book() -> Answer {
+    Answer::Message(json!({"name": "shelves/s/books/b", "title": "Emma"}))
+}
+
+async fn start(upstream: &Scripted, database: &Database) -> Gateway {
+    let key = format!("secrets.key={}", "A".repeat(43) + "=");
+    Gateway::library_with(upstream, &[&database.setting(), &key]).await
+}
+
+async fn entries(gateway: &Gateway, filter: &str) -> Vec<Value> {
+    let target = format!("/v1/auditEntries?filter={}", filter.replace(' ', "%20").replace('"', "%22"));
+    let response = gateway.get(&target).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()["auditEntries"].as_array().cloned().unwrap_or_default()
+}
+
+/// Asks until the answer is as it should be.
+async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+#[tokio::test]
+async fn a_hundred_calls_with_one_key_are_one_call() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|_| book()).await;
+        let gateway = start(&upstream, &database).await;
+        let mut calls = JoinSet::new();
+        for _ in 0..100 {
+            let mut connection = gateway.connect().await;
+            calls.spawn(async move {
+                connection
+                    .send("POST", ARCHIVE, &[JSON, ("idempotency-key", "k1")], r#"{"reason":"old"}"#)
+                    .await
+            });
+        }
+        let answers = calls.join_all().await;
+        assert_eq!(upstream.calls().len(), 1);
+        let done = answers.iter().filter(|answer| answer.status == 200).count();
+        let busy: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+        assert!(done >= 1, "{}", busy[0].text());
+        for answer in busy {
+            assert_eq!(answer.status, 409);
+            assert_eq!(answer.json()["error"]["details"][0]["reason"], "IDEMPOTENCY_IN_PROGRESS");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        let again = gateway
+            .send("POST", ARCHIVE, &[JSON, ("idempotency-key", "\"k1\"")], r#"{"reason":"old"}"#)
+            .await;
+        assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (200, "true"));
+        assert_eq!(again.json()["title"], "Emma");
+        assert_eq!(upstream.calls().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_means_one_request_and_survives_a_restart() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|call| match call.request["reason"].as_str() {
+            Some("missing") => Answer::Refuse(5, "no such book", Vec::new()),
+            _ => book(),
+        })
+        .await;
+        let gateway = start(&upstream, &database).await;
+        let post = async |gateway: &Gateway, key: &str, body: &str| {
+            gateway.send("POST", ARCHIVE, &[JSON, ("idempotency-key", key)], body.to_owned()).await
+        };
+        assert_eq!(post(&gateway, "k", r#"{"reason":"old"}"#).await.status, 200);
+        let other = post(&gateway, "k", r#"{"reason":"new"}"#).await;
+        assert_eq!(
+            (other.status.as_u16(), &other.json()["error"]["status"]),
+            (422, &json!("INVALID_ARGUMENT"))
+        );
+        assert_eq!(other.json()["error"]["details"][0]["reason"], "IDEMPOTENCY_MISMATCH");
+        assert_eq!(post(&gateway, "gone", r#"{"reason":"missing"}"#).await.status, 404);
+        let calls = upstream.calls().len();
+
+        gateway.signal().await;
+        gateway.ended().await.unwrap();
+        let gateway = start(&upstream, &database).await;
+        let spaced = post(&gateway, "k", "{ \"reason\" : \"old\" }").await;
+        assert_eq!((spaced.status.as_u16(), spaced.header("idempotency-replayed")), (200, "true"));
+        let gone = post(&gateway, "gone", r#"{"reason":"missing"}"#).await;
+        assert_eq!((gone.status.as_u16(), gone.header("idempotency-replayed")), (404, "true"));
+        assert_eq!(gone.json()["error"]["message"], "no such book");
+        assert_eq!(upstream.calls().len(), calls, "nothing was sent again");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_definite_is_not_kept() {
+    let upstream = Scripted::start(|call| match call.request["reason"].as_str() {
+        Some("denied") => Answer::Refuse(7, "not you", Vec::new()),
+        Some("lost") => Answer::Refuse(14, "gone away", Vec::new()),
+        _ => book(),
+    })
+    .await;
+    let gateway = start(&upstream, &Database::sqlite()).await;
+    let post = async |key: &str, body: &str| {
+        gateway.send("POST", ARCHIVE, &[JSON, ("idempotency-key", key)], body.to_owned()).await
+    };
+    for calls in 1..=2 {
+        assert_eq!(post("a", r#"{"reason":"denied"}"#).await.status, 403);
+        assert_eq!(upstream.calls().len(), calls, "a refusal is asked again");
+    }
+    assert_eq!(post("b", r#"{"reason":"lost"}"#).await.status, 503);
+    let unknown = post("b", r#"{"reason":"lost"}"#).await;
+    assert_eq!(unknown.json()["error"]["details"][0]["reason"], "OUTCOME_UNKNOWN");
+    assert_eq!((unknown.status.as_u16(), upstream.calls().len()), (409, 3), "and nothing is sent twice");
+}
+
+#[tokio::test]
+async fn an_upstream_that_knows_request_ids_is_given_one() {
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = start(&upstream, &Database::sqlite()).await;
+    let post = async |headers: &[(&str, &str)], query: &str| {
+        gateway.send("POST", &format!("{BOOKS}?bookId=b{query}"), headers, "{}").await;
+        upstream.last().request["requestId"].as_str().unwrap_or_default().to_owned()
+    };
+    let made = post(&[JSON, ("idempotency-key", "k")], "").await;
+    assert_eq!((made.len(), &made[14..15]), (36, "5"), "{made}");
+    assert_ne!(post(&[JSON, ("idempotency-key", "l")], "").await, made);
+    assert_eq!(post(&[JSON, ("idempotency-key", "m")], "&requestId=mine").await, "mine");
+    assert_eq!(post(&[JSON], "").await, "");
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_does_not_stop_the_outcome() {
+    for database in Database::each().await {
+        let (answers, arrived) = (Arc::new(Mutex::new(None)), Arc::new(tokio::sync::Notify::new()));
+        let (kept, told) = (answers.clone(), arrived.clone());
+        let upstream = Scripted::start(move |_| {
+            let (sender, receiver) = mpsc::channel(1);
+            *kept.lock().unwrap() = Some(sender);
+            told.notify_one();
+            Answer::Stream(receiver)
+        })
+        .await;
+        let gateway = start(&upstream, &database).await;
+        let mut connection = gateway.connect().await;
+        let mut left = JoinSet::new();
+        left.spawn(async move {
+            connection.send("POST", ARCHIVE, &[JSON, ("x-request-id", "left")], "{}").await;
+        });
+        arrived.notified().await;
+        left.shutdown().await;
+        let answer: mpsc::Sender<_> = answers.lock().unwrap().take().unwrap();
+        answer.send(Ok(json!({"name": "shelves/s/books/b"}))).await.unwrap();
+        drop(answer);
+        let entry = eventually("the entry of the request", async || {
+            entries(&gateway, "requestId = left").await.into_iter().next()
+        })
+        .await;
+        assert_eq!((&entry["httpStatus"], &entry["result"]), (&json!(200), &json!("SUCCESS")));
+    }
+}
+
+async fn behind_a_link() -> Option<(Database, Link)> {
+    Some(Database::postgres().await?.behind().await)
+}
+
+#[tokio::test]
+async fn without_the_database_nothing_is_sent_and_reads_go_on() {
+    let Some((database, link)) = behind_a_link().await else { return };
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = start(&upstream, &database).await;
+    assert_eq!(gateway.post(ARCHIVE, "{}").await.status, 200);
+    link.cut();
+    for _ in 0..3 {
+        let refused = gateway.post(ARCHIVE, "{}").await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert_eq!(refused.json()["error"]["details"][0]["reason"], "AUDIT_UNAVAILABLE");
+    }
+    assert_eq!(upstream.calls().len(), 1, "nothing was sent");
+    assert_eq!(gateway.get("/v1/shelves/s/books/b").await.status, 200, "reads go on");
+    assert_eq!(gateway.get("/readyz").await.json()["store"], "AWAY");
+    link.mend();
+    eventually("mutations again", async || (gateway.post(ARCHIVE, "{}").await.status == 200).then_some(()))
+        .await;
+    eventually("ready again", async || (gateway.get("/readyz").await.status == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_written_is_answered_and_written_later() {
+    let Some((database, link)) = behind_a_link().await else { return };
+    let link = Arc::new(link);
+    let cut = link.clone();
+    let upstream = Scripted::start(move |_| {
+        cut.cut();
+        book()
+    })
+    .await;
+    let gateway = start(&upstream, &database).await;
+    let headers = [JSON, ("x-request-id", "late"), ("idempotency-key", "k")];
+    let answer = gateway.send("POST", ARCHIVE, &headers, "{}").await;
+    assert_eq!((answer.status.as_u16(), answer.header("causeway-audit")), (200, "deferred"));
+    link.mend();
+    let entry = eventually("the entry of the request", async || {
+        let answer = gateway.get("/v1/auditEntries?filter=requestId%3Dlate").await;
+        (answer.status == 200)
+            .then(|| answer.json()["auditEntries"][0].clone())
+            .filter(|entry| !entry.is_null())
+    })
+    .await;
+    assert_eq!((&entry["httpStatus"], &entry["result"]), (&json!(200), &json!("SUCCESS")));
+    let replayed = gateway.send("POST", ARCHIVE, &headers, "{}").await;
+    assert_eq!((replayed.status.as_u16(), replayed.header("idempotency-replayed")), (200, "true"));
+}
