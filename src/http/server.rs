@@ -1,6 +1,10 @@
 //! What all requests share, and what is done with each of them at the end.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
@@ -14,7 +18,7 @@ use super::{
     edge::Exchange,
     error::{self, Style},
     metrics::{self as numbers, BindingMetrics},
-    own::{self, Own},
+    own::{self, Own, Spec},
     status,
 };
 use crate::{
@@ -51,6 +55,8 @@ pub struct Server {
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
+    /// Made when it is first asked for.
+    pub(super) spec: OnceLock<Spec>,
     unrouted: BindingMetrics,
 }
 
@@ -140,6 +146,7 @@ impl Server {
             in_flight: gauge!("causeway_requests_in_flight"),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,
+            spec: OnceLock::new(),
             unrouted: BindingMetrics::new("", ""),
         })
     }
@@ -263,7 +270,7 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
         .catalog()
         .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    for (verb, path, own) in own::ALL {
+    for &(verb, path, own) in own::ALL {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
         if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {

@@ -177,7 +177,10 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["http", "egress", "cli/healthcheck.rs", "upstream/connector.rs"],
         "only the edge knows its server; a connector of tonic's needs its socket adapter",
     ),
-    ("redis", &["kv"], "one link to Redis, with one budget"),
+    ("redis", &["kv.rs"], "one link to Redis, with one budget"),
+    ("jsonwebtoken", &["identity/jwt"], "tokens are believed in one place"),
+    ("utoipa", &["http"], "only the edge describes itself"),
+    ("utoipa_swagger_ui", &["http/own"], "only the edge describes itself"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     (
         "google_cloud_auth",

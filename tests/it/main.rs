@@ -22,6 +22,7 @@ mod issuer;
 mod journal;
 mod life;
 mod limits;
+mod openapi;
 mod raw;
 mod reconcile;
 mod spanner;

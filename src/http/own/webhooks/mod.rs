@@ -1,6 +1,7 @@
 //! `/v1/projects/*/webhookEndpoints`, `…/events` and `/v1/eventTypes`: who is told what, and how telling them went.
 
 mod deliveries;
+mod described;
 mod draft;
 mod endpoints;
 mod events;
@@ -17,6 +18,8 @@ use crate::{
     http::{Server, body::Body, edge::body as inbound, json},
     identity::access,
 };
+
+pub(super) use self::described::described;
 
 use self::fields::Fields;
 
