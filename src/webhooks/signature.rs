@@ -57,11 +57,24 @@ impl Secret {
     }
 
     fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        format!("v1,{}", STANDARD.encode_to_string(self.tag(id, timestamp, body)))
+    }
+
+    fn tag(&self, id: &str, timestamp: i64, body: &[u8]) -> hmac::Tag {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let mut context = hmac::Context::with_key(&key);
         context.update(format!("{id}.{timestamp}.").as_bytes());
         context.update(body);
-        format!("v1,{}", STANDARD.encode_to_string(context.sign()))
+        context.sign()
+    }
+
+    /// Whether one of the entries of `webhook-signature` is made with this secret.
+    pub fn verifies(&self, id: &str, timestamp: i64, body: &[u8], signatures: &str) -> bool {
+        let tag = self.tag(id, timestamp, body);
+        let given = signatures.split(' ').filter_map(|entry| entry.strip_prefix("v1,"));
+        given
+            .filter_map(|entry| STANDARD.decode_to_vec(entry).ok())
+            .any(|entry| crypto::equal(&entry, tag.as_ref()))
     }
 }
 
@@ -189,6 +202,11 @@ mod tests {
         assert_eq!(both.split(' ').count(), 2);
         assert!(verify(&first, &both) && verify(&second, &both));
         assert!(!verify(&Secret::generate(), &both));
+        for secret in [&first, &second] {
+            assert!(secret.verifies("evt_1", now.as_second(), b"{}", &both));
+            assert!(!secret.verifies("evt_1", now.as_second(), b"{ }", &both));
+            assert!(!secret.verifies("evt_2", now.as_second(), b"{}", &both));
+        }
         assert_eq!(secrets.sign("evt_1", hours(24), b"{}").split(' ').count(), 1, "the overlap has an end");
         secrets.rotate(Secret::generate(), now, now);
         let one = secrets.sign("evt_1", now, b"{}");
