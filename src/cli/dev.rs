@@ -84,8 +84,9 @@ async fn dev(args: ConfigArgs, mut presumed: Vec<(String, String)>, first: Confi
         presumed.push((format!("upstreams.{upstream}.endpoint"), format!("http://{address}")));
     }
     let config = args.load(presumed).into_config()?;
+    let receiver = Receiver::start().await?;
     let app = Box::pin(App::build(config, clock)).await?;
-    say(&banner(app.local_addr(), &emulator))?;
+    say(&banner(app.local_addr(), &emulator, &receiver))?;
     let ended = app.run(async move || signals.next().await).await;
     emulator.stop().await;
     Ok(ended?)

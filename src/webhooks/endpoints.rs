@@ -10,7 +10,7 @@ use crate::{
     crypto::Sealer,
     egress::{Egress, Fault, Target},
     error::{Code, Error, Reason, Result},
-    model::{Delivery, DeliveryState, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
+    model::{Delivery, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
     store::Store,
 };
 
@@ -351,11 +351,6 @@ impl Endpoints {
         let headers = Headers::open(&endpoint.headers, &self.sealer, &endpoint.id)?;
         Ok(headers.names().into_iter().map(str::to_owned).collect())
     }
-
-    /// Returns the database, for what is only read.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
 }
 
 /// Returns the resource name of an endpoint.
@@ -379,11 +374,6 @@ pub(super) fn event_about(
         data["failingSince"] = since.to_string().into();
     }
     store.new_event(&endpoint.project, kind, data.to_string())
-}
-
-/// Whether a state is one that a delivery ends in.
-pub(super) fn is_final(state: DeliveryState) -> bool {
-    state != DeliveryState::Pending
 }
 
 fn missing(project: &str, what: &str) -> Error {
