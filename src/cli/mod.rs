@@ -16,6 +16,7 @@ mod keys;
 mod live;
 mod migrate;
 mod openapi;
+mod receiver;
 mod serve;
 mod table;
 mod transcode;

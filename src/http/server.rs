@@ -32,6 +32,7 @@ use crate::{
     schema::{RouteTable, Template},
     store::{Health, Store},
     transcode::System,
+    webhooks::Endpoints,
 };
 
 /// Everything that answering needs.
@@ -43,6 +44,7 @@ pub struct Server {
     pub(super) about: About,
     pub(super) identity: Identity,
     pub(super) limits: Arc<Limits>,
+    pub(super) webhooks: Endpoints,
     /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
     pub(super) policies: [HeaderValue; 2],
     /// Places for requests that are worked on.
@@ -70,6 +72,8 @@ pub struct Parts {
     pub limits: Arc<Limits>,
     /// What the audit log needs.
     pub audit: Audit,
+    /// Who is told what.
+    pub webhooks: Endpoints,
     /// What is known of the process.
     pub about: About,
 }
@@ -123,7 +127,7 @@ impl Server {
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
-        let Parts { gateway, store, identity, limits, audit, about } = parts;
+        let Parts { gateway, store, identity, limits, audit, webhooks, about } = parts;
         let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
@@ -134,6 +138,7 @@ impl Server {
             policies: [policy(false), policy(true)],
             identity,
             limits,
+            webhooks,
             places: Semaphore::new(bounds.concurrency_max),
             trusted_proxies: config.trusted_proxies.clone(),
             about,

@@ -4,13 +4,18 @@
 //!   a [`Pattern`] where.
 //! - [`ApiKey`]: what is kept of a key. Its secret is not.
 //! - [`Entry`] and [`Outcome`]: what the audit log keeps of a request, when it begins and when it has ended.
+//! - [`WebhookEvent`], [`Endpoint`], [`Delivery`], [`Attempt`], [`Replay`]: what is pushed, where to, and how that went.
 //!
 //! Whoever needs behaviour has it elsewhere: who may do what is decided in `identity`, what is kept and how in `store`.
 
 mod api_key;
 mod audit;
 mod principal;
+mod webhook;
 
 pub use api_key::ApiKey;
 pub use audit::{Ending, Entry, Outcome};
 pub use principal::{Grant, Pattern, Principal, Proof, Role};
+pub use webhook::{
+    Attempt, Delivery, DeliveryState, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent,
+};

@@ -15,6 +15,7 @@
 
 pub mod audit;
 mod clock;
+mod deliveries;
 mod failure;
 mod generated;
 mod instance;
@@ -26,16 +27,25 @@ mod open;
 mod page;
 mod postgres;
 mod sqlite;
+mod webhook_endpoints;
+mod webhook_events;
 
 use std::{path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use sqlx::PgPool;
 
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
 
 pub use self::{
-    clock::Health, instance::InstanceId, keys::TOUCHED_MAX, migrate::MigrationStatus, page::Cursor,
+    clock::Health,
+    deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
+    instance::InstanceId,
+    keys::TOUCHED_MAX,
+    migrate::MigrationStatus,
+    page::Cursor,
+    webhook_events::EventQuery,
 };
 
 /// The database. Cheap to clone.
@@ -82,6 +92,11 @@ macro_rules! both {
 }
 use both;
 
+/// Reads a time as it is kept: microseconds since 1970.
+fn time_of(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
+
 impl Store {
     fn is_postgres(&self) -> bool {
         matches!(self.0.backend, Backend::Postgres(_))
@@ -107,4 +122,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;

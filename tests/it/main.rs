@@ -28,3 +28,4 @@ mod reconcile;
 mod spanner;
 mod streams;
 mod tls;
+mod webhooks;

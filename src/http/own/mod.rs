@@ -24,6 +24,7 @@ mod health;
 mod landing;
 mod page;
 mod spec;
+mod webhooks;
 
 use http::{HeaderValue, Response, header, request::Parts};
 use metrics::gauge;
@@ -40,6 +41,8 @@ use crate::{
 };
 
 pub(super) use self::spec::Spec;
+
+use self::webhooks::Webhook;
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub(super) enum Own {
     ProjectAuditEntries,
     ExportAuditEntries,
     ExportProjectAuditEntries,
+    Webhook(Webhook),
 }
 
 /// Who may use an endpoint.
@@ -91,6 +95,10 @@ impl Own {
             Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
                 Access::Permission(AUDIT_EXPORT, Role::Admin)
             }
+            Self::Webhook(what) => {
+                let permission = what.permission();
+                Access::Permission(permission, access::role_for(permission, what.is_read_only()))
+            }
         }
     }
 
@@ -118,11 +126,52 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/v1/{parent=projects/*}/auditEntries", Own::ProjectAuditEntries),
     ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
     ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportProjectAuditEntries),
+    ("POST", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::Create)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::List)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Get)),
+    ("PATCH", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Patch)),
+    ("DELETE", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Delete)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping", Own::Webhook(Webhook::Ping)),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret",
+        Own::Webhook(Webhook::RotateSecret),
+    ),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable", Own::Webhook(Webhook::Enable)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay", Own::Webhook(Webhook::Replay)),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}",
+        Own::Webhook(Webhook::GetReplay),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries",
+        Own::Webhook(Webhook::ListDeliveries),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}",
+        Own::Webhook(Webhook::GetDelivery),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
+        Own::Webhook(Webhook::ListAttempts),
+    ),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
+        Own::Webhook(Webhook::Resend),
+    ),
+    ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
+    ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
+    ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
 const PARTS: &[fn() -> OpenApi] =
-    &[api_keys::Described::openapi, audit_entries::Described::openapi, Gateway::openapi];
+    &[api_keys::Described::openapi, audit_entries::Described::openapi, webhooks::described, Gateway::openapi];
 
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
@@ -186,6 +235,7 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::ExportProjectAuditEntries => {
             audit_entries::export_of_project(server, captures, query, asked.notes).await
         }
+        Own::Webhook(what) => webhooks::answer(what, server, asked).await,
     }
 }
 
