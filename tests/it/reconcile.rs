@@ -241,6 +241,7 @@ async fn export(address: SocketAddr) -> Vec<Value> {
 }
 
 /// Says what does not hold.
+#[expect(clippy::print_stderr, reason = "the counts are what this story is about")]
 pub(crate) fn check(name: &str, counts: &Counts) {
     eprintln!(
         "{name}: answered {}, called {}, entries {} of which unknown {}; answers without entry {}, calls without entry \
