@@ -163,6 +163,10 @@ fn every_operation_is_told_whole() {
                 assert_eq!(content["schema"]["$ref"], "#/components/schemas/Error", "{name}: {status}");
             }
         }
+        // Our own answers have an example at each field instead.
+        if !told["tags"][0].as_str().is_some_and(|tag| tag.contains(':')) {
+            continue;
+        }
         let success = told["responses"]["200"]["content"].as_object().expect(&name);
         for (kind, content) in success.iter().filter(|(kind, _)| *kind == "application/json") {
             assert!(!content["example"].is_null(), "{name}: no example of {kind}");

@@ -111,7 +111,7 @@ impl Writer<'_> {
             let tag = self.tag(address.method);
             if tags.iter().all(|known| known.name != tag) {
                 let mut described = Tag::new(&tag);
-                described.description = Some(self.about(speaker(&addresses, address.method)));
+                described.description = Some(self.about(speaker(self.pool, &addresses, address.method)));
                 tags.push(described);
             }
             let path = self.names.path(&address.template);
@@ -226,12 +226,12 @@ impl Writer<'_> {
 
     /// Names the group that a method belongs to.
     fn tag(&self, method: &Method) -> String {
-        format!("{}: {}", method.upstream, group(method))
+        format!("{}: {}", method.upstream, group(self.pool, method))
     }
 
     /// Says what a group is about: what the collection holds, else what the service does.
     fn about(&self, method: &Method) -> String {
-        let group = group(method);
+        let group = group(self.pool, method);
         let holds = |pattern: &String| {
             let mut parts = pattern.rsplit('/');
             let (last, collection) = (parts.next(), parts.next());
@@ -257,9 +257,15 @@ impl Writer<'_> {
 }
 
 /// Returns the collection that a method is shown with: its own if its path has that, else the last that its path leads
-/// through. `locations/*:fetchStaticIps` stands with the locations.
-fn group(method: &Method) -> &str {
-    let segments = method.bindings.first().map_or(&[][..], |primary| primary.template.segments());
+/// through. `locations/*:fetchStaticIps` stands with the locations. Where no resource is named, all methods of a service
+/// stand together.
+fn group<'c>(pool: &'c Pool, method: &'c Method) -> &'c str {
+    let Some(primary) = method.bindings.first() else { return &method.collection };
+    let (template, segments) = (&primary.template, primary.template.segments());
+    if (0..template.variables().len()).all(|variable| template.span(variable).len() < 2) {
+        let service = &pool.service(method.service).full_name;
+        return service.rsplit('.').next().unwrap_or(service);
+    }
     let named = |literal: &Segment| matches!(literal, Segment::Literal(text) if **text == *method.collection);
     let mut passed = segments.windows(2).rev().filter_map(|pair| match pair {
         [Segment::Literal(text), Segment::Any | Segment::AnyDepth] => Some(&**text),
@@ -269,9 +275,10 @@ fn group(method: &Method) -> &str {
 }
 
 /// Returns the method that says best what the group of another is about: one that works on that collection itself.
-fn speaker<'c>(addresses: &[Address<'c>], other: &'c Method) -> &'c Method {
+fn speaker<'c>(pool: &Pool, addresses: &[Address<'c>], other: &'c Method) -> &'c Method {
     let mut methods = addresses.iter().map(|address| address.method);
-    let speaks = |method: &&Method| method.upstream == other.upstream && method.collection == group(other);
+    let speaks =
+        |method: &&Method| method.upstream == other.upstream && method.collection == group(pool, other);
     methods.find(speaks).unwrap_or(other)
 }
 
