@@ -60,65 +60,70 @@ struct AuditEntry {
     #[schema(format = "date-time", example = "2026-05-04T08:30:00.120Z")]
     end_time: String,
     /// Its id, as in `X-Request-Id`.
-    #[schema(example = "0a8af425842aa95403d5c6998ec6ebbe")]
+    #[schema(required = false, example = "0a8af425842aa95403d5c6998ec6ebbe")]
     request_id: String,
     /// Trace that it belongs to.
+    #[schema(required = false)]
     trace_id: String,
     /// Who asked.
-    #[schema(example = "anonymous")]
+    #[schema(required = false, example = "anonymous")]
     principal: String,
     /// How they proved it.
-    #[schema(example = "none")]
+    #[schema(required = false, example = "none")]
     authentication: String,
     /// What was called.
-    #[schema(example = "google.cloud.datastream.v1.Datastream.ListStreams")]
+    #[schema(required = false, example = "google.cloud.datastream.v1.Datastream.ListStreams")]
     method: String,
     /// Key of the upstream that it was for.
-    #[schema(example = "datastream")]
+    #[schema(required = false, example = "datastream")]
     upstream: String,
     /// What it was about.
-    #[schema(example = json!(["projects/acme-data/locations/europe-west1"]))]
+    #[schema(required = false, example = json!(["projects/acme-data/locations/europe-west1"]))]
     resource_names: Vec<String>,
     /// What one had to be allowed.
-    #[schema(example = "datastream.streams.list")]
+    #[schema(required = false, example = "datastream.streams.list")]
     permission: String,
     /// Whether it was allowed.
-    #[schema(example = true)]
+    #[schema(required = false, example = true)]
     granted: bool,
     /// How it ended, in a word.
-    #[schema(example = "SUCCESS")]
+    #[schema(required = false, example = "SUCCESS")]
     result: String,
     /// HTTP status of the answer.
-    #[schema(example = 200)]
+    #[schema(required = false, example = 200)]
     http_status: u16,
     /// Canonical code of the answer, as a number.
-    #[schema(example = 0)]
+    #[schema(required = false, example = 0)]
     grpc_code: i32,
     /// Why the gateway refused, if it did.
+    #[schema(required = false)]
     reason: String,
     /// How long it took, in seconds.
-    #[schema(example = 0.12)]
+    #[schema(required = false, example = 0.12)]
     latency_seconds: f64,
     /// Address that it came from.
-    #[schema(example = "127.0.0.1")]
+    #[schema(required = false, example = "127.0.0.1")]
     caller_address: String,
     /// Program that sent it, by its own account.
-    #[schema(example = "curl/8.5.0")]
+    #[schema(required = false, example = "curl/8.5.0")]
     user_agent: String,
     /// Path that was asked for.
-    #[schema(example = "/v1/projects/acme-data/locations/europe-west1/streams")]
+    #[schema(required = false, example = "/v1/projects/acme-data/locations/europe-west1/streams")]
     target: String,
     /// Operation that it started.
+    #[schema(required = false)]
     operation: String,
     /// Whether the answer was that of an earlier request with the same `Idempotency-Key`.
+    #[schema(required = false)]
     replayed: bool,
     /// Requests that this entry stands for besides its own; a 64-bit integer.
-    #[schema(format = "int64")]
+    #[schema(required = false, format = "int64")]
     further_requests: String,
     /// The request, without its secrets.
+    #[schema(required = false)]
     request: serde_json::Value,
     /// What chains it to the entry before it, as base64.
-    #[schema(example = "ZHVtbXk=")]
+    #[schema(required = false, example = "ZHVtbXk=")]
     digest: String,
 }
 

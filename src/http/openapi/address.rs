@@ -99,7 +99,8 @@ impl Names {
             let start = variable.map_or(at, |variable| template.span(variable).start);
             let mut name = match variable {
                 Some(variable) if template.span(variable).len() == 1 => {
-                    lower_camel(template.variables()[variable].as_str())
+                    // Without dots, which generators take for something else.
+                    lower_camel(&template.variables()[variable].as_str().replace('.', "_"))
                 }
                 _ => self.name(&template.segments()[start..=at], template.segments().get(at.wrapping_sub(1))),
             };
@@ -176,7 +177,7 @@ mod tests {
             ("/v1/{parent=projects/*}/policies/{policy_id}", "/v1/projects/{project}/policies/{policyId}"),
             ("/v1/{name=operations/**}", "/v1/operations/{operation}"),
             ("/v1/{name=**}:get", "/v1/{name}:get"),
-            ("/v1/{meta.name}/{meta.version}", "/v1/{meta.name}/{meta.version}"),
+            ("/v1/{meta.name}/{meta.version}", "/v1/{metaName}/{metaVersion}"),
             ("/v1/*/x/*", "/v1/{v1}/x/{x}"),
             ("/v1/{name=a/*/a/*}", "/v1/a/{a}/a/{a2}"),
             ("/", "/"),
