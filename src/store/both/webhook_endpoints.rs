@@ -262,18 +262,6 @@ pub(in crate::store) async fn note_failure(
     .await
 }
 
-/// Returns since when an endpoint has been failing.
-pub(in crate::store) async fn failing_since(
-    connection: &mut Connection,
-    id: &str,
-) -> sqlx::Result<Option<i64>> {
-    let since = sqlx::query_scalar("SELECT failing_since FROM webhook_endpoints WHERE id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(since.flatten())
-}
-
 async fn cancel_all(connection: &mut Connection, id: &str, now: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE webhook_deliveries SET state = 4, leased = FALSE, ended_at = $2 WHERE endpoint_id = $1 AND state = 0",
