@@ -107,7 +107,10 @@ mod tests {
         model::WebhookEvent,
     };
 
-    fn judge(step: u32, answer: Result<(u16, &[(&'static str, &'static str)]), Fault>) -> Judged {
+    /// Status and headers.
+    type Told<'a> = (u16, &'a [(&'static str, &'static str)]);
+
+    fn judge(step: u32, answer: Result<Told<'_>, Fault>) -> Judged {
         let event = WebhookEvent {
             id: "evt_1".into(),
             project: "p".into(),

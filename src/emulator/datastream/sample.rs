@@ -319,6 +319,8 @@ fn profiles(now: Timestamp) -> Vec<ConnectionProfile> {
         profile(HOME, "lake", "Lake", lake, None),
         profile(HOME, "warehouse", "Warehouse", bigquery(), None),
         profile(AMERICA, "warehouse", "Warehouse", bigquery(), None),
+        // Nothing uses it.
+        profile(AMERICA, "spare", "Spare", bigquery(), None),
     ]
 }
 

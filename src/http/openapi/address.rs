@@ -142,6 +142,8 @@ fn push(path: &mut String, segment: &str) {
 fn singular(collection: &str) -> String {
     let name = match collection.strip_suffix("ies") {
         Some(stem) => format!("{stem}y"),
+        None if collection.ends_with("sses") => collection.trim_end_matches("es").to_owned(),
+        None if collection.ends_with("elves") => format!("{}f", collection.trim_end_matches("ves")),
         None => match collection.strip_suffix('s').filter(|stem| !stem.ends_with('s')) {
             Some(stem) => stem.to_owned(),
             None => collection.to_owned(),

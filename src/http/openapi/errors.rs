@@ -61,7 +61,7 @@ pub(super) const FAILURES: &[Failure] = &[
     Failure {
         status: 401,
         name: "Unauthorized",
-        text: "The upstream does not know the caller.",
+        text: "The caller is not known, to the gateway or to the upstream.",
         code: Code::Unauthenticated,
         reason: None,
         message: "Request had invalid authentication credentials.",
@@ -70,7 +70,7 @@ pub(super) const FAILURES: &[Failure] = &[
     Failure {
         status: 403,
         name: "Forbidden",
-        text: "The caller is known and may not do this.",
+        text: "The caller is known and may not do this, by the gateway's rules or by the upstream's.",
         code: Code::PermissionDenied,
         reason: None,
         message: "The caller does not have permission.",
@@ -133,7 +133,7 @@ pub(super) const FAILURES: &[Failure] = &[
     Failure {
         status: 429,
         name: "TooManyRequests",
-        text: "A quota is used up, or too many calls are under way. Try again later; `Retry-After` may say when.",
+        text: "A quota of the gateway's or the upstream's is used up, or too many calls are under way. Try again later; `Retry-After` may say when.",
         code: Code::ResourceExhausted,
         reason: None,
         message: "Quota exceeded.",
@@ -211,7 +211,7 @@ pub(super) fn add(responses: ResponsesBuilder, with_body: bool, mutation: bool) 
 
 /// Completes the responses of an endpoint of ours: adds what is found before anybody knows what a request wants, and puts
 /// the envelope where a failure is described by words alone.
-pub(super) fn complete(responses: &mut Responses, with_body: bool) {
+pub(super) fn complete(responses: &mut Responses, with_body: bool, public: bool) {
     for failure in FAILURES {
         let status = failure.status.to_string();
         match responses.responses.get_mut(&status) {
@@ -219,12 +219,22 @@ pub(super) fn complete(responses: &mut Responses, with_body: bool) {
                 told.content.insert("application/json".to_owned(), RefOr::T(content(failure)));
             }
             Some(_) => {}
-            None if failure.whose == Whose::All || (with_body && failure.whose == Whose::WithBody) => {
+            None if applies(failure, with_body, public) => {
                 let shared = Ref::new(format!("#/components/responses/{}", failure.name));
                 responses.responses.insert(status, RefOr::Ref(shared));
             }
             None => {}
         }
+    }
+}
+
+/// Whether a failure can come from an endpoint of ours.
+fn applies(failure: &Failure, with_body: bool, public: bool) -> bool {
+    match failure.whose {
+        Whose::All => true,
+        Whose::WithBody => with_body,
+        Whose::Proxied => !public && matches!(failure.status, 401 | 403 | 429 | 503),
+        Whose::Mutation => false,
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Written {
     pub(super) names: Vec<String>,
     /// Values of single fields in paths, by their path in the request.
     #[serde(default)]
-    pub(super) fields: BTreeMap<String, String>,
+    pub(super) fields: BTreeMap<String, Value>,
     /// Answers, by the full name of their type.
     #[serde(default)]
     pub(super) types: BTreeMap<String, Value>,
@@ -71,7 +71,7 @@ impl<'p> Examples<'p> {
         let span = address.template.span(variable);
         let field = address.template.variables()[variable].as_str();
         if let Some(value) = self.written(address.method).and_then(|written| written.fields.get(field)) {
-            return json!(value);
+            return value.clone();
         }
         let Some(name) = self.name(address.method, &address.template.segments()[span]) else {
             return fallback();

@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref,
-    RefOr, Schema, ServerBuilder, Tag, header::HeaderBuilder, path::PathItemBuilder,
+    RefOr, Schema, ServerBuilder, Tag,
+    header::HeaderBuilder,
+    path::PathItemBuilder,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use self::{
@@ -48,6 +51,11 @@ use crate::schema::{Address, BUILTINS, Catalog, Method, Pool, Segment, Template}
 
 /// Tag of our own endpoints.
 pub(super) const GATEWAY: &str = "gateway";
+
+/// Ways of saying who calls, by their names as components.
+const BEARER: &str = "bearer";
+const API_KEY: &str = "apiKey";
+const NO_SCOPES: [&str; 0] = [];
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -74,7 +82,6 @@ pub fn print(catalog: &Catalog) -> String {
 }
 
 /// Spells the path template of an endpoint of ours as the document has it.
-#[cfg(test)]
 pub(super) fn spelled(template: &str) -> String {
     Names::default().path(&template.parse().expect("our own templates are well formed")).text
 }
@@ -104,7 +111,7 @@ impl Writer<'_> {
             let tag = self.tag(address.method);
             if tags.iter().all(|known| known.name != tag) {
                 let mut described = Tag::new(&tag);
-                described.description = Some(self.about(speaker(&addresses, address.method)));
+                described.description = Some(self.about(speaker(self.pool, &addresses, address.method)));
                 tags.push(described);
             }
             let path = self.names.path(&address.template);
@@ -136,8 +143,12 @@ impl Writer<'_> {
                 .url("/")
                 .description(Some("The gateway that this document came from."))
                 .build()]))
-            // Says that no credential is needed, which is not the same as saying nothing.
-            .security(Some([]))
+            // Any of them; none where the configuration asks for none.
+            .security(Some([
+                SecurityRequirement::default(),
+                SecurityRequirement::new(BEARER, NO_SCOPES),
+                SecurityRequirement::new(API_KEY, NO_SCOPES),
+            ]))
             .paths(table.build())
             .tags(Some(tags))
             .components(Some(self.components()))
@@ -169,7 +180,18 @@ impl Writer<'_> {
             .schema(Some(Schema::from(string(None, None))))
             .description(Some("The request's id: the caller's own, else a new one. Errors of ours quote it."))
             .build();
-        components.header("RequestId", id).build()
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "An API key of the gateway's, or a JSON Web Token of an issuer that it trusts.",
+            ))
+            .build();
+        let key = ApiKeyValue::with_description("X-Goog-Api-Key", "An API key of the gateway's.");
+        components
+            .header("RequestId", id)
+            .security_scheme(BEARER, SecurityScheme::Http(bearer))
+            .security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
+            .build()
     }
 
     /// Returns the schema of a request message as a body. The first that is met is a component; the same message with
@@ -204,12 +226,12 @@ impl Writer<'_> {
 
     /// Names the group that a method belongs to.
     fn tag(&self, method: &Method) -> String {
-        format!("{}: {}", method.upstream, group(method))
+        format!("{}: {}", method.upstream, group(self.pool, method))
     }
 
     /// Says what a group is about: what the collection holds, else what the service does.
     fn about(&self, method: &Method) -> String {
-        let group = group(method);
+        let group = group(self.pool, method);
         let holds = |pattern: &String| {
             let mut parts = pattern.rsplit('/');
             let (last, collection) = (parts.next(), parts.next());
@@ -235,9 +257,15 @@ impl Writer<'_> {
 }
 
 /// Returns the collection that a method is shown with: its own if its path has that, else the last that its path leads
-/// through. `locations/*:fetchStaticIps` stands with the locations.
-fn group(method: &Method) -> &str {
-    let segments = method.bindings.first().map_or(&[][..], |primary| primary.template.segments());
+/// through. `locations/*:fetchStaticIps` stands with the locations. Where no resource is named, all methods of a service
+/// stand together.
+fn group<'c>(pool: &'c Pool, method: &'c Method) -> &'c str {
+    let Some(primary) = method.bindings.first() else { return &method.collection };
+    let (template, segments) = (&primary.template, primary.template.segments());
+    if (0..template.variables().len()).all(|variable| template.span(variable).len() < 2) {
+        let service = &pool.service(method.service).full_name;
+        return service.rsplit('.').next().unwrap_or(service);
+    }
     let named = |literal: &Segment| matches!(literal, Segment::Literal(text) if **text == *method.collection);
     let mut passed = segments.windows(2).rev().filter_map(|pair| match pair {
         [Segment::Literal(text), Segment::Any | Segment::AnyDepth] => Some(&**text),
@@ -247,9 +275,10 @@ fn group(method: &Method) -> &str {
 }
 
 /// Returns the method that says best what the group of another is about: one that works on that collection itself.
-fn speaker<'c>(addresses: &[Address<'c>], other: &'c Method) -> &'c Method {
+fn speaker<'c>(pool: &Pool, addresses: &[Address<'c>], other: &'c Method) -> &'c Method {
     let mut methods = addresses.iter().map(|address| address.method);
-    let speaks = |method: &&Method| method.upstream == other.upstream && method.collection == group(other);
+    let speaks =
+        |method: &&Method| method.upstream == other.upstream && method.collection == group(pool, other);
     methods.find(speaks).unwrap_or(other)
 }
 
@@ -262,10 +291,19 @@ fn rank(upstream: &str) -> usize {
 /// they say that they answer with an error.
 fn own_endpoints() -> OpenApi {
     let mut document = own::document();
-    for item in document.paths.paths.values_mut() {
+    let public: HashSet<String> = own::ALL
+        .iter()
+        .filter(|(_, _, own)| own.access() == own::Access::Public)
+        .map(|(_, path, _)| spelled(path))
+        .collect();
+    for (path, item) in &mut document.paths.paths {
         let verbs = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in verbs.into_iter().flatten() {
-            errors::complete(&mut operation.responses, operation.request_body.is_some());
+            errors::complete(
+                &mut operation.responses,
+                operation.request_body.is_some(),
+                public.contains(path),
+            );
         }
     }
     document

@@ -51,7 +51,7 @@ pub(super) fn describe(writer: &mut Writer<'_>, address: &Address<'_>, path: &Pa
         .operation_id(Some(writer.operation_id(address)))
         .tag(writer.tag(method))
         .summary(Some(title))
-        .description(Some(description(writer, method, summary, rest)))
+        .description(Some(description(writer, method, &summary, rest)))
         .deprecated(method.deprecated.then_some(Deprecated::True));
     operation = operation.request_body(request_body(writer, address));
     let mut operation = operation.responses(responses(writer, address)).build();
@@ -80,7 +80,7 @@ pub(super) fn places(address: &Address<'_>) -> Vec<String> {
     places
 }
 
-fn description(writer: &Writer<'_>, method: &Method, summary: String, rest: String) -> String {
+fn description(writer: &Writer<'_>, method: &Method, summary: &str, rest: String) -> String {
     let pool = writer.pool;
     let mut text = vec![format!("{summary}."), rest];
     if let Some(started) = &method.long_running {

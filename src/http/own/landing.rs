@@ -85,9 +85,9 @@ fn html(server: &Server) -> String {
             Some(other) => ("idle", other),
             None => ("off", "not configured"),
         };
-        write!(
+        writeln!(
             rows,
-            "<tr><td><b>{}</b><br><small>{}</small></td><td>{}</td><td><span class=\"{class}\">{}</span></td></tr>\n",
+            "<tr><td><b>{}</b><br><small>{}</small></td><td>{}</td><td><span class=\"{class}\">{}</span></td></tr>",
             escape(key),
             escape(&about(catalog, &methods)),
             methods.len(),

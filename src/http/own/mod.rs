@@ -15,7 +15,8 @@
 //! 4. `causeway openapi --write`, and read the page at `/docs`.
 //!
 //! Of errors, say only which can come and when, `(status = 404, description = "There is no such operation.")`: the form is
-//! filled in, and so is what every request can meet (400, 414, 431, and 413 and 415 with a body).
+//! filled in, and so is what every request can meet (400, 414, 431; 413 and 415 with a body; 401, 403, 429 and 503 where
+//! one has to be known).
 
 mod api_keys;
 mod docs;

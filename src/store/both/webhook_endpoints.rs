@@ -1,5 +1,6 @@
 //! Endpoints, in words that both dialects understand.
 
+use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{Connection, Handle, Row, reader, webhook_events, writer};
@@ -143,8 +144,8 @@ pub(in crate::store) async fn update(
     .bind(&endpoint.disabled_reason)
     .bind(&endpoint.headers)
     .bind(&endpoint.secrets)
-    .bind(endpoint.failing_since.map(|time| time.as_microsecond()))
-    .bind(endpoint.paused_until.map_or(0, |time| time.as_microsecond()))
+    .bind(endpoint.failing_since.map(Timestamp::as_microsecond))
+    .bind(endpoint.paused_until.map_or(0, Timestamp::as_microsecond))
     .bind(now)
     .execute(&mut *transaction)
     .await?;

@@ -34,9 +34,9 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Re
     let before = page.after(tokens, &parent)?;
     let query = DeliveryQuery { endpoint: ids[1].to_owned(), state, before, limit: page.size };
     let found = server.store.deliveries(&query).await?;
-    let shown = found.iter().map(|delivery| show(ids[0], delivery)).collect();
+    let shown: Vec<_> = found.iter().map(|delivery| show(ids[0], delivery)).collect();
     let last = found.last().map(|delivery| delivery.event.as_str());
-    Ok(page.answer("deliveries", shown, last, tokens, &parent))
+    Ok(page.answer("deliveries", &shown, last, tokens, &parent))
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
@@ -59,7 +59,7 @@ pub(super) async fn resend(server: &Server, asked: &mut Asked<'_>, ids: &[&str])
     body(asked).await.and_then(Fields::finish)?;
     let endpoints = server.webhooks.clone();
     let [project, id, event] = [ids[0], ids[1], ids[2]].map(str::to_owned);
-    let work = async move { endpoints.resend(&project, &id, &event).await };
+    let work = Box::pin(async move { endpoints.resend(&project, &id, &event).await });
     let delivery = journaled(server, asked, work).await?;
     Ok(json(&show(ids[0], &delivery)))
 }

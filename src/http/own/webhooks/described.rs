@@ -367,10 +367,10 @@ fn operation(told: &Told, path: &str) -> Value {
     }
     match told.answer {
         "ListDeliveries" => {
-            parameters.push(parameter("query", "filter", "Which ones.", &json!("state = \"EXHAUSTED\"")))
+            parameters.push(parameter("query", "filter", "Which ones.", &json!("state = \"EXHAUSTED\"")));
         }
         "ListEvents" => {
-            parameters.push(parameter("query", "filter", "Which ones.", &json!("type = \"operation.*\"")))
+            parameters.push(parameter("query", "filter", "Which ones.", &json!("type = \"operation.*\"")));
         }
         _ => {}
     }

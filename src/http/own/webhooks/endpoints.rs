@@ -21,7 +21,7 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str)
     no_parameters(asked.query)?;
     let (draft, secret) = draft::read(body(&mut asked).await?, true)?;
     let (endpoints, project) = (server.webhooks.clone(), project.to_owned());
-    let work = async move { endpoints.create(&project, draft, secret.as_deref()).await };
+    let work = Box::pin(async move { endpoints.create(&project, draft, secret.as_deref()).await });
     let (endpoint, secret) = journaled(server, &mut asked, work).await?;
     let mut shown = show(&server.webhooks, &endpoint)?;
     shown["secret"] = json!(secret.show());
@@ -41,7 +41,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
     let found = server.store.webhook_endpoints(project, &after, page.size).await?;
     let shown = found.iter().map(|endpoint| show(&server.webhooks, endpoint)).collect::<Result<Vec<_>>>()?;
     let last = found.last().map(|endpoint| endpoint.id.as_str());
-    Ok(page.answer("webhookEndpoints", shown, last, tokens, &parent))
+    Ok(page.answer("webhookEndpoints", &shown, last, tokens, &parent))
 }
 
 pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
@@ -51,7 +51,7 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
         draft = draft::masked(draft, &mask)?;
     }
     let (endpoints, project, id) = owned(server, ids);
-    let work = async move { endpoints.patch(&project, &id, draft).await };
+    let work = Box::pin(async move { endpoints.patch(&project, &id, draft).await });
     let endpoint = journaled(server, &mut asked, work).await?;
     Ok(json(&show(&server.webhooks, &endpoint)?))
 }
@@ -59,14 +59,14 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
 pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let (endpoints, project, id) = owned(server, ids);
-    journaled(server, &mut asked, async move { endpoints.delete(&project, &id).await }).await?;
+    journaled(server, &mut asked, Box::pin(async move { endpoints.delete(&project, &id).await })).await?;
     Ok(json(&json!({})))
 }
 
 pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = async move { endpoints.ping(&project, &id).await };
+    let work = Box::pin(async move { endpoints.ping(&project, &id).await });
     let delivery = journaled(server, &mut asked, work).await?;
     Ok(json(&deliveries::show(ids[0], &delivery)))
 }
@@ -78,7 +78,7 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let overlap = fields.duration("overlap")?.unwrap_or(OVERLAP_DEFAULT);
     fields.finish()?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = async move { endpoints.rotate(&project, &id, secret.as_deref(), overlap).await };
+    let work = Box::pin(async move { endpoints.rotate(&project, &id, secret.as_deref(), overlap).await });
     let (endpoint, secret) = journaled(server, &mut asked, work).await?;
     let mut shown = show(&server.webhooks, &endpoint)?;
     shown["secret"] = json!(secret.show());
@@ -88,7 +88,7 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
 pub(super) async fn enable(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = async move { endpoints.enable(&project, &id).await };
+    let work = Box::pin(async move { endpoints.enable(&project, &id).await });
     let endpoint = journaled(server, &mut asked, work).await?;
     Ok(json(&show(&server.webhooks, &endpoint)?))
 }
@@ -102,7 +102,7 @@ pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let required = |name| Error::invalid_field(name, "is required");
     let window = (start.ok_or_else(|| required("startTime"))?, end.ok_or_else(|| required("endTime"))?);
     let (endpoints, project, id) = owned(server, ids);
-    let work = async move { endpoints.replay(&project, &id, window, skip_succeeded).await };
+    let work = Box::pin(async move { endpoints.replay(&project, &id, window, skip_succeeded).await });
     let replay = journaled(server, &mut asked, work).await?;
     Ok(json(&show_replay(&replay)))
 }

@@ -30,7 +30,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
     };
     let found = server.store.events(&query).await?;
     let last = found.last().map(|event| event.id.as_str());
-    Ok(page.answer("events", found.iter().map(show).collect(), last, tokens, &parent))
+    Ok(page.answer("events", &found.iter().map(show).collect::<Vec<_>>(), last, tokens, &parent))
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {

@@ -91,7 +91,7 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
     if what == Webhook::ListTypes {
         return events::types(&asked);
     }
-    let ids: Vec<String> = asked.captures.iter().map(|id| id.to_string()).collect();
+    let ids: Vec<String> = asked.captures.iter().map(ToString::to_string).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let project = ids.first().copied().unwrap_or_default();
     let parent = format!("projects/{project}");

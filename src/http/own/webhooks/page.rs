@@ -55,7 +55,7 @@ impl Page {
     pub(super) fn answer(
         &self,
         collection: &str,
-        shown: Vec<Value>,
+        shown: &[Value],
         last: Option<&str>,
         mac: &Mac,
         parent: &[&str],
