@@ -1,5 +1,6 @@
 //! Endpoints, in words that both dialects understand.
 
+use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{Connection, Handle, Row, reader, webhook_events, writer};
@@ -143,8 +144,8 @@ pub(in crate::store) async fn update(
     .bind(&endpoint.disabled_reason)
     .bind(&endpoint.headers)
     .bind(&endpoint.secrets)
-    .bind(endpoint.failing_since.map(|time| time.as_microsecond()))
-    .bind(endpoint.paused_until.map_or(0, |time| time.as_microsecond()))
+    .bind(endpoint.failing_since.map(Timestamp::as_microsecond))
+    .bind(endpoint.paused_until.map_or(0, Timestamp::as_microsecond))
     .bind(now)
     .execute(&mut *transaction)
     .await?;
@@ -260,18 +261,6 @@ pub(in crate::store) async fn note_failure(
     .bind(forgotten)
     .fetch_optional(connection)
     .await
-}
-
-/// Returns since when an endpoint has been failing.
-pub(in crate::store) async fn failing_since(
-    connection: &mut Connection,
-    id: &str,
-) -> sqlx::Result<Option<i64>> {
-    let since = sqlx::query_scalar("SELECT failing_since FROM webhook_endpoints WHERE id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(since.flatten())
 }
 
 async fn cancel_all(connection: &mut Connection, id: &str, now: i64) -> sqlx::Result<()> {

@@ -27,7 +27,7 @@ pub(in crate::store) async fn dispatch(
         let mine =
             sqlx::query("UPDATE events SET dispatched_at = $1 WHERE id = $2 AND dispatched_at IS NULL")
                 .bind(now)
-                .bind(event)
+                .bind(event_key(event))
                 .execute(&mut *transaction)
                 .await?;
         if mine.rows_affected() == 0 {
@@ -158,7 +158,7 @@ pub(in crate::store) async fn settle(
     }
     for (endpoint, (succeeded, _)) in endpoints {
         let since = if succeeded {
-            webhook_endpoints::failing_since(&mut transaction, endpoint).await?
+            failing_since(&mut transaction, endpoint).await?
         } else {
             webhook_endpoints::note_failure(&mut transaction, endpoint, now, forgotten).await?
         };
@@ -209,6 +209,15 @@ async fn write(connection: &mut SqliteConnection, verdict: &Verdict, now: i64) -
     .execute(connection)
     .await?;
     Ok(true)
+}
+
+/// Returns since when an endpoint has been failing.
+async fn failing_since(connection: &mut SqliteConnection, id: &str) -> sqlx::Result<Option<i64>> {
+    let since = sqlx::query_scalar("SELECT failing_since FROM webhook_endpoints WHERE id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(since.flatten())
 }
 
 pub(in crate::store) async fn release(
