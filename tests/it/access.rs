@@ -198,6 +198,31 @@ const OWN: &[(&str, &str, Option<Role>)] = &[
     ("get", "/v1/auditEntries:export", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries:export", Some(Role::Admin)),
+    ("get", "/v1/eventTypes", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/events", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/events/{event}", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints", Some(Role::Viewer)),
+    ("post", "/v1/projects/{project}/webhookEndpoints", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Viewer)),
+    ("patch", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Editor)),
+    ("delete", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping", Some(Role::Operator)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}", Some(Role::Viewer)),
+    (
+        "get",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
+        Some(Role::Viewer),
+    ),
+    (
+        "post",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
+        Some(Role::Operator),
+    ),
 ];
 
 #[tokio::test]
@@ -221,8 +246,13 @@ async fn every_endpoint_of_our_own_is_open_to_the_right_roles() {
 
     let mut connection = gateway.connect().await;
     for (verb, path, needed) in OWN {
-        let target =
-            path.replace("{project}", "own").replace("{key}", "nobody").replace("{file}", "index.css");
+        let named =
+            [("{project}", "own"), ("{key}", "nobody"), ("{file}", "index.css"), ("{endpoint}", "we_1")];
+        let numbered = [("{event}", "evt_1"), ("{delivery}", "evt_1"), ("{replay}", "rp_1")];
+        let target = named
+            .iter()
+            .chain(&numbered)
+            .fold((*path).to_owned(), |path, (variable, id)| path.replace(variable, id));
         let verb = verb.to_uppercase();
         let without = connection.send(&verb, &target, &[], "").await;
         let Some(needed) = needed else {
