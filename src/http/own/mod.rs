@@ -170,8 +170,12 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
-const PARTS: &[fn() -> OpenApi] =
-    &[api_keys::Described::openapi, audit_entries::Described::openapi, webhooks::described, Gateway::openapi];
+const PARTS: &[fn() -> OpenApi] = &[
+    api_keys::Described::openapi,
+    audit_entries::Described::openapi,
+    webhooks::Described::openapi,
+    Gateway::openapi,
+];
 
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
