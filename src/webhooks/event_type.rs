@@ -74,7 +74,7 @@ impl EventType {
 
     /// Returns the JSON schema of the body that is sent.
     pub fn schema(&self) -> Value {
-        let data = match self.subject {
+        let mut data = match self.subject {
             Subject::Operation => json!({
                 "type": "object",
                 "required": ["operation"],
@@ -119,11 +119,13 @@ impl EventType {
                 "properties": {"webhookEndpoint": {"type": "string", "description": "Name of the endpoint."}}
             }),
         };
+        data["description"] = "What it is about.".into();
         json!({
             "type": "object",
+            "description": self.description,
             "required": ["type", "timestamp", "data"],
             "properties": {
-                "type": {"const": self.name},
+                "type": {"type": "string", "enum": [self.name], "description": "What happened."},
                 "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
                 "data": data
             }
@@ -206,7 +208,7 @@ mod tests {
                 known.name
             );
             assert_eq!(known.example()["type"], known.name);
-            assert_eq!(known.schema()["properties"]["type"]["const"], known.name);
+            assert_eq!(known.schema()["properties"]["type"]["enum"][0], known.name);
         }
     }
 

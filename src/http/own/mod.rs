@@ -185,10 +185,9 @@ const PARTS: &[fn() -> OpenApi] = &[
 )]
 struct Gateway;
 
-/// Returns the description of all of them.
+/// Returns the description of all of them, and of what is sent by ourselves.
 pub(super) fn document() -> OpenApi {
-    let parts = PARTS.iter().map(|part| part());
-    parts.reduce(OpenApi::merge_from).expect("there is a part")
+    PARTS.iter().map(|part| part()).fold(webhooks::messages(), OpenApi::merge_from)
 }
 
 /// A request to one of them.

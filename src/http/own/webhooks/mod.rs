@@ -6,6 +6,7 @@ mod endpoint_view;
 mod endpoints;
 mod events;
 mod fields;
+mod messages;
 mod page;
 mod parts;
 mod replays;
@@ -20,6 +21,8 @@ use crate::{
     http::{Server, body::Body, edge::body as inbound, json},
     identity::access,
 };
+
+pub(super) use self::messages::messages;
 
 use self::fields::Fields;
 
