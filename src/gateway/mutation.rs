@@ -40,6 +40,8 @@ pub(super) async fn run(
     let intent = Intent { entry: notes.entry.clone(), key };
     let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
+    let told = route.announcement.clone().filter(|told| !told.is_rehearsal(&call.message));
+    let entry = notes.entry.clone();
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
@@ -48,7 +50,10 @@ pub(super) async fn run(
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
                     ..outcome(&result, ledger.status_of)
                 };
-                settle(&ledger, ticket, key, result, outcome).await
+                let event = told.as_ref().zip(result.as_ref().ok());
+                let event = event.and_then(|(told, reply)| told.event(ledger.journal.store(), &entry, reply));
+                let effects = Effects { events: event.into_iter().collect() };
+                settle(&ledger, ticket, key, result, outcome, effects).await
             }
             Ok(Opened::Replay(sealed)) => {
                 let kept = key.and_then(|key| ledger.replays.open(&sealed, &key.scope));
@@ -113,6 +118,7 @@ async fn settle(
     key: Option<KeyUse>,
     result: Result<Reply>,
     outcome: Outcome,
+    effects: Effects,
 ) -> Done {
     let fate = match key {
         None => KeyFate::Release,
@@ -122,7 +128,7 @@ async fn settle(
             Certainty::Unknown => KeyFate::Unknown,
         },
     };
-    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, Effects::default()).await;
+    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, effects).await;
     Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false }
 }
 

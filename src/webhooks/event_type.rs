@@ -74,6 +74,9 @@ impl EventType {
 
     /// Returns the JSON schema of the body that is sent.
     pub fn schema(&self) -> Value {
+        let omitted = json!({"type": "array", "items": {"type": "string"},
+                             "description": "What was left out because the body would have been too large."});
+        let link = json!({"type": "string", "description": "Where what was left out is found."});
         let mut data = match self.subject {
             Subject::Operation => json!({
                 "type": "object",
@@ -91,9 +94,8 @@ impl EventType {
                             "error": {"type": "object"}
                         }
                     },
-                    "omitted": {"type": "array", "items": {"type": "string"},
-                                "description": "What was left out because the body would have been too large."},
-                    "link": {"type": "string", "description": "Where what was left out is found."}
+                    "omitted": omitted,
+                    "link": link
                 }
             }),
             Subject::Connection => json!({
@@ -101,7 +103,11 @@ impl EventType {
                 "required": ["upstream", "resourceName"],
                 "properties": {
                     "upstream": {"type": "string"},
-                    "resourceName": {"type": "string", "description": "Name of the connection."}
+                    "resourceName": {"type": "string", "description": "Name of the connection."},
+                    "resource": {"type": "object",
+                                 "description": "The connection as the upstream answered, without secrets. Not for one that was deleted."},
+                    "omitted": omitted,
+                    "link": link
                 }
             }),
             Subject::Endpoint => json!({
@@ -137,10 +143,14 @@ impl EventType {
         let endpoint = "projects/acme-data/webhookEndpoints/we_0193500000007000a000000000000001";
         let data = match self.subject {
             Subject::Operation => json!({"operation": self.example_operation()}),
-            Subject::Connection => json!({
-                "upstream": "bigqueryconnection",
-                "resourceName": "projects/acme-data/locations/us-central1/connections/web-logs"
-            }),
+            Subject::Connection => {
+                let name = "projects/acme-data/locations/us-central1/connections/web-logs";
+                let mut data = json!({"upstream": "bigqueryconnection", "resourceName": name});
+                if self.name != "connection.deleted" {
+                    data["resource"] = json!({"name": name, "friendlyName": "Web logs", "cloudResource": {}});
+                }
+                data
+            }
             Subject::Endpoint => json!({
                 "webhookEndpoint": endpoint,
                 "url": "https://hooks.example.com/causeway",

@@ -1,6 +1,7 @@
 //! The rows of one commit.
 
 use super::{Effects, IntentId, KeyFate, KeyUse};
+use crate::model::WebhookEvent;
 
 /// Rows of one commit.
 pub(in crate::store) const ROWS_MAX: usize = 256;
@@ -50,9 +51,9 @@ impl OpenRow {
 }
 
 impl Batch {
-    /// Whether outcomes bring anything besides themselves.
-    pub(in crate::store) fn has_effects(&self) -> bool {
-        self.settles.iter().any(|row| row.effects != Effects::default())
+    /// Returns what outcomes tell the world.
+    pub(in crate::store) fn events(&self) -> impl Iterator<Item = &WebhookEvent> {
+        self.settles.iter().flat_map(|row| &row.effects.events)
     }
 
     pub(in crate::store) fn is_empty(&self) -> bool {

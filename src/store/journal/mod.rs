@@ -32,7 +32,7 @@ use super::{Health, Store};
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
-    model::{Entry, Outcome},
+    model::{Entry, Outcome, WebhookEvent},
 };
 
 pub use self::orphans::Orphan;
@@ -147,7 +147,10 @@ pub enum KeyFate {
 
 /// What other parts of the gateway want kept in the commit of a settlement.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Effects {}
+pub struct Effects {
+    /// What it tells the world.
+    pub events: Vec<WebhookEvent>,
+}
 
 /// Whether a settlement is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Row as _};
 
+use super::webhook_events;
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
@@ -43,7 +44,9 @@ pub(in crate::store) async fn flush(
         .await?;
     }
     settle(connection, batch).await?;
-    debug_assert!(!batch.has_effects(), "each effect has its statement here");
+    for event in batch.events() {
+        webhook_events::insert(&mut *connection, event, None).await?;
+    }
     take_back(connection, batch).await?;
     transaction.commit().await.map_err(FlushError::InDoubt)?;
     Ok(decisions)

@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::Files;
+use super::{Files, webhook_events};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
@@ -37,7 +37,9 @@ pub(in crate::store) async fn flush(
     for row in &batch.settles {
         settle(connection, row).await?;
     }
-    debug_assert!(!batch.has_effects(), "each effect has its statement here");
+    for event in batch.events() {
+        webhook_events::insert(&mut *connection, event, None).await?;
+    }
     for (id, scope) in &batch.taken_back {
         sqlx::query("DELETE FROM journal WHERE id = $1 AND closed_at IS NULL")
             .bind(&id[..])
