@@ -149,6 +149,7 @@ mod tests {
             (9, Ok((500, &[])), Exhausted, "STATUS", 0),
             (0, Err(refused()), Failed, "REFUSED_TARGET", 0),
             (0, Err(Fault::Dns("no".into())), Pending, "DNS", 5),
+            (0, Err(Fault::Expired("since May".into())), Pending, "TLS_EXPIRED", 5),
             (8, Err(Fault::Timeout("the answer")), Pending, "TIMEOUT", 86_400),
         ] {
             let judged = judge(step, answer.clone());

@@ -70,6 +70,11 @@ impl Ear {
         *self.answer.lock().unwrap() = format!("HTTP/1.1 {status} X\r\n{line}content-length: 2\r\n\r\nhi");
     }
 
+    /// Takes what comes and hangs up.
+    pub(super) fn hangs_up(&self) {
+        self.answer.lock().unwrap().clear();
+    }
+
     pub(super) fn heard(&self) -> Vec<Got> {
         self.heard.lock().unwrap().clone()
     }
@@ -93,6 +98,9 @@ async fn converse(mut stream: TcpStream, heard: &Mutex<Vec<Got>>, answer: &Mutex
         stream.read_exact(&mut body).await?;
         heard.lock().unwrap().push(Got { headers, body });
         let answer = answer.lock().unwrap().clone();
+        if answer.is_empty() {
+            return Ok(());
+        }
         stream.write_all(answer.as_bytes()).await?;
     }
 }

@@ -1,10 +1,12 @@
 //! Receivers that fail: for a while, for good, on purpose, or by not answering.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::{Ear, MINUTE, Stage};
+use super::{Ear, Got, MINUTE, Stage};
 use crate::{
     model::{DeliveryState, EndpointState},
     webhooks::Draft,
@@ -16,7 +18,10 @@ async fn a_receiver_that_is_down_for_an_hour_misses_nothing() {
         let (endpoint, _) = stage.endpoint(&[]).await;
         stage.ear.says(503, "");
         let mut events = Vec::new();
-        for _ in 0..60 {
+        for minute in 0..60 {
+            if minute == 30 {
+                stage.ear.hangs_up();
+            }
             events.push(stage.happens("operation.succeeded").await);
             stage.courier.round().await.unwrap();
             stage.later(MINUTE);
@@ -29,6 +34,9 @@ async fn a_receiver_that_is_down_for_an_hour_misses_nothing() {
         for event in &events {
             assert_eq!(stage.delivery(&endpoint, event).await.state, DeliveryState::Succeeded);
         }
+        let heard = stage.ear.heard();
+        let ids: BTreeSet<&str> = heard.iter().map(Got::id).collect();
+        assert_eq!(ids.len(), events.len() + 1, "one id over all attempts, and the recovery");
         assert!(stage.events().await.contains(&"webhook_endpoint.recovered".to_owned()));
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::json;
 
-use self::ear::Ear;
+use self::ear::{Ear, Got};
 use super::{Courier, Draft, Endpoints, Keeper, Secret};
 use crate::{
     clock::{Clock as _, ManualClock, SystemClock},
