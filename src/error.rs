@@ -100,6 +100,8 @@ macro_rules! reasons {
 reasons! {
     /// No template matches the path.
     RouteNotFound = "ROUTE_NOT_FOUND";
+    /// There is no such resource of the gateway's own.
+    ResourceNotFound = "RESOURCE_NOT_FOUND";
     /// The path is known, with other verbs.
     MethodNotAllowed = "METHOD_NOT_ALLOWED";
     /// The body is not JSON.

@@ -16,4 +16,5 @@ macro_rules! migrations {
 /// Everything that makes an empty database a current one.
 pub(super) const ALL: &[Migration] = migrations! {
     1 "0001_journal"
+    3 "0003_operations"
 };

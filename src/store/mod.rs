@@ -4,6 +4,7 @@
 //!   is in `postgres/` and `sqlite/`, and `contract/` holds both to the same behaviour.
 //! - [`journal`]: what must be durable before something leaves, and before its answer does.
 //! - [`audit`]: the log that closed entries are chained into.
+//! - [`operations`] and [`events`]: what takes long, and what happened to it.
 //! - [`Health`]: whether the store can be used. [`MigrationStatus`]: what `migrate --status` shows.
 //! - [`Cursor`]: where a page of a list ends.
 //!
@@ -15,6 +16,7 @@
 
 pub mod audit;
 mod clock;
+pub mod events;
 mod failure;
 mod generated;
 mod instance;
@@ -22,6 +24,7 @@ pub mod journal;
 mod migrate;
 mod migrations;
 mod open;
+pub mod operations;
 mod page;
 mod postgres;
 mod sqlite;
@@ -33,7 +36,7 @@ use sqlx::PgPool;
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
 
-pub use self::{clock::Health, instance::InstanceId, migrate::MigrationStatus, page::Cursor};
+pub use self::{clock::Health, instance::time_ordered, instance::InstanceId, migrate::MigrationStatus, page::Cursor};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]

@@ -28,7 +28,7 @@ use self::{
     backlog::Backlog,
     batch::{Decision, KeyRow, OpenRow, SettleRow},
 };
-use super::{Health, Store};
+use super::{Health, Store, operations::Birth};
 use crate::{
     error::{Code, Error, Reason, Result},
     model::{Entry, Outcome},
@@ -119,7 +119,10 @@ pub enum KeyFate {
 
 /// What other parts of the gateway want kept in the commit of a settlement.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Effects {}
+pub struct Effects {
+    /// Operations that it started.
+    pub operations: Vec<Birth>,
+}
 
 /// Whether a settlement is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

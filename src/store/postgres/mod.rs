@@ -1,10 +1,12 @@
 //! The store on Postgres: what each noun says in SQL.
 
 pub(super) mod audit;
+pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
 pub(super) mod journal;
 pub(super) mod migrate;
+pub(super) mod operations;
 
 use std::{str::FromStr as _, time::Duration};
 

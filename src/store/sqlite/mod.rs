@@ -1,10 +1,12 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
 pub(super) mod audit;
+pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
 pub(super) mod journal;
 pub(super) mod migrate;
+pub(super) mod operations;
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 
