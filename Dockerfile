@@ -15,6 +15,7 @@ RUN mkdir -p src benches tests/it \
     && cargo build --release --locked --bin causeway
 
 # The real sources are newer than the dummies, by name too: touch makes cargo see it.
+COPY migrations migrations
 COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin causeway
 
@@ -27,7 +28,7 @@ COPY --from=build /build/target/release/causeway /usr/local/bin/causeway
 USER 10001
 
 # Without authentication the gateway listens on loopback only, in a container too: share the network of whoever calls it
-# (a pod, --network container:…, --network host).
+# (a pod, --network container:…, --network host). compose.yaml has it with authentication.
 ENV CAUSEWAY__IDENTITY__MODE=none \
     CAUSEWAY__HTTP__LISTEN=127.0.0.1:8080 \
     CAUSEWAY__TELEMETRY__LOG__FORMAT=json

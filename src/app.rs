@@ -10,8 +10,11 @@ use crate::{
     config::{self, Config},
     crypto::{Keys, Purpose},
     gateway::{Gateway, Ledger},
-    http::{self, About, Audit, Listener, Server},
+    http::{self, About, Audit, Listener, Parts, Server},
+    identity::{Identity, Limits},
+    kv::Kv,
     lifecycle::{Lifecycle, Unclean},
+    operations::{Desk, Poller, Recovery, Sources, Tracker, Waiters},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
     store::{Store, journal::Journal},
     telemetry,
@@ -44,8 +47,25 @@ impl App {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let ledger = Ledger::new(journal, &keys, http::status_of);
+        let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
+        let tracker = Tracker::new(store.clone(), sources, &catalog);
+        let waiters = Waiters::new(store.clone());
+        let desk = Desk::new(tracker.clone(), waiters.clone(), upstreams.clone());
+        let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
+        let recovery =
+            Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));
+        let keeper = keeper.with_recovery(Arc::new(move |orphan| {
+            let recovery = recovery.clone();
+            Box::pin(async move { recovery.recover(&orphan).await })
+        }));
+        let ledger = Ledger::new(journal, tracker, &keys, http::status_of);
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
+
+        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
+            .map_err(|error| one(error.chain()))?;
+        let api_keys = identity.keys().clone();
 
         let audit = Audit {
             recorder,
@@ -55,8 +75,9 @@ impl App {
         };
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let server = Server::new(gateway, store.clone(), audit, &config.http, about, lifecycle.soft())
-            .map_err(StartError)?;
+        let parts = Parts { gateway, store: store.clone(), audit, operations: desk, identity, limits, about };
+        let server =
+            Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
@@ -66,10 +87,18 @@ impl App {
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
+        lifecycle.spawn("marks of use", {
+            let soft = lifecycle.soft();
+            async move { api_keys.keep_marks(soft).await }
+        });
         lifecycle.spawn("journal", journal_work);
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
+        if config.operations.poll {
+            lifecycle.spawn("operations poller", poller.run(lifecycle.soft()));
+        }
+        lifecycle.spawn("operations waiters", waiters.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");

@@ -138,6 +138,8 @@ reasons! {
     OutcomeUnknown = "OUTCOME_UNKNOWN";
     /// The audit log cannot be written, so nothing was sent.
     AuditUnavailable = "AUDIT_UNAVAILABLE";
+    /// The gateway has as many requests as it can work on.
+    Overloaded = "OVERLOADED";
     /// The gateway's own database cannot be used.
     StoreUnavailable = "STORE_UNAVAILABLE";
     /// The gateway is stopping.

@@ -16,8 +16,8 @@
 //! |---|---|---|
 //! | 0 | [`model`], [`error`], [`clock`], [`crypto`], [`pb`] | the domain as plain data, one error type, time as a parameter, sealing and signing, generated code |
 //! | 1 | [`config`], [`schema`], [`transcode`] | what was set, what is known about services, JSON ⇄ wire: pure |
-//! | 2 | [`upstream`], [`store`] | the far side: channels, credentials, deadlines, retries, breakers; the database |
-//! | 3 | [`audit`] | who did what |
+//! | 2 | [`upstream`], [`store`], [`kv`], [`egress`] | the far side: channels, credentials, deadlines, retries, breakers; the database; Redis; outbound HTTP |
+//! | 3 | [`identity`], [`audit`] | who calls, what they may do, how much of it; who did what |
 //! | 4 | [`gateway`] | use cases: one request through one method |
 //! | 5 | [`http`] | the near side: the only module that knows its server and status codes |
 //! | 6 | [`app`], [`lifecycle`], [`telemetry`] | the composition root, how the process ends, what it says |
@@ -48,12 +48,16 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod egress;
 pub mod emulator;
 pub mod error;
 pub mod gateway;
 pub mod http;
+pub mod identity;
+pub mod kv;
 pub mod lifecycle;
 pub mod model;
+pub mod operations;
 pub mod pb;
 pub mod schema;
 pub mod store;

@@ -20,9 +20,9 @@ use causeway::pb;
 /// Result of everything in this run: what goes wrong ends it with one line.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Pages that the long stream consists of, of a thousand items each: about 200 MB on the wire.
+/// Pages that the long stream consists of, of a thousand items each: about 135 MB on the wire.
 pub(crate) const STREAM_PAGES: usize = 660;
-/// Pages of a thousand items that the large page consists of: about 12 MB on the wire.
+/// Pages of a thousand items that the large page consists of: about 8 MB on the wire.
 const LARGE_PAGES: usize = 40;
 
 const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";

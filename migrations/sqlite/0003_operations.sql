@@ -41,6 +41,7 @@ CREATE TABLE operations (
 CREATE INDEX operations_due ON operations (upstream, poll_at) WHERE ended_at IS NULL;
 CREATE INDEX operations_due_of_parent ON operations (upstream, parent, poll_at) WHERE ended_at IS NULL;
 CREATE INDEX operations_of_project ON operations (project, id) WHERE deleted_at IS NULL;
+CREATE INDEX operations_updated ON operations (updated_at);
 CREATE INDEX operations_ended ON operations (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Written in the transaction of the change they tell of. An event without dispatched_at has not been turned into

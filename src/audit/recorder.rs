@@ -13,8 +13,10 @@ use crate::{
     store::{Store, audit::Observed},
 };
 
-/// Entries that wait to be written; more are dropped and counted.
+/// Entries that are not yet written; more are dropped and counted.
 pub const ROWS_MAX: usize = 1000;
+/// Of these, half are being written while the other half gathers.
+const BATCH_ROWS_MAX: usize = ROWS_MAX / 2;
 /// The longest that an entry waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -40,7 +42,7 @@ enum Message {
 impl Recorder {
     /// Makes a recorder, and the task that writes what it is given.
     pub fn new(store: Store) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (queue, messages) = mpsc::channel(ROWS_MAX);
+        let (queue, messages) = mpsc::channel(BATCH_ROWS_MAX);
         let writer = Writer { store: store.clone(), rows: Vec::new(), kinds: HashMap::new() };
         (Self { store, queue }, writer.run(messages))
     }
@@ -89,7 +91,7 @@ impl Writer {
                             flush_at = Instant::now() + FLUSH_EVERY;
                         }
                         self.take(*row);
-                        if self.rows.len() >= ROWS_MAX {
+                        if self.rows.len() >= BATCH_ROWS_MAX {
                             self.flush().await;
                         }
                     }

@@ -101,6 +101,7 @@ fn banner(listen: SocketAddr, emulator: &Emulator) -> String {
 Try:
   curl '{base}/v1/{PARENT}/streams?$fields=streams(name,state)'
   curl -X POST {base}/v1/{PARENT}/streams/shop-to-bigquery/objects/public-orders:startBackfillJob
+  curl '{base}/v1/projects/acme-shop/instances/ledger/databaseOperations?$fields=operations(name,done,error)'
   curl --json '{{"friendlyName": "Web logs", "cloudResource": {{}}}}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'
 
 Stop it with Ctrl-C; nothing is kept.

@@ -12,6 +12,7 @@ mod config_args;
 mod dev;
 mod emulator;
 mod healthcheck;
+mod keys;
 mod live;
 mod migrate;
 mod serve;
@@ -52,6 +53,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Migrate(migrate::Migrate),
+    Keys(keys::KeysCommand),
     Audit(audit::Audit),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
@@ -65,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Migrate(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),

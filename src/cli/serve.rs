@@ -6,7 +6,12 @@ use clap::Args;
 use tokio::runtime;
 
 use super::{ConfigArgs, Outcome};
-use crate::{app::App, clock::SystemClock, config::Config, lifecycle};
+use crate::{
+    app::App,
+    clock::SystemClock,
+    config::{Config, Mode},
+    lifecycle,
+};
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -17,7 +22,7 @@ use crate::{app::App, clock::SystemClock, config::Config, lifecycle};
   causeway serve --set identity.mode=none --set upstreams.datastream.endpoint=http://127.0.0.1:9090
   CAUSEWAY__IDENTITY__MODE=none CAUSEWAY__HTTP__LISTEN=127.0.0.1:9000 causeway serve
 
-This version knows no callers yet: it serves loopback only, and identity.mode = \"none\" says that this is meant.")]
+Without callers that are known (identity.mode = \"none\") it serves loopback only.")]
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
@@ -26,7 +31,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Outcome {
         let config = self.config.load_and_log(Vec::new())?;
-        tracing::warn!("identity.mode is none: whoever reaches {} may do everything", config.http.listen);
+        if config.identity.mode == Some(Mode::None) {
+            tracing::warn!("identity.mode is none: whoever reaches {} may do everything", config.http.listen);
+        }
         runtime(&config)?.block_on(serve(config))
     }
 }

@@ -43,7 +43,6 @@ pub struct HttpTls {
 
 impl Http {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        s.without_effect("trusted_proxies");
         Self {
             listen: s.value("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             tls: s.section("tls", read_tls),

@@ -22,6 +22,8 @@ mod database;
 mod endpoint;
 mod http;
 mod identity;
+mod limits;
+mod operations;
 mod problem;
 mod redis;
 mod schema;
@@ -43,7 +45,9 @@ pub use self::cidr::Cidr;
 pub use self::database::Database;
 pub use self::endpoint::Endpoint;
 pub use self::http::{Http, HttpTls};
-pub use self::identity::{Grant, Identity, Mode, Role};
+pub use self::identity::{Algorithm, Grant, Identity, Issuer, Mode, Role};
+pub use self::limits::{Limits, Rate};
+pub use self::operations::Operations;
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::redis::Redis;
 pub use self::schema::Schema;
@@ -70,10 +74,14 @@ pub struct Config {
     pub schema: Schema,
     /// `[identity]`: who may call.
     pub identity: Identity,
+    /// `[limits]`: how much callers may ask for.
+    pub limits: Limits,
     /// `[database]`: where records are kept.
     pub database: Database,
     /// `[audit]`: what is kept of requests.
     pub audit: Audit,
+    /// `[operations]`: what takes long.
+    pub operations: Operations,
     /// `[redis]`: what replicas share besides the database.
     pub redis: Redis,
     /// `[secrets]`: what encrypts and signs.
@@ -110,8 +118,10 @@ impl Config {
             upstreams: root.section("upstreams", upstreams::read),
             schema: root.section("schema", Schema::read),
             identity: root.section("identity", Identity::read),
+            limits: root.section("limits", Limits::read),
             database: root.section("database", Database::read),
             audit: root.section("audit", Audit::read),
+            operations: root.section("operations", Operations::read),
             redis: root.section("redis", Redis::read),
             secrets: root.section("secrets", Secrets::read),
             webhooks: root.section("webhooks", Webhooks::read),

@@ -12,7 +12,6 @@ pub struct Redis {
 
 impl Redis {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        s.without_effect("url");
         let url = s.optional::<SecretUrl>("url");
         if url.as_ref().is_some_and(|url| {
             !url.expose().starts_with("redis://") && !url.expose().starts_with("rediss://")

@@ -32,7 +32,8 @@ impl fmt::Debug for Secret {
 pub struct SecretUrl(String);
 
 impl SecretUrl {
-    pub(super) fn new(text: String) -> Self {
+    /// Wraps a URL.
+    pub fn new(text: String) -> Self {
         Self(text)
     }
 

@@ -155,11 +155,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports `key` as set to something that would do less than it says.
-    pub(super) fn not_available(&mut self, key: &str, way_out: &str) {
-        self.wrong(key, format!("not available in this version; {way_out}"));
-    }
-
     /// Reports a mistake at `key`.
     pub(super) fn wrong(&mut self, key: &str, message: impl Into<String>) {
         let key = self.key(key);

@@ -115,10 +115,6 @@ fn without_authentication_only_loopback_is_served() {
 
 #[test]
 fn what_would_do_less_than_it_says_is_refused() {
-    for argument in ["identity.mode=keys", "identity.mode=both"] {
-        let problems = refused(&[argument]);
-        assert!(problems.contains("identity.mode: not available in this version"), "{problems}");
-    }
     for settings in [
         &["upstreams.datastream.token=x"][..],
         &["upstreams.datastream.credentials=adc", "upstreams.datastream.token=x"],
@@ -194,21 +190,12 @@ fn credentials_travel_encrypted_unless_somebody_says_that_they_need_not() {
 
 #[test]
 fn what_has_no_effect_yet_is_accepted_and_said() {
-    let loaded = Config::load(set(&[
-        "redis.url=redis://127.0.0.1",
-        "cache.enabled=true",
-        r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["projects/*"] }]"#,
-        "upstreams.spanner.endpoint=http://127.0.0.1:3",
-        "upstreams.datastream.poll_credentials=token",
-    ]));
-    let warnings = loaded.warnings.join("\n");
-    for key in [
-        "redis.url",
-        "cache.enabled",
-        "identity.grants",
-        "upstreams.spanner",
-        "upstreams.datastream.poll_credentials",
-    ] {
+    let loaded = Config::load(set(&["cache.enabled=true", "upstreams.datastream.poll_credentials=token"]));
+    let warnings = loaded.warnings.join(
+        "
+",
+    );
+    for key in ["cache.enabled", "upstreams.datastream.poll_credentials"] {
         assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
     }
     loaded.into_config().expect("warnings are no problems");
@@ -290,4 +277,31 @@ fn durations_and_sizes_read_as_written() {
 fn a_value_with_a_line_break_is_one_value() {
     let problems = refused(&["http.worker_threads=1\nx = 2"]);
     assert!(problems.contains("http.worker_threads: expected a whole number"), "{problems}");
+}
+
+#[test]
+fn tokens_need_an_issuer_and_grants_need_patterns() {
+    let issuer = r#"{ name = "corp", issuer = "https://i.example", audiences = ["causeway"], jwks_url = "https://i.example/k" }"#;
+    let one = format!("identity.issuers=[{issuer}]");
+    let config = accepted(set(&["identity.mode=both", "http.listen=0.0.0.0:1", &one]));
+    assert!(config.identity.takes_keys() && config.identity.takes_tokens());
+    assert_eq!(config.identity.issuers[0].algorithms.len(), 3);
+    let problems = refused(&["identity.mode=jwt"]);
+    assert!(problems.contains("identity.issuers: missing"), "{problems}");
+    for (wrong, why) in [
+        (format!("identity.issuers=[{issuer}, {issuer}]"), "twice"),
+        (one.replace("https://i.example/k", "http://i.example/k"), "https://"),
+        (one.replace("corp", "cor p"), "letters"),
+        (one.replace("[\"causeway\"]", "[]"), "not empty"),
+        (one.replace("audiences", "audience"), "audiences is missing"),
+        (one.replace(" }", ", algorithms = [\"HS256\"] }"), "algorithms are one of"),
+        (
+            r#"identity.grants=[{ principal = "a", role = "viewer", resources = ["/projects/"] }]"#
+                .to_owned(),
+            "empty segment",
+        ),
+    ] {
+        let problems = refused(&["identity.mode=jwt", &wrong]);
+        assert!(problems.contains(why), "{wrong}\n{problems}");
+    }
 }

@@ -15,8 +15,13 @@
 //! | `Link` | `link.rs` | a connection that can be cut |
 //! | `Page` | `paging.rs` | page sizes and opaque page tokens |
 //! | `Refusal` | `status.rs` | errors with the details that the real services send |
+//! | `Filter` | `filter.rs` | list filters |
+//! | `Shapes` | `shapes.rs` | update masks and secrets, by descriptor (`mask.rs`) |
+//! | policies | `policy.rs` | who may use a resource |
+//! | names, instants | `name.rs`, `time.rs` | their shape, and arithmetic that cannot fail |
 //! | [`Connections`] | `connection/` | BigQuery Connection |
 //! | [`Datastream`] | `datastream/` | Datastream, with its operations and locations |
+//! | [`Spanner`] | `spanner/` | Spanner's instances, databases and backups, with all its operations |
 //! | [`Flyte`] | `flyte/` | a Flyte connector and the jobs it starts |
 //!
 //! Invariants: everything is kept in memory under a named limit (`limits.rs`); whatever is random comes from the
@@ -29,18 +34,25 @@ mod calls;
 pub mod connection;
 pub mod datastream;
 mod faults;
+mod filter;
 pub mod flyte;
 mod glob;
 mod hash;
 pub mod limits;
 mod link;
+mod mask;
+mod name;
 mod observed;
 mod paging;
+mod policy;
 mod scenario;
 mod server;
+mod shapes;
+pub mod spanner;
 mod status;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -53,6 +65,7 @@ pub use self::{
     faults::{Effect, Fault, Faults, Moment},
     flyte::Flyte,
     scenario::{PageSizes, Scenario},
+    spanner::Spanner,
 };
 use self::{observed::Observed, server::Listener};
 use crate::{
@@ -67,19 +80,22 @@ pub enum Upstream {
     BigQueryConnection,
     /// `google.cloud.datastream.v1.Datastream` with its mixins.
     Datastream,
+    /// Spanner's `InstanceAdmin` and `DatabaseAdmin` with their operations.
+    Spanner,
     /// `flyteidl.service.AsyncAgentService` and `AgentMetadataService`.
     Flyte,
 }
 
 impl Upstream {
     /// Every emulated system, in the order of their default ports.
-    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Flyte];
+    pub const ALL: &[Self] = &[Self::BigQueryConnection, Self::Datastream, Self::Spanner, Self::Flyte];
 
     /// Returns the key that configuration knows it by.
     pub fn key(self) -> &'static str {
         match self {
             Self::BigQueryConnection => "bigqueryconnection",
             Self::Datastream => "datastream",
+            Self::Spanner => "spanner",
             Self::Flyte => "flyte",
         }
     }
@@ -105,6 +121,7 @@ pub struct Emulator {
     world: World,
     connections: Arc<Connections>,
     datastream: Arc<Datastream>,
+    spanner: Arc<Spanner>,
     flyte: Arc<Flyte>,
     listeners: Vec<(Upstream, Listener)>,
 }
@@ -124,9 +141,16 @@ impl Emulator {
             World { scenario: Arc::new(scenario), clock, calls: Arc::default(), faults: Arc::new(faults) };
         let connections = Connections::new(&world.scenario, world.clock.clone())?;
         let datastream = Datastream::new(&world.scenario, world.clock.clone())?;
-        let flyte = Arc::new(Flyte::new(&world.scenario, world.clock.clone()));
-        let (connections, datastream) = (Arc::new(connections), Arc::new(datastream));
-        let mut emulator = Self { world, connections, datastream, flyte, listeners: Vec::new() };
+        let spanner = Spanner::new(&world.scenario, world.clock.clone())?;
+        let flyte = Flyte::new(&world.scenario, world.clock.clone());
+        let mut emulator = Self {
+            world,
+            connections: Arc::new(connections),
+            datastream: Arc::new(datastream),
+            spanner: Arc::new(spanner),
+            flyte: Arc::new(flyte),
+            listeners: Vec::new(),
+        };
         for (upstream, address) in addresses {
             let listener = emulator.listen(*upstream, *address).await?;
             emulator.listeners.push((*upstream, listener));
@@ -213,6 +237,7 @@ impl Emulator {
         match upstream {
             Upstream::BigQueryConnection => connection::routes(self.connections.clone()),
             Upstream::Datastream => datastream::routes(self.datastream.clone()),
+            Upstream::Spanner => spanner::routes(self.spanner.clone()),
             Upstream::Flyte => flyte::routes(self.flyte.clone()),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     connection::sample,
     datastream::{self, Setup},
     faults::Fault,
-    flyte,
+    flyte, spanner,
 };
 use crate::pb::google::cloud::bigquery::connection::v1::Connection;
 
@@ -23,6 +23,8 @@ pub struct Scenario {
     pub connections: Vec<Connection>,
     /// What exists in Datastream, and how fast it moves.
     pub datastream: Setup,
+    /// What exists in Spanner, and how fast it moves.
+    pub spanner: spanner::Setup,
     /// What a Flyte connector finds, and what becomes of its queries.
     pub flyte: flyte::Setup,
 }
@@ -54,6 +56,7 @@ impl Scenario {
         Self {
             connections: sample::connections(now),
             datastream: datastream::sample::setup(now),
+            spanner: spanner::sample::setup(now),
             flyte: flyte::sample::setup(),
             ..Self::default()
         }

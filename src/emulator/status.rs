@@ -7,7 +7,10 @@ use tonic::{Code, Status};
 
 use crate::{
     error::Detail,
-    pb::google::rpc::{self, BadRequest, ErrorInfo, QuotaFailure, ResourceInfo, bad_request, quota_failure},
+    pb::google::rpc::{
+        self, BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, ResourceInfo, bad_request,
+        precondition_failure, quota_failure,
+    },
 };
 
 /// Wrong fields named in one answer: all of it travels in a header.
@@ -58,6 +61,27 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, format!("Quota exceeded: {description}"))
             .detail("google.rpc.QuotaFailure", &QuotaFailure { violations: vec![violation] })
             .info("RESOURCE_LIMIT_EXCEEDED", domain, &[])
+    }
+
+    /// Another operation works on the same resource.
+    pub(super) fn busy(domain: &str, target: &str, operation: &str) -> Self {
+        Self::new(Code::Aborted, format!("{target} is being changed by {operation}")).info(
+            "OPERATION_IN_PROGRESS",
+            domain,
+            &[("operation", operation)],
+        )
+    }
+
+    /// `subject` is not in the state that the request needs.
+    pub(super) fn precondition(domain: &str, reason: &str, subject: &str, description: &str) -> Self {
+        let violation = precondition_failure::Violation {
+            r#type: reason.to_owned(),
+            subject: subject.to_owned(),
+            description: description.to_owned(),
+        };
+        Self::new(Code::FailedPrecondition, format!("{subject}: {description}"))
+            .info(reason, domain, &[("resource", subject)])
+            .detail("google.rpc.PreconditionFailure", &PreconditionFailure { violations: vec![violation] })
     }
 
     /// Adds a wrong field; those past [`FIELDS_MAX`] are dropped.
@@ -113,6 +137,19 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         refusal.status()
     }
+}
+
+/// Refuses a request that is wrong in one field.
+pub(super) fn wrong_field(field: &str, description: impl Into<String>) -> Status {
+    let description = description.into();
+    Refusal::invalid(format!("Invalid {field}: {description}")).field(field, description).status()
+}
+
+/// Turns a refusal into the `error` of an operation.
+pub(super) fn into_rpc(status: &Status) -> rpc::Status {
+    rpc::Status::decode(status.details()).ok().filter(|packed| packed.code != 0).unwrap_or_else(|| {
+        rpc::Status { code: status.code() as i32, message: status.message().to_owned(), details: Vec::new() }
+    })
 }
 
 /// Packs a message under its full name.

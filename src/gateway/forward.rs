@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Reason, Result},
+    operations::{Answered, Role},
     transcode::{JsonOptions, Parsed, Peeked, Query},
-    upstream::{Call, Streaming, Upstream},
+    upstream::{Call, Reply, Streaming, Upstream},
 };
 
 /// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
@@ -83,9 +84,43 @@ pub async fn unary(
     let reply = if route.mutation {
         mutation::run(&gateway.ledger, upstream, route, call, notes).await?
     } else {
-        upstream.unary(call).await?
+        read(gateway, upstream, route, call, notes).await?
     };
     Ok(Forwarded { message: reply.message, headers: reply.headers, ignored })
+}
+
+/// Makes a call that changes nothing. What it tells about operations on record is noted; what the upstream has forgotten
+/// of them is answered from the record.
+async fn read(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    route: &Route,
+    call: Call,
+    notes: &Notes,
+) -> Result<Reply> {
+    let Some(role) = route.role else { return upstream.unary(call).await };
+    let tracker = &gateway.ledger.tracker;
+    match upstream.unary(call).await {
+        Ok(reply) => {
+            let answered = Answered {
+                upstream: &route.upstream_key,
+                method: &route.method,
+                principal: &notes.entry.principal,
+                names: &notes.entry.resource_names,
+                reply: &reply.message,
+            };
+            tracker.saw(role, &answered).await;
+            Ok(reply)
+        }
+        Err(error) if role == Role::GetsLro && error.code() == Code::NotFound && error.reason().is_none() => {
+            let name = notes.entry.resource_names.first().map_or("", String::as_str);
+            match tracker.remembered(&route.upstream_key, name).await {
+                Some(message) => Ok(Reply { message: message.into(), headers: HeaderMap::new() }),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a call that is answered with a stream, and waits for its first message.

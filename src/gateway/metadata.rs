@@ -31,6 +31,8 @@ pub struct Caller<'r> {
     pub traced: bool,
     /// When the answer must have begun.
     pub deadline: Instant,
+    /// Whether `Authorization` is not what the caller authenticated to us with.
+    pub authorization_is_free: bool,
 }
 
 impl Caller<'_> {
@@ -53,12 +55,12 @@ impl Caller<'_> {
         metadata
     }
 
-    /// Returns the credential meant for an upstream: what was sent for that purpose, else `Authorization`, which nobody
-    /// authenticated to us with.
+    /// Returns the credential meant for an upstream: what was sent for that purpose, else `Authorization`, unless it is
+    /// what the caller authenticated to us with.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
-        let value =
-            self.headers.get(UPSTREAM_AUTHORIZATION).or_else(|| self.headers.get(header::AUTHORIZATION));
-        let mut value = value?.clone();
+        let authorization =
+            || self.authorization_is_free.then(|| self.headers.get(header::AUTHORIZATION)).flatten();
+        let mut value = self.headers.get(UPSTREAM_AUTHORIZATION).or_else(authorization)?.clone();
         value.set_sensitive(true);
         Some(value)
     }
@@ -81,6 +83,7 @@ mod tests {
             traceparent: &traceparent,
             traced,
             deadline: Instant::now(),
+            authorization_is_free: true,
         };
         caller.metadata()
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`Gateway`]: everything a proxied call needs.
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
+//! - [`Access`]: what a caller needs to use it.
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
@@ -13,6 +14,7 @@
 //! It deliberately does not know HTTP: no status, no envelope, no content negotiation. `http::HeaderMap` is here only
 //! because it is also how gRPC metadata is held.
 
+mod access;
 mod forward;
 mod kept;
 mod ledger;
@@ -28,9 +30,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
 
 pub use self::{
+    access::{Access, project_of},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     ledger::Ledger,
     metadata::Caller,
+    mutation::journaled,
     notes::Notes,
     probe::{NoProbe, Probe, Surroundings},
     route::Route,

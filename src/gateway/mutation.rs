@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    Ledger, kept,
+    Gateway, Ledger, kept,
     notes::Notes,
     route::{Repeat, Route},
 };
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
-    model::{Ending, Outcome},
+    model::{Ending, Entry, OperationId, Outcome},
+    operations::{Answered, Role},
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
     transcode::Peeked,
     upstream::{Call, Reply, Upstream},
@@ -26,6 +27,7 @@ struct Done {
     journaled: bool,
     deferred: bool,
     replayed: bool,
+    operation: Option<String>,
 }
 
 /// Makes the call if the journal says so. It goes on when the caller leaves.
@@ -40,15 +42,22 @@ pub(super) async fn run(
     let intent = Intent { entry: notes.entry.clone(), key };
     let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
+    let started = Started { role: route.role, entry: notes.entry.clone() };
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
                 let result = upstream.unary(call).await;
+                let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    operation: effects
+                        .operations
+                        .first()
+                        .map(|birth| birth.operation.name())
+                        .unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
-                settle(&ledger, ticket, key, result, outcome).await
+                settle(&ledger, ticket, key, result, outcome, effects).await
             }
             Ok(Opened::Replay(sealed)) => {
                 let kept = key.and_then(|key| ledger.replays.open(&sealed, &key.scope));
@@ -57,7 +66,8 @@ pub(super) async fn run(
                         "a kept answer cannot be opened; was its key taken from secrets.old_keys?",
                     ))
                 });
-                Done { replayed: result.is_ok() || is_upstreams(&result), ..Done::refused(result) }
+                let operation = started.named(&ledger, &result).await;
+                Done { replayed: result.is_ok() || is_upstreams(&result), operation, ..Done::refused(result) }
             }
             Ok(Opened::InProgress) => Done::refused(Err(in_progress())),
             Ok(Opened::Mismatch) => Done::refused(Err(mismatch())),
@@ -67,12 +77,44 @@ pub(super) async fn run(
     };
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
+    notes.operation = done.operation;
     done.result
+}
+
+/// Does something of the gateway's own that changes something: written down before it is begun, and again before its
+/// answer leaves. It goes on when the caller leaves.
+///
+/// # Errors
+/// `AUDIT_UNAVAILABLE`: it cannot be written down, and nothing was done. Else as `work` has it.
+pub async fn journaled<T: Send + 'static>(
+    gateway: &Gateway,
+    notes: &mut Notes,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let intent = Intent { entry: notes.entry.clone(), key: None };
+    let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
+    let journal = ledger.journal.clone();
+    let work = async move {
+        let ticket = match ledger.journal.open(intent).await? {
+            Opened::Go(ticket) => ticket,
+            _ => return Err(Error::internal("the journal knows a key of a request that has none")),
+        };
+        let result = work.await;
+        let outcome = Outcome {
+            latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..outcome(&result, ledger.status_of)
+        };
+        let settlement = Settlement { outcome, key: KeyFate::Release };
+        Ok((result, ledger.journal.settle(ticket, settlement, Effects::default()).await))
+    };
+    let (result, settled) = journal.run_to_end(work).await??;
+    (notes.journaled, notes.deferred) = (true, settled == Settled::Deferred);
+    result
 }
 
 impl Done {
     fn refused(result: Result<Reply>) -> Self {
-        Self { result, journaled: false, deferred: false, replayed: false }
+        Self { result, journaled: false, deferred: false, replayed: false, operation: None }
     }
 }
 
@@ -82,7 +124,9 @@ async fn settle(
     key: Option<KeyUse>,
     result: Result<Reply>,
     outcome: Outcome,
+    effects: Effects,
 ) -> Done {
+    let operation = Some(outcome.operation.clone()).filter(|name| !name.is_empty());
     let fate = match key {
         None => KeyFate::Release,
         Some(key) => match certainty(&result) {
@@ -91,8 +135,47 @@ async fn settle(
             Certainty::Unknown => KeyFate::Unknown,
         },
     };
-    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, Effects::default()).await;
-    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false }
+    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, effects).await;
+    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
+}
+
+/// What a call has to do with operations.
+struct Started {
+    role: Option<Role>,
+    entry: Entry,
+}
+
+impl Started {
+    fn answered<'a>(&'a self, reply: &'a Reply) -> Answered<'a> {
+        Answered {
+            upstream: &self.entry.upstream,
+            method: &self.entry.method,
+            principal: &self.entry.principal,
+            names: &self.entry.resource_names,
+            reply: &reply.message,
+        }
+    }
+
+    /// Returns the operation that the call started, and notes what it did to others. Without the database the call goes on
+    /// as it came: its operation is found again when its intent is.
+    async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
+        let (Some(role), Ok(reply)) = (self.role, result) else { return Effects::default() };
+        let answered = self.answered(reply);
+        ledger.tracker.saw(role, &answered).await;
+        match ledger.tracker.started(role, &answered, OperationId(ticket.id())).await {
+            Ok(birth) => Effects { operations: birth.into_iter().collect() },
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+                Effects::default()
+            }
+        }
+    }
+
+    /// Returns the name of the operation that was started when the answer was new.
+    async fn named(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<String> {
+        let (Some(role), Ok(reply)) = (self.role, result) else { return None };
+        ledger.tracker.name_of(role, &self.answered(reply)).await.ok().flatten()
+    }
 }
 
 /// What an answer says about whether anything was done.

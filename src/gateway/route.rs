@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
-use super::Gateway;
+use super::{Access, Gateway};
 use crate::{
     error::{Error, Result},
+    operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
     transcode::{Plan, RequestPlan, ResponsePlan, Selection, UnknownFields},
     upstream::Upstream,
@@ -24,12 +25,13 @@ pub struct Route {
     pub response: ResponsePlan,
     /// Whether the upstream answers with a stream.
     pub server_streaming: bool,
+    /// What a caller needs.
+    pub access: Access,
     /// Full name of the method.
     pub method: String,
-    /// What a caller needs.
-    pub permission: String,
     /// Whether it changes anything.
     pub mutation: bool,
+    pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) path: PathAndQuery,
@@ -70,9 +72,10 @@ impl Gateway {
             request: self.transcoder.request(method.input, &names, &binding.body)?,
             response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
             server_streaming: method.server_streaming,
+            access: Access::of(method, binding),
             method: method.full_name.clone(),
-            permission: method.permission.clone(),
             mutation: method.effect == Effect::Mutation,
+            role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,

@@ -10,7 +10,9 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{edge::compress::Gzip, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody};
+use super::{
+    edge::compress::Gzip, feed::Feed, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody,
+};
 use crate::error::Error;
 
 /// What hyper sends. Holds the request's place among those in flight until the last byte is handed over.
@@ -26,6 +28,7 @@ enum Kind {
     Full(Bytes),
     Gzip(Box<Gzip>),
     Stream(Box<StreamBody>),
+    Feed(Feed),
 }
 
 impl Body {
@@ -46,6 +49,10 @@ impl Body {
         Self::of(Kind::Stream(Box::new(stream)))
     }
 
+    pub(super) fn feed(feed: Feed) -> Self {
+        Self::of(Kind::Feed(feed))
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kind, rest: Bytes::new(), guard: None }
     }
@@ -60,7 +67,7 @@ impl Body {
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::Full(bytes) => Some(bytes),
-            Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) => None,
+            Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) | Kind::Feed(_) => None,
         }
     }
 
@@ -80,6 +87,10 @@ impl Body {
                     None => return Poll::Ready(None),
                 },
                 Kind::Stream(stream) => match stream.poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => chunk,
+                    ended_or_pending => return ended_or_pending,
+                },
+                Kind::Feed(feed) => match feed.poll_next(cx) {
                     Poll::Ready(Some(Ok(chunk))) => chunk,
                     ended_or_pending => return ended_or_pending,
                 },
@@ -110,7 +121,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(self.rest.len() as u64),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Gzip(_) | Kind::Stream(_) => SizeHint::default(),
+            Kind::Gzip(_) | Kind::Stream(_) | Kind::Feed(_) => SizeHint::default(),
         }
     }
 }

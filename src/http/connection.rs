@@ -3,7 +3,7 @@
 //! Which of the two is settled before a protocol is started: by ALPN under TLS, else by looking at the first bytes
 //! without taking them. Handing a protocol bytes that were read before would cost it a buffer of twice the size.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
     rt::{Read, Write},
@@ -82,21 +82,33 @@ impl Protocols {
 
     /// Serves `io` until its peer leaves, does nothing for too long, or `soft` is cancelled and what is under way is
     /// answered.
-    pub(super) async fn serve<I>(&self, version: Version, io: I, server: Arc<Server>, soft: CancellationToken)
-    where
+    pub(super) async fn serve<I>(
+        &self,
+        version: Version,
+        io: I,
+        peer: IpAddr,
+        server: Arc<Server>,
+        soft: CancellationToken,
+    ) where
         I: Read + Write + Unpin + Send + 'static,
     {
         let ended = match version {
-            Version::Http1 => self.http1(io, server, soft).await,
+            Version::Http1 => self.http1(io, peer, server, soft).await,
             // Boxed: it is larger than what the many idle connections of HTTP/1 need.
-            Version::Http2 => Box::pin(self.http2(io, server, soft)).await,
+            Version::Http2 => Box::pin(self.http2(io, peer, server, soft)).await,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
     }
 
-    async fn http1<I>(&self, io: I, server: Arc<Server>, soft: CancellationToken) -> hyper::Result<()>
+    async fn http1<I>(
+        &self,
+        io: I,
+        peer: IpAddr,
+        server: Arc<Server>,
+        soft: CancellationToken,
+    ) -> hyper::Result<()>
     where
         I: Read + Write + Unpin + Send + 'static,
     {
@@ -104,7 +116,7 @@ impl Protocols {
         let io = Watched::http1(io, activity.clone(), self.idle);
         // Boxed, so that a connection between two requests holds two words for them.
         let service =
-            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
+            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, peer, activity.clone())));
         let mut connection = pin!(self.http1.serve_connection(io, service));
         tokio::select! {
             biased;
@@ -114,14 +126,20 @@ impl Protocols {
         connection.await
     }
 
-    async fn http2<I>(&self, io: I, server: Arc<Server>, soft: CancellationToken) -> hyper::Result<()>
+    async fn http2<I>(
+        &self,
+        io: I,
+        peer: IpAddr,
+        server: Arc<Server>,
+        soft: CancellationToken,
+    ) -> hyper::Result<()>
     where
         I: Read + Write + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
         let io = Watched::http2(io, activity.clone(), self.idle);
         let service =
-            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, activity.clone())));
+            service_fn(move |request| Box::pin(edge::serve(server.clone(), request, peer, activity.clone())));
         let mut connection = pin!(self.http2.serve_connection(io, service));
         tokio::select! {
             biased;

@@ -7,10 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{body::Body, status};
-use crate::error::{Detail, Error};
+use crate::error::{Code, Detail, Error, Reason};
 
 /// Domain of the `ErrorInfo` of our own errors.
 const DOMAIN: &str = "causeway";
+
+/// Says how callers prove who they are (RFC 9110, RFC 6750).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"causeway\"");
 
 /// How the caller wants the envelope printed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +87,9 @@ pub(super) fn response(error: &Error, envelope: Vec<u8>) -> Response<Body> {
     if let Some(allow) = error.allow().and_then(|verbs| HeaderValue::from_str(verbs).ok()) {
         headers.insert(header::ALLOW, allow);
     }
+    if error.reason() == Some(Reason::Unauthenticated) && error.code() == Code::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    }
     if let Some(wait) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }
@@ -133,7 +139,6 @@ fn whole_seconds(wait: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Code, Reason};
 
     fn print(error: &Error, style: Style) -> Value {
         let text = envelope(error, "id-1", style, |detail| json!({"@type": detail.type_url}));

@@ -1,6 +1,11 @@
 //! Accepts connections, up to a bound, until told to stop; then waits for those that are open.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use metrics::{Gauge, gauge};
@@ -67,9 +72,9 @@ impl Listener {
                 accepted = self.socket.accept(), if connections.len() < self.connections_max => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     wait = ACCEPT_WAITS[0];
-                    connections.spawn(self.connection(stream, server.clone(), soft.clone()));
+                    connections.spawn(self.connection(stream, peer.ip(), server.clone(), soft.clone()));
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
@@ -88,6 +93,7 @@ impl Listener {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: IpAddr,
         server: Arc<Server>,
         soft: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -100,11 +106,11 @@ impl Listener {
                 None => {
                     let version = soft.run_until_cancelled(protocols.recognise(&stream)).await.flatten();
                     if let Some(version) = version {
-                        protocols.serve(version, TokioIo::new(stream), server, soft).await;
+                        protocols.serve(version, TokioIo::new(stream), peer, server, soft).await;
                     }
                 }
                 // Boxed: a handshake is several times larger than what a plain connection needs.
-                Some(tls) => Box::pin(secure(tls, stream, protocols, server, soft)).await,
+                Some(tls) => Box::pin(secure(tls, stream, peer, protocols, server, soft)).await,
             }
         }
     }
@@ -114,6 +120,7 @@ impl Listener {
 async fn secure(
     tls: TlsAcceptor,
     stream: TcpStream,
+    peer: IpAddr,
     protocols: Arc<Protocols>,
     server: Arc<Server>,
     soft: CancellationToken,
@@ -121,7 +128,7 @@ async fn secure(
     if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let version = if http2 { Version::Http2 } else { Version::Http1 };
-        protocols.serve(version, TokioIo::new(stream), server, soft).await;
+        protocols.serve(version, TokioIo::new(stream), peer, server, soft).await;
     }
 }
 

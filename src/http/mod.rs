@@ -16,6 +16,7 @@ mod connection;
 mod details;
 mod edge;
 mod error;
+mod feed;
 mod idempotency;
 mod in_flight;
 pub mod limits;
@@ -39,7 +40,7 @@ use self::body::Body;
 pub use self::{
     audit_entries::audit_line,
     listener::Listener,
-    server::{About, Audit, Server},
+    server::{About, Audit, Parts, Server},
     status::of_error as status_of,
 };
 

@@ -1,11 +1,21 @@
 //! The gateway's own endpoints. They stand in the same route table as the proxied bindings.
 
-use http::{HeaderValue, Response, StatusCode, header};
+mod api_keys;
+pub(super) mod operations;
+
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use metrics::gauge;
 use serde_json::{Value, json};
 
-use super::{Server, audit_entries, body::Body};
-use crate::{error::Result, gateway::Notes, schema::Captures, store::Health, upstream::BreakerState};
+use super::{
+    Server, audit_entries,
+    body::Body,
+    edge::{Exchange, body::Inbound},
+};
+use crate::{
+    error::Result, gateway::Notes, identity::access, model::Role, schema::Captures, store::Health,
+    upstream::BreakerState,
+};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,44 +24,144 @@ pub(super) enum Own {
     Live,
     Ready,
     Metrics,
+    CreateKey,
+    ListKeys,
+    GetKey,
+    RevokeKey,
     AuditEntries,
     ExportAuditEntries,
+    ListOperations,
+    GetOperation,
+    CancelOperation,
+    DeleteOperation,
+    WaitOperation,
+    WatchOperation,
+    WatchOperations,
+    TrackOperation,
 }
+
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, known or not.
+    Public,
+    /// Whoever has this permission: the least role that has it, on anything at all. On what in particular is checked by the
+    /// endpoint.
+    Permission(&'static str, Role),
+}
+
+impl Access {
+    const fn of((permission, role): (&'static str, Role)) -> Self {
+        Self::Permission(permission, role)
+    }
+}
+
+/// A request to one of them.
+pub(super) struct Asked<'r> {
+    /// The values of the template's variables.
+    pub(super) captures: &'r Captures<'r>,
+    /// The query.
+    pub(super) query: &'r str,
+    /// The head.
+    pub(super) head: &'r Parts,
+    /// The body, not yet read.
+    pub(super) inbound: &'r mut Inbound,
+    /// What is known of the request.
+    pub(super) exchange: &'r Exchange,
+    /// What is noted of it.
+    pub(super) notes: &'r mut Notes,
+}
+
+/// What reading the audit log needs.
+const AUDIT_LIST: &str = "causeway.auditEntries.list";
+const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
+/// Their whole URL space.
+pub(super) const ALL: [(&str, &str, Own); 23] = [
+    ("GET", "/", Own::Root),
+    ("GET", "/healthz", Own::Live),
+    ("GET", "/readyz", Own::Ready),
+    ("GET", "/metrics", Own::Metrics),
+    ("POST", "/v1/apiKeys", Own::CreateKey),
+    ("GET", "/v1/apiKeys", Own::ListKeys),
+    ("GET", "/v1/apiKeys/{key}", Own::GetKey),
+    ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/operations", Own::ListOperations),
+    ("GET", "/v1/{parent=projects/*}/operations", Own::ListOperations),
+    ("GET", "/v1/{name=projects/*/operations/*}", Own::GetOperation),
+    ("DELETE", "/v1/{name=projects/*/operations/*}", Own::DeleteOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:cancel", Own::CancelOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:wait", Own::WaitOperation),
+    ("GET", "/v1/{name=projects/*/operations/*}:watch", Own::WatchOperation),
+    ("GET", "/v1/operations:watch", Own::WatchOperations),
+    ("GET", "/v1/{parent=projects/*}/operations:watch", Own::WatchOperations),
+    ("POST", "/v1/operations:track", Own::TrackOperation),
+    ("POST", "/v1/{parent=projects/*}/operations:track", Own::TrackOperation),
+];
 
 impl Own {
     /// Whether it only looks at the process, and is not worth an entry in the audit log.
     pub(super) fn is_probe(self) -> bool {
         matches!(self, Self::Root | Self::Live | Self::Ready | Self::Metrics)
     }
+
+    /// Tells who may use it.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Root | Self::Live | Self::Ready => Access::Public,
+            Self::Metrics => Access::Permission("causeway.metrics.get", Role::Viewer),
+            Self::CreateKey => Access::Permission(api_keys::CREATE, Role::Admin),
+            Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
+            Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
+            Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+            Self::AuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
+            Self::ExportAuditEntries => Access::Permission(AUDIT_EXPORT, Role::Admin),
+            Self::ListOperations | Self::WatchOperations => Access::of(operations::LIST),
+            Self::GetOperation => Access::of(operations::GET),
+            Self::CancelOperation => Access::of(operations::CANCEL),
+            Self::DeleteOperation => Access::of(operations::DELETE),
+            Self::WaitOperation => Access::of(operations::WAIT),
+            Self::WatchOperation => Access::of(operations::WATCH),
+            Self::TrackOperation => Access::of(operations::TRACK),
+        }
+    }
 }
 
-/// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 8] = [
-    ("GET", "/", Own::Root),
-    ("GET", "/healthz", Own::Live),
-    ("GET", "/readyz", Own::Ready),
-    ("GET", "/metrics", Own::Metrics),
-    ("GET", "/v1/auditEntries", Own::AuditEntries),
-    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::AuditEntries),
-    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
-    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportAuditEntries),
-];
-
-/// Answers a request to an endpoint of ours.
-pub(super) async fn answer(
-    own: Own,
-    server: &Server,
-    captures: &Captures<'_>,
-    query: &str,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
+/// Answers a request to an endpoint of ours, once its principal may make it.
+pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let Asked { captures, query, .. } = asked;
+    if let Access::Permission(permission, role) = own.access() {
+        asked.notes.entry.permission = permission.to_owned();
+        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        if matches!(own, Own::AuditEntries | Own::ExportAuditEntries) {
+            // Without a parent it is everybody's entries that are asked for.
+            let parent = captures.first().map_or("-", |parent| parent);
+            access::require(asked.exchange.principal()?, permission, role, parent)?;
+        }
+    }
     match own {
         Own::Root => Ok(root(server)),
         Own::Live => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
         Own::Ready => Ok(ready(server)),
         Own::Metrics => Ok(metrics(server)),
-        Own::AuditEntries => audit_entries::list(server, captures, query, notes).await,
-        Own::ExportAuditEntries => audit_entries::export(server, captures, query, notes).await,
+        Own::CreateKey => api_keys::create(server, asked).await,
+        Own::ListKeys => api_keys::list(server, &asked).await,
+        Own::GetKey => api_keys::get(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, asked).await,
+        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
+        Own::ListOperations => operations::list(server, asked).await,
+        Own::GetOperation => operations::get(server, asked).await,
+        Own::CancelOperation => operations::cancel(server, asked).await,
+        Own::DeleteOperation => operations::delete(server, asked).await,
+        Own::WaitOperation => operations::wait(server, asked).await,
+        Own::WatchOperation => operations::watch(server, asked).await,
+        Own::WatchOperations => operations::watch_all(server, asked).await,
+        Own::TrackOperation => operations::track(server, asked).await,
     }
 }
 

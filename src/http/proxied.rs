@@ -68,11 +68,6 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>> {
     let route = &proxied.route;
     let Request { captures, query, head, exchange } = request;
-    notes.entry.method.clone_from(&route.method);
-    notes.entry.upstream = route.upstream_key.to_string();
-    notes.entry.permission.clone_from(&route.permission);
-    let names = captures.iter().filter(|name| name.contains('/'));
-    notes.entry.resource_names = names.map(|name| name.clone().into_owned()).collect();
     if route.mutation {
         notes.idempotency_key = idempotency::key(&head.headers)?;
     } else {
@@ -94,6 +89,7 @@ pub(super) async fn answer(
         traceparent: &exchange.traceparent,
         traced: exchange.traced,
         deadline: exchange.deadline,
+        authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
     };
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {

@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::{Response, StatusCode, request::Parts};
+use http::{HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
 use metrics::{Gauge, gauge};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,11 +19,13 @@ use super::{
 };
 use crate::{
     audit::{Recorder, Sealer},
-    config,
+    config::{self, Cidr},
     crypto::Mac,
     error::{Code, Error, Reason, Result},
     gateway::{Gateway, Notes, Route},
+    identity::{Identity, Limits},
     model::{Ending, Outcome},
+    operations::Desk,
     schema::{RouteTable, Template},
     store::{Health, Store},
     transcode::System,
@@ -33,14 +36,40 @@ pub struct Server {
     pub(super) gateway: Gateway,
     pub(super) store: Store,
     pub(super) audit: Audit,
+    pub(super) operations: Arc<Desk>,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
+    pub(super) identity: Identity,
+    pub(super) limits: Arc<Limits>,
+    /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
+    pub(super) policies: [HeaderValue; 2],
+    /// Places for requests that are worked on.
+    pub(super) places: Semaphore,
+    pub(super) trusted_proxies: Vec<Cidr>,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
     unrouted: BindingMetrics,
+}
+
+/// What others built for it.
+pub struct Parts {
+    /// What is behind the gateway.
+    pub gateway: Gateway,
+    /// The database.
+    pub store: Store,
+    /// Who calls.
+    pub identity: Identity,
+    /// How much of it.
+    pub limits: Arc<Limits>,
+    /// What the audit log needs.
+    pub audit: Audit,
+    /// What takes long.
+    pub operations: Desk,
+    /// What is known of the process.
+    pub about: About,
 }
 
 /// What our own endpoints tell about the process.
@@ -81,26 +110,31 @@ impl Target {
 }
 
 impl Server {
-    /// Fills the route table: every binding of the catalog, then our own endpoints. `about` is what is known of the
-    /// process; `soft` tells when to stop.
+    /// Fills the route table: every binding of the catalog, then our own endpoints. `soft` tells when to stop.
     ///
     /// # Errors
     /// Two bindings claim one path, or one does not fit its method: a sentence for each.
     pub fn new(
-        gateway: Gateway,
-        store: Store,
-        audit: Audit,
+        parts: Parts,
         config: &config::Http,
-        about: About,
+        bounds: &config::Limits,
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
+        let Parts { gateway, store, identity, limits, audit, operations, about } = parts;
+        let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
             details: Details::new(gateway.transcoder()),
             gateway,
             store,
             audit,
+            operations: Arc::new(operations),
+            policies: [policy(false), policy(true)],
+            identity,
+            limits,
+            places: Semaphore::new(bounds.concurrency_max),
+            trusted_proxies: config.trusted_proxies.clone(),
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
@@ -111,7 +145,7 @@ impl Server {
     }
 
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
-    pub(super) fn refuse(&self, error: &Error, head: &Parts, exchange: &Exchange) -> Response<Body> {
+    pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
         let style = head.uri.query().map_or_else(Style::default, style);
         let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));

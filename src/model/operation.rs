@@ -245,8 +245,14 @@ mod tests {
         let id = OperationId([0x0f; 16]);
         assert_eq!(OperationId::parse(&id.to_string()), Some(id));
         let long = format!("{id}0");
-        for wrong in ["", "x", &id.to_string().to_uppercase(), "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0g", &long, "0f0f0f0f00f0f-0f0f-0f0f-0f0f0f0f0f0f"]
-        {
+        for wrong in [
+            "",
+            "x",
+            &id.to_string().to_uppercase(),
+            "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0g",
+            &long,
+            "0f0f0f0f00f0f-0f0f-0f0f-0f0f0f0f0f0f",
+        ] {
             assert_eq!(OperationId::parse(wrong), None, "{wrong}");
         }
     }

@@ -88,8 +88,8 @@ impl Desk {
         // Whoever looked in between has seen more; the request is noted all the same.
         for _ in 0..3 {
             let now = self.get(name).await?;
-            let change =
-                Sighting::of(Observation::CancelRequested).apply(&now, self.tracker.store().now().as_microsecond());
+            let change = Sighting::of(Observation::CancelRequested)
+                .apply(&now, self.tracker.store().now().as_microsecond());
             if !change.visible || self.tracker.store().write_seen(&change, now.version).await? {
                 break;
             }
@@ -189,7 +189,10 @@ impl Desk {
         let found = self.upstreams.get(key).map(AsRef::as_ref);
         found.ok_or_else(|| {
             let key: String = key.chars().take(64).collect();
-            Error::invalid_field("upstream", format!("{key:?} is no upstream of this gateway's configuration"))
+            Error::invalid_field(
+                "upstream",
+                format!("{key:?} is no upstream of this gateway's configuration"),
+            )
         })
     }
 }

@@ -29,12 +29,12 @@ pub mod view;
 mod waiting;
 
 pub use self::{
-    desk::Desk,
+    desk::{Desk, WAIT_MAX},
     poller::{Poller, Tick},
     recovery::Recovery,
     sighting::Sighting,
     sources::Sources,
-    tracker::{Role, Tracker},
+    tracker::{Answered, Role, Tracker},
     transition::{Observation, transition},
     view::View,
     waiting::Waiters,

@@ -27,7 +27,9 @@ pub(super) fn first(hints: &PollHints) -> Duration {
 /// Returns the wait that follows one of `spacing`.
 pub(super) fn next(hints: &PollHints, spacing: Duration) -> Duration {
     let longest = hints.max_poll_delay.unwrap_or(LONGEST).max(SHORTEST);
-    spacing.mul_f64(hints.poll_delay_multiplier.unwrap_or(MULTIPLIER).clamp(1.0, 100.0)).clamp(SHORTEST, longest)
+    spacing
+        .mul_f64(hints.poll_delay_multiplier.unwrap_or(MULTIPLIER).clamp(1.0, 100.0))
+        .clamp(SHORTEST, longest)
 }
 
 /// Returns the wait after so many failures in a row.
@@ -68,7 +70,10 @@ mod tests {
         assert_eq!(first(&PollHints::default()), INITIAL);
         assert_eq!(next(&PollHints::default(), Duration::ZERO), SHORTEST);
         let wait = Duration::from_secs(10);
-        assert_eq!((jittered(wait, 0.0), jittered(wait, 1.0)), (Duration::from_secs(8), Duration::from_secs(12)));
+        assert_eq!(
+            (jittered(wait, 0.0), jittered(wait, 1.0)),
+            (Duration::from_secs(8), Duration::from_secs(12))
+        );
         assert_eq!(after_failures(0), Duration::from_secs(1));
         assert_eq!(after_failures(i32::MAX), TROUBLE_LONGEST);
     }

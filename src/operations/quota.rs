@@ -85,7 +85,8 @@ mod tests {
         let taken = (0..100).take_while(|_| quota.take(0).is_ok()).count();
         assert_eq!(taken, 10, "a burst of two seconds");
         assert!(quota.take(0).unwrap_err() <= Duration::from_millis(200));
-        let taken = (1..=10).map(|s| (0..100).take_while(|_| quota.take(s * SECOND).is_ok()).count()).sum::<usize>();
+        let taken =
+            (1..=10).map(|s| (0..100).take_while(|_| quota.take(s * SECOND).is_ok()).count()).sum::<usize>();
         assert_eq!(taken, 50);
         quota.too_much(10 * SECOND, Some(Duration::from_secs(7)));
         assert_eq!(quota.take(11 * SECOND), Err(Duration::from_secs(6)));

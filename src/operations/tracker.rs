@@ -162,8 +162,30 @@ impl Tracker {
         found.ok().and_then(|found| found.captures.first().map(|name| name.to_string())).unwrap_or_default()
     }
 
+    /// Returns the places where operations on a resource may be listed, the nearest first.
+    pub(super) fn places_of(&self, upstream: &str, name: &str) -> Vec<String> {
+        let Some(table) = self.known.lists.get(upstream) else { return Vec::new() };
+        let segments: Vec<&str> = name.split('/').collect();
+        let mut places = Vec::new();
+        for length in (2..=segments.len()).rev() {
+            let path = format!("/v1/{}/operations", segments[..length].join("/"));
+            let found = table
+                .find("GET", &path)
+                .ok()
+                .and_then(|found| found.captures.first().map(ToString::to_string));
+            places.extend(found);
+        }
+        places
+    }
+
     /// Begins a record. `None` for what has no name or no project.
-    pub(super) fn begin(&self, kind: Kind, from: &Answered<'_>, name: &str, id: OperationId) -> Option<Operation> {
+    pub(super) fn begin(
+        &self,
+        kind: Kind,
+        from: &Answered<'_>,
+        name: &str,
+        id: OperationId,
+    ) -> Option<Operation> {
         let project = project_of(name).or_else(|| from.names.iter().find_map(|name| project_of(name)));
         let Some(project) = project.filter(|_| !name.is_empty()) else {
             tracing::debug!(upstream = from.upstream, name, "an operation without a project is not recorded");
@@ -214,7 +236,8 @@ impl Tracker {
         let mut created = operation.clone();
         created.version = 1;
         let change = seen.apply(&operation, operation.created_at);
-        let mut birth = Birth { events: vec![event::of(&created, EventKind::Created)], operation: change.operation };
+        let mut birth =
+            Birth { events: vec![event::of(&created, EventKind::Created)], operation: change.operation };
         if birth.operation.state.is_final() {
             birth.events.extend(change.events);
         } else {
@@ -294,7 +317,9 @@ impl Tracker {
                 let object = StartBackfillJobResponse::decode(from.reply).ok().and_then(|it| it.object);
                 named(object, |it| it.name.clone())
             }
-            Role::CancelsLro => return self.cancelling(from.upstream, from.names.first().map(String::as_str)).await,
+            Role::CancelsLro => {
+                return self.cancelling(from.upstream, from.names.first().map(String::as_str)).await;
+            }
             Role::DeletesLro => {
                 let Some(name) = from.names.first() else { return Ok(()) };
                 if let Some((it, false)) = self.store.operation_named(from.upstream, name).await? {
@@ -352,8 +377,12 @@ impl Tracker {
                 Some(longrunning::operation::Result::Error(status))
             }
         };
-        let shown =
-            longrunning::Operation { name: it.upstream_name, metadata: any(&it.metadata), done: true, result };
+        let shown = longrunning::Operation {
+            name: it.upstream_name,
+            metadata: any(&it.metadata),
+            done: true,
+            result,
+        };
         Some(shown.encode_to_vec())
     }
 }

@@ -104,7 +104,11 @@ mod tests {
             for (from, to) in [State::Pending, State::Running, State::Cancelling].into_iter().zip(expected) {
                 let (state, event) = transition(from, seen);
                 assert_eq!(state, to, "{from:?} {seen:?}");
-                assert_eq!(event.is_some(), from != to, "{from:?} {seen:?}: an event for every move and no other");
+                assert_eq!(
+                    event.is_some(),
+                    from != to,
+                    "{from:?} {seen:?}: an event for every move and no other"
+                );
                 let told = event.map(|event| event.name().trim_start_matches("operation.").to_uppercase());
                 if to.is_final() {
                     assert_eq!(told.as_deref(), Some(to.name()), "the event is named as the end");

@@ -86,9 +86,8 @@ impl Waiters {
         let mut hurried: Option<Instant> = None;
         loop {
             let ids: Vec<OperationId> = self.with(|awaited| awaited.keys().copied().collect());
-            let pause = async {
-                if ids.is_empty() { self.0.came.notified().await } else { sleep(ASK_EVERY).await }
-            };
+            let pause =
+                async { if ids.is_empty() { self.0.came.notified().await } else { sleep(ASK_EVERY).await } };
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
@@ -98,7 +97,10 @@ impl Waiters {
             }
             for some in ids.chunks(IDS_MAX) {
                 if let Err(error) = self.ask(some, hurry).await {
-                    tracing::debug!(error = error.chain(), "nobody can say what became of awaited operations");
+                    tracing::debug!(
+                        error = error.chain(),
+                        "nobody can say what became of awaited operations"
+                    );
                 }
             }
         }
@@ -108,14 +110,18 @@ impl Waiters {
         let versions = self.0.store.operation_versions(ids).await?;
         self.with(|awaited| {
             for id in ids {
-                let version = versions.iter().find(|(found, _)| found == id).map_or(i64::MAX, |(_, version)| *version);
+                let version =
+                    versions.iter().find(|(found, _)| found == id).map_or(i64::MAX, |(_, version)| *version);
                 if let Some(sender) = awaited.get(id) {
                     sender.send_if_modified(|known| std::mem::replace(known, version) != version);
                 }
             }
         });
         if hurry {
-            self.0.store.hurry_operations(ids, SignedDuration::try_from(HURRY_EVERY).unwrap_or_default()).await?;
+            self.0
+                .store
+                .hurry_operations(ids, SignedDuration::try_from(HURRY_EVERY).unwrap_or_default())
+                .await?;
         }
         Ok(())
     }

@@ -43,6 +43,18 @@ pub const BUILTINS: &[Builtin] = &[
         service_config: ("flyte.yaml", include_str!("../../proto/flyteidl/service/flyte.yaml")),
         endpoint: None,
     },
+    Builtin {
+        key: "spanner",
+        services: &[
+            "google.spanner.admin.instance.v1.InstanceAdmin",
+            "google.spanner.admin.database.v1.DatabaseAdmin",
+        ],
+        service_config: (
+            "spanner_admin_v1.yaml",
+            include_str!("../../proto/google/spanner/admin/spanner_admin_v1.yaml"),
+        ),
+        endpoint: Some("https://spanner.googleapis.com"),
+    },
 ];
 
 impl Builtin {

@@ -43,7 +43,7 @@ fn last_before_wildcard(template: &Template) -> Option<&str> {
 }
 
 /// Whether a segment is a version: `v1`, `v1beta2`, `v2alpha`.
-pub(super) fn is_version(text: &str) -> bool {
+pub fn is_version(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let Some(rest) = text.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     else {

@@ -16,5 +16,6 @@ macro_rules! migrations {
 /// Everything that makes an empty database a current one.
 pub(super) const ALL: &[Migration] = migrations! {
     1 "0001_journal"
+    2 "0002_keys"
     3 "0003_operations"
 };

@@ -21,6 +21,7 @@ mod failure;
 mod generated;
 mod instance;
 pub mod journal;
+mod keys;
 mod migrate;
 mod migrations;
 mod open;
@@ -36,7 +37,13 @@ use sqlx::PgPool;
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
 
-pub use self::{clock::Health, instance::time_ordered, instance::InstanceId, migrate::MigrationStatus, page::Cursor};
+pub use self::{
+    clock::Health,
+    instance::{InstanceId, time_ordered},
+    keys::TOUCHED_MAX,
+    migrate::MigrationStatus,
+    page::Cursor,
+};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]

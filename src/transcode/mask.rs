@@ -36,8 +36,8 @@ fn is_path(path: &str) -> bool {
         && !path.chars().any(|letter| letter.is_whitespace() || letter.is_control())
 }
 
-/// Reads the mask of a query parameter, where clients send either spelling. Map keys in backticks stay as they are.
-/// `None` if there is something that is no path.
+/// Reads a mask where clients send either spelling: a query parameter, or the mask of a request. Map keys in backticks
+/// stay as they are. `None` if there is something that is no path.
 pub(super) fn from_query(text: &str) -> Option<Vec<String>> {
     let mut paths = vec![String::new()];
     let mut quoted = false;

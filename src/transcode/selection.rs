@@ -55,12 +55,12 @@ impl Selection {
 impl Node {
     /// Everything below.
     pub(super) fn whole() -> Self {
-        Self { all: true, children: Vec::new() }
+        Self { all: true, children: BTreeMap::new() }
     }
 
     /// These parts, and nothing else.
     pub(super) fn of(children: Vec<(String, Self)>) -> Self {
-        Self { all: false, children }
+        Self { all: false, children: children.into_iter().collect() }
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -16,6 +16,9 @@ const DENSE_MAX: u32 = 255;
 /// Marks a field outside any oneof.
 pub(super) const NO_ONEOF: u16 = u16::MAX;
 
+/// What the masks of requests are called (AIP-134, AIP-157, and Spanner's own).
+const REQUEST_MASKS: [&str; 3] = ["update_mask", "read_mask", "field_mask"];
+
 /// Compiled tables of a whole pool.
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -76,6 +79,8 @@ pub(super) struct FieldTable {
     pub(super) closed: bool,
     /// JSON `null` is a value of this type and not absence.
     pub(super) null_is_value: bool,
+    /// A mask by which a request says what it is about: clients write it in either spelling, wherever it stands.
+    pub(super) is_request_mask: bool,
     /// The default that `defaults` prints: of proto2, or the first value of an enum.
     pub(super) default_number: i32,
 }
@@ -228,7 +233,8 @@ impl FieldTable {
     fn new(field: &schema::Field, fields: usize, enums: &[EnumTable], shapes: &[Shape]) -> Self {
         let (op, wire_type, child) = op(field.kind);
         let enumeration = (op == Op::Enum).then(|| &enums[child as usize]);
-        let value = matches!(field.kind, Kind::Message(id) if shapes[id.index()] == Shape::Value);
+        let is = |shape| matches!(field.kind, Kind::Message(id) if shapes[id.index()] == shape);
+        let value = is(Shape::Value);
         let mut key = Vec::with_capacity(field.json_name.len() + 3);
         super::text::put_str(&mut key, &field.json_name);
         key.push(b':');
@@ -250,6 +256,7 @@ impl FieldTable {
             wire: wire_type,
             closed: enumeration.is_some_and(|table| table.closed),
             null_is_value: value || enumeration.is_some_and(|table| table.null),
+            is_request_mask: is(Shape::FieldMask) && REQUEST_MASKS.contains(&field.name.as_str()),
             default_number: enumeration.map_or(0, |table| {
                 field.default.as_deref().and_then(|name| table.number(name)).unwrap_or(table.first)
             }),

@@ -27,7 +27,7 @@ const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// The largest frame that is taken, in bytes. Where the upstream makes use of it, a page comes in one frame: read in few
 /// pieces, and passed on without being put together first.
-const FRAME_BYTES_MAX: u32 = 1024 * 1024;
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// The largest header list of an answer, in bytes: an error's details come in one header.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 /// A connection with calls on it that is silent for this long is asked whether it lives. gRPC servers drop those who ask

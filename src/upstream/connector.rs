@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use tokio::io::BufReader;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
@@ -25,6 +26,8 @@ use super::gathered::Gathered;
 const SHARED_FATE: Duration = Duration::from_millis(20);
 /// How long an endpoint that cannot be reached is avoided while another one can.
 const AVOIDED: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+/// Bytes that are read at once. The HTTP/2 implementation asks for eight kilobytes at a time.
+const READ_BYTES: usize = 64 * 1024;
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
 
@@ -118,7 +121,7 @@ impl Connector {
         Self { host: host.into(), port, time_max, link }
     }
 
-    async fn connect(self) -> io::Result<TokioIo<Gathered<TcpStream>>> {
+    async fn connect(self) -> io::Result<TokioIo<Gathered<BufReader<TcpStream>>>> {
         if self.link.shares_fate(Instant::now()) {
             return Err(io::Error::other("a try to connect failed just now"));
         }
@@ -134,7 +137,7 @@ impl Connector {
         }
         let stream = stream?;
         stream.set_nodelay(true)?;
-        Ok(TokioIo::new(Gathered::new(stream)))
+        Ok(TokioIo::new(Gathered::new(BufReader::with_capacity(READ_BYTES, stream))))
     }
 
     /// Tries the addresses of the name in order; each has an equal share of the time that is left.
@@ -159,7 +162,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Gathered<TcpStream>>;
+    type Response = TokioIo<Gathered<BufReader<TcpStream>>>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 

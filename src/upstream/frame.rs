@@ -15,8 +15,9 @@ use super::failure::{self, Failure};
 
 /// Bytes before each message.
 const PREFIX_BYTES: usize = 5;
-/// Bytes set aside for a message on the word of its prefix alone; beyond that memory grows as data arrives.
-const RESERVE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes set aside for a message on the word of its prefix alone; beyond that room grows as data arrives. Room is not yet
+/// memory, which the system gives when it is written to; growing costs a copy, and both are held for a moment.
+const RESERVE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Puts the prefix before a message. `None`: it is longer than four bytes can say.
 pub(super) fn framed(message: &[u8]) -> Option<Bytes> {

@@ -59,7 +59,7 @@ const MODULES: &[(&str, &[&str], &str)] = &[
     ("clock", NOTHING, "time is a parameter of everything else"),
     ("crypto", NOTHING, "keys and signatures know nobody"),
     ("pb", NOTHING, "generated code is included and nothing more"),
-    ("config", &["error"], "configuration is data; whoever needs a section is handed it"),
+    ("config", &["model", "error"], "configuration is data; whoever needs a section is handed it"),
     ("schema", &["error", "pb"], "what is known about services is pure"),
     ("transcode", &["schema", "error"], "transcoding has no idea that it runs in a gateway"),
     ("store", &["model", "error", "clock", "crypto", "config"], "the store knows the domain, not its users"),
@@ -150,7 +150,7 @@ const OWN_CONFIG: &[(&str, &[&str])] = &[
     ("cache", &["Cache"]),
     ("egress", &["Webhooks", "Cidr"]),
     ("webhooks", &["Webhooks", "Cidr"]),
-    ("identity", &["Identity", "Mode", "Grant", "Role", "Secret"]),
+    ("identity", &["Identity", "Mode", "Grant", "Role", "Issuer", "Algorithm", "Limits", "Rate"]),
     ("operations", &[]),
     ("audit", &["Audit"]),
 ];

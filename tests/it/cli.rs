@@ -189,3 +189,42 @@ fn transcode_goes_both_ways_and_names_what_is_wrong() {
     assert_eq!(typo.status.code(), Some(1));
     assert!(err(&typo).contains(&format!("did you mean {CONNECTION}?")), "{}", err(&typo));
 }
+
+#[test]
+fn migrate_brings_an_empty_database_up_to_date() {
+    let database = crate::harness::Database::sqlite();
+    let with = |more: &[&str]| {
+        let setting = database.setting();
+        let mut arguments = vec!["migrate", "--set", &setting];
+        arguments.extend(more);
+        run(&arguments)
+    };
+    let lacking = with(&["--status"]);
+    assert!(!lacking.status.success() && out(&lacking).contains("0001_journal  -"), "{}", out(&lacking));
+    let done = with(&[]);
+    assert!(
+        done.status.success() && out(&done).starts_with("applied 0001_journal"),
+        "{}{}",
+        out(&done),
+        err(&done)
+    );
+    assert_eq!(out(&with(&[])), "up to date\n");
+    assert!(with(&["--status"]).status.success());
+    assert!(err(&run(&["migrate"])).contains("database.url is not set"));
+}
+
+#[test]
+fn a_database_that_lacks_migrations_is_not_served_from() {
+    let database = crate::harness::Database::sqlite();
+    let output = run(&[
+        "serve",
+        "--set",
+        "identity.mode=none",
+        "--set",
+        &database.setting(),
+        "--set",
+        "database.migrate=false",
+    ]);
+    assert!(!output.status.success());
+    assert!(err(&output).contains("run `causeway migrate`"), "{}", err(&output));
+}

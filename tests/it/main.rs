@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod access;
 mod architecture;
+mod attacks;
 mod audit;
 mod canary;
 mod cli;
@@ -15,10 +17,13 @@ mod google;
 mod habits;
 mod harness;
 mod hostile;
+mod identity;
+mod issuer;
 mod journal;
 mod life;
 mod limits;
 mod raw;
 mod reconcile;
+mod spanner;
 mod streams;
 mod tls;

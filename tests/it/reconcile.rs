@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::harness::{Answer, Database, Scripted, attempt, library_file};
+use crate::harness::{Answer, Call, Database, Scripted, attempt, library_file};
 
 /// Clients that send without a break.
 const CLIENTS: usize = 12;
@@ -136,8 +136,8 @@ async fn send(
             1 => format!("refuse-{number}"),
             _ => format!("plain-{number}"),
         };
-        for attempt in 0..50 {
-            let id = format!("c{client}-{number}-{attempt}");
+        for repetition in 0..50 {
+            let id = format!("c{client}-{number}-{repetition}");
             let now = *address.lock().unwrap();
             let mut headers = vec![("content-type", "application/json"), ("x-request-id", id.as_str())];
             if reason.starts_with("key") {
@@ -167,24 +167,23 @@ async fn send(
 
 /// Waits until what the killed ones left is closed, and compares.
 async fn settle(process: &Process, upstream: &Scripted, answers: &HashMap<String, u16>) -> Counts {
-    let calls = upstream.calls();
-    let seen: Vec<String> = calls
-        .iter()
-        .map(|call| call.headers["x-request-id"].to_str().unwrap_or_default().to_owned())
-        .collect();
-    let mut entries = Vec::new();
+    let (mut calls, mut entries) = (Vec::new(), Vec::new());
     let waited = async {
         loop {
+            calls = upstream.calls();
             entries = export(process.address).await;
             let recorded: HashSet<&str> =
-                entries.iter().filter_map(|entry| entry["requestId"].as_str()).collect();
-            if seen.iter().all(|id| recorded.contains(id.as_str())) {
+                entries.iter().filter_map(|entry: &Value| entry["requestId"].as_str()).collect();
+            // What was under way when the clients left has ended too.
+            let calm = upstream.calls().len() == calls.len();
+            if calm && calls.iter().all(|call| recorded.contains(request_id(call))) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
     let _compared_anyway = timeout(SETTLE_TIME_MAX, waited).await;
+    let seen: Vec<String> = calls.iter().map(|call| request_id(call).to_owned()).collect();
 
     let mut by_id: HashMap<&str, Vec<&Value>> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry["method"] == "acme.v1.Library.ArchiveBook") {
@@ -221,6 +220,10 @@ async fn settle(process: &Process, upstream: &Scripted, answers: &HashMap<String
         .map(|(reason, _)| reason.to_owned())
         .collect();
     counts
+}
+
+fn request_id(call: &Call) -> &str {
+    call.headers["x-request-id"].to_str().unwrap_or_default()
 }
 
 async fn export(address: SocketAddr) -> Vec<Value> {

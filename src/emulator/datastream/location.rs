@@ -6,7 +6,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Datastream,
-    name::{LOCATION, ancestor, check, last_segment},
+    id::LOCATION,
+    name::{ancestor, check, last_segment},
     refusal::not_found,
     resource::cut,
 };

@@ -10,7 +10,7 @@
 //! | `Run` | `backfill.rs` | one run of a backfill, as a function of time; `backfill_job.rs` starts and stops it |
 //! | `Resource` | `resource.rs` | profiles, streams, private connections and routes, each in its own file |
 //! | `Object` | `object.rs` | the tables of a stream; `catalogue.rs` has the tables of the sources |
-//! | `Shapes` | `shapes.rs` | update masks and secrets, by descriptor (`mask.rs`) |
+//! | `Shapes` | `../shapes.rs` | update masks and secrets, by descriptor (`mask.rs`) |
 //!
 //! Invariants: no task runs in the background. Every call first settles what the clock says is due, so two readers at
 //! the same instant see the same, and a test moves hours by moving the clock. Every store has a named limit. Secrets
@@ -23,10 +23,8 @@ mod backfill_job;
 mod catalogue;
 mod change;
 mod discover;
-mod filter;
+mod id;
 mod location;
-mod mask;
-mod name;
 mod object;
 mod operation;
 mod operations;
@@ -40,7 +38,6 @@ pub(super) mod sample;
 mod selection;
 mod service;
 mod setup;
-mod shapes;
 mod source;
 mod stream;
 mod validation;
@@ -62,7 +59,7 @@ pub use self::{
     setup::{SeedBackfill, SeedObject, SeedOperation, Setup},
 };
 use self::{shapes::Shapes, world::World};
-use super::Scenario;
+use super::{Scenario, filter, name, shapes};
 use crate::{
     clock::Clock,
     error::{Error, Result},

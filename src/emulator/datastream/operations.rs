@@ -6,8 +6,9 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Datastream,
-    filter::Filter,
-    name::{LOCATION, check},
+    filter::{Case, Filter},
+    id::LOCATION,
+    name::check,
     operation::Operation,
     pace::after,
     refusal::not_found,
@@ -37,7 +38,11 @@ impl Operations for Arc<Datastream> {
         if request.return_partial_success {
             return Err(Status::unimplemented("return_partial_success is not supported"));
         }
-        let filter = Filter::parse(&request.filter, &["name", "done", "metadata", "error", "response"])?;
+        let filter = Filter::parse(
+            &request.filter,
+            &["name", "done", "metadata", "error", "response"],
+            Case::Matters,
+        )?;
         let (world, prefix) = (self.world(), format!("{}/operations/", request.name));
         let operations =
             world.operations.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));

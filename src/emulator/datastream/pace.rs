@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+pub(super) use crate::emulator::time::{after, before, wire};
 
 /// Durations of everything that moves by itself. The defaults let a person watch each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +32,4 @@ impl Default for Pace {
             backfill_stopping: Duration::from_secs(1),
         }
     }
-}
-
-/// Returns the instant `by` after `at`, at most the last representable one.
-pub(super) fn after(at: Timestamp, by: Duration) -> Timestamp {
-    at.saturating_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// Returns the instant `by` before `at`, at least the first representable one.
-pub(super) fn before(at: Timestamp, by: Duration) -> Timestamp {
-    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
-}
-
-/// Renders an instant for the wire, in whole microseconds as the real service does.
-pub(super) fn wire(at: Timestamp) -> prost_types::Timestamp {
-    let nanos = at.subsec_nanosecond();
-    prost_types::Timestamp { seconds: at.as_second(), nanos: nanos - nanos % 1000 }
 }

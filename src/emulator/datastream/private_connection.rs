@@ -5,10 +5,12 @@ use tonic::Status;
 
 use super::{
     change::{Change, Steps},
-    name::{ancestor, check_id},
+    id::check_id,
+    name::ancestor,
     operation::nothing,
     refusal::{already_exists, invalid, precondition, quota},
     resource::{Resource, check_parent, check_room, children, get},
+    shapes::Described as _,
     world::World,
 };
 use crate::pb::google::{

@@ -5,10 +5,11 @@ use tonic::Status;
 
 use super::{
     change::{Change, Steps},
-    name::check_id,
+    id::check_id,
     operation::nothing,
     refusal::{already_exists, invalid, precondition},
     resource::{Resource, check_parent, check_room, get},
+    shapes::Described as _,
     stream,
     validation::Checks,
     world::World,

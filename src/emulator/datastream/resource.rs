@@ -7,9 +7,10 @@ use prost_types::Any;
 use tonic::Status;
 
 use super::{
-    filter::Filter,
+    filter::{Case, Filter},
     pace::wire,
     refusal::{invalid, not_found, pack},
+    shapes::Described,
     world::World,
 };
 use crate::{
@@ -26,11 +27,7 @@ const SHELF_MAX: usize = 2000;
 pub(super) type Shelf<T> = BTreeMap<String, T>;
 
 /// A kind of stored resource.
-pub(super) trait Resource: prost::Message + Clone + Default + Send + 'static {
-    /// Name of the kind, as errors spell it.
-    const KIND: &'static str;
-    /// Full name of the message type.
-    const TYPE: &'static str;
+pub(super) trait Resource: Described + Clone + Send + 'static {
     /// Collections of its names.
     const COLLECTIONS: &'static [&'static str];
 
@@ -64,9 +61,12 @@ pub(super) trait Resource: prost::Message + Clone + Default + Send + 'static {
 
 macro_rules! resources {
     ($($kind:ident, $shelf:ident, $collections:expr, |$it:ident| $state:expr;)*) => {$(
-        impl Resource for $kind {
-            const KIND: &'static str = stringify!($kind);
+        impl Described for $kind {
             const TYPE: &'static str = concat!("google.cloud.datastream.v1.", stringify!($kind));
+            const KIND: &'static str = stringify!($kind);
+        }
+
+        impl Resource for $kind {
             const COLLECTIONS: &'static [&'static str] = $collections;
 
             fn name(&self) -> &str {
@@ -137,7 +137,11 @@ pub(super) fn check_parent<T: Resource>(parent: &str) -> Result<(), Status> {
 /// Returns one page of the resources under a parent.
 pub(super) fn list<T: Resource>(world: &World, request: &ListRequest) -> Result<(Vec<T>, String), Status> {
     check_parent::<T>(&request.parent)?;
-    let filter = Filter::parse(&request.filter, &["name", "displayName", "display_name", "labels", "state"])?;
+    let filter = Filter::parse(
+        &request.filter,
+        &["name", "displayName", "display_name", "labels", "state"],
+        Case::Matters,
+    )?;
     let mut items: Vec<&T> =
         children::<T>(world, &request.parent).filter(|it| filter.matches(|f| read(*it, f))).collect();
     order(&mut items, &request.order_by)?;

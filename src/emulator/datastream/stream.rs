@@ -5,11 +5,12 @@ use tonic::Status;
 
 use super::{
     change::{Change, Steps},
-    name::check_id,
+    id::check_id,
     object,
     operation::nothing,
     refusal::{already_exists, invalid, precondition, quota},
     resource::{Resource, check_parent, check_room, children, get},
+    shapes::Described as _,
     source::Kind,
     validation::Checks,
     world::World,

@@ -8,15 +8,21 @@
 //! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
-//! 9. the route table: nothing of a body is read for a path that is not there.
-//! 10. [`body`]: read, bounded and decoded, by the handler that wants one. What nobody wanted is dropped.
-//! 11. the handler: `own` or `proxied`.
-//! 12. [`compress`]: around whatever came out, an error included.
-//! 13. the audit log: last, since it says how it ended. What changed something is there already.
+//! 9. the route table: nothing of a body is read for a path that is not there. Its answer is kept back until 10, except
+//!    for the endpoints that need no credential.
+//! 10. [`admit`]: a place among the requests that are worked on, who calls, and how much of that is too much. From here on
+//!     a principal is known.
+//! 11. [`body`]: read, bounded and decoded, by the handler that wants one. What nobody wanted is dropped.
+//! 12. the handler: `own` or `proxied`. Before either, whether the principal may, by the name of the resource and not by
+//!     whether it exists.
+//! 13. [`compress`]: around whatever came out, an error included.
+//! 14. the audit log: last, since it says how it ended. What changed something is there already.
 //!
 //! Plain functions in a straight line: a stack of services would do the same with a future in a future for each layer.
 
+pub(super) mod admit;
 pub(super) mod body;
+mod client;
 pub(super) mod compress;
 mod head;
 mod panic;
@@ -25,18 +31,19 @@ mod timeout;
 pub(super) mod trace;
 mod verb;
 
-use std::{borrow::Cow, convert::Infallible, pin::pin, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use self::body::Inbound;
+use self::{admit::Verdicts, body::Inbound};
 use super::{Server, Target, body::Body, idempotency, in_flight::InFlight, own, proxied, watch::Activity};
 use crate::{
     error::{Error, Reason, Result},
     gateway::Notes,
-    model::Entry,
+    identity::{Authenticated, refuse_in_query},
+    model::{Entry, Principal},
     transcode::System,
 };
 
@@ -61,14 +68,37 @@ pub(super) struct Exchange {
     pub(super) arrived: Instant,
     /// When its answer must have begun.
     pub(super) deadline: Instant,
+    /// Where it comes from.
+    pub(super) client: IpAddr,
+    /// Who sends it, once that is known.
+    pub(super) caller: Option<Authenticated>,
+    verdicts: Verdicts,
 }
 
 impl Exchange {
-    fn begin(server: &Server, head: &Parts) -> Self {
+    fn begin(server: &Server, head: &Parts, peer: IpAddr) -> Self {
         let (traceparent, traced) = trace::child(&head.headers);
         let arrived = Instant::now();
         let deadline = arrived + server.request_timeout;
-        Self { id: request_id::of(&head.headers), traceparent, traced, arrived, deadline }
+        Self {
+            id: request_id::of(&head.headers),
+            traceparent,
+            traced,
+            arrived,
+            deadline,
+            client: client::of(peer, &head.headers, &server.trusted_proxies),
+            caller: None,
+            verdicts: [None, None],
+        }
+    }
+
+    /// Returns who sends it.
+    ///
+    /// # Errors
+    /// It was not asked: a fault of ours, which must not let anybody in.
+    pub(super) fn principal(&self) -> Result<&Arc<Principal>> {
+        let caller = self.caller.as_ref().ok_or_else(|| Error::internal("no principal is known"))?;
+        Ok(&caller.principal)
     }
 
     /// Returns the request id as text.
@@ -81,10 +111,11 @@ impl Exchange {
 pub(super) async fn serve(
     server: Arc<Server>,
     request: Request<Incoming>,
+    peer: IpAddr,
     activity: Arc<Activity>,
 ) -> Result<Response<Body>, Infallible> {
     let (head, incoming) = request.into_parts();
-    let mut exchange = Exchange::begin(&server, &head);
+    let mut exchange = Exchange::begin(&server, &head, peer);
     let guard = InFlight::new(server.in_flight.clone(), activity);
     let mut inbound = Inbound::new(incoming, server.body_bytes_max);
     let mut reached = None;
@@ -97,12 +128,16 @@ pub(super) async fn serve(
         Ok(response) => (response, None),
         Err(error) => (server.refuse(&error, &head, &exchange), Some(error)),
     };
+    let refused = failure.as_ref().and_then(Error::reason);
+    if matches!(refused, Some(Reason::Unauthenticated | Reason::PermissionDenied)) {
+        notes.entry.granted = false;
+    }
     if head.version < Version::HTTP_2 {
         inbound.discard(&head.headers).await;
     }
 
     compress::apply(&head.headers, &mut response);
-    finish(&head, &exchange, &notes, &mut response);
+    finish(&server, &head, &exchange, &notes, &mut response);
     server.note(reached, &exchange, response.status());
     server.record(reached, notes, response.status(), failure.as_ref());
     response.body_mut().hold(guard);
@@ -121,20 +156,35 @@ async fn handle<'s>(
     if let Some(timeout) = timeout::of(&head.headers)? {
         exchange.deadline = exchange.deadline.min(exchange.arrived + timeout);
     }
-    let (verb, query) = effective(head, inbound).await?;
-    let found = match server.routes.find(&verb, head.uri.path()) {
+    refuse_in_query(head.uri.query().unwrap_or_default())?;
+    let Meant { verb, form } = meant(head)?;
+    let found = server.routes.find(&verb, head.uri.path());
+    *reached = found.as_ref().ok().map(|found| found.target);
+    let is_public = matches!(reached, Some(Target::Own(own, _)) if own.access() == own::Access::Public);
+    let _place = match is_public {
+        true => None,
+        false => {
+            let place = admit::place(server)?;
+            admit::caller(server, head, exchange, notes).await?;
+            Some(place)
+        }
+    };
+    let found = match found {
         Ok(found) => found,
         Err(error) if head.method == Method::OPTIONS => return options(error),
         Err(error) => return Err(error),
     };
-    *reached = Some(found.target);
+    let query = if form { with_form(head, inbound).await? } else { query(head) };
+    let captures = &found.captures;
     match found.target {
         Target::Own(own, numbers) => {
             notes.entry.method = numbers.binding().to_owned();
-            own::answer(*own, server, &found.captures, &query, notes).await
+            let asked = own::Asked { captures, query: &query, head, inbound, exchange, notes };
+            own::answer(*own, server, asked).await
         }
         Target::Proxied(proxied) => {
-            let request = proxied::Request { captures: &found.captures, query: &query, head, exchange };
+            admit::to(server, &proxied.route, captures, exchange, notes).await?;
+            let request = proxied::Request { captures, query: &query, head, exchange };
             proxied::answer(server, proxied, request, inbound, notes).await
         }
     }
@@ -148,40 +198,55 @@ fn entry(head: &Parts, exchange: &Exchange) -> Entry {
     Entry {
         request_id: exchange.id().to_owned(),
         trace_id: traceparent.get(3..35).unwrap_or_default().to_owned(),
-        principal: "anonymous".to_owned(),
         authentication: "none".to_owned(),
         granted: true,
+        caller: exchange.client.to_string(),
         user_agent: cut(user_agent.unwrap_or_default()),
         target: cut(&format!("{} {}", head.method, head.uri.path())),
         ..Entry::default()
     }
 }
 
-/// Finds verb and query, after what the request says it stands for: `X-HTTP-Method-Override`, with a form body as the
-/// query when it stands for a GET (long queries come like that), or `$httpMethod`.
-async fn effective<'h>(head: &'h Parts, inbound: &mut Inbound) -> Result<(Cow<'h, str>, Cow<'h, str>)> {
-    let mut query = Cow::Borrowed(head.uri.query().unwrap_or_default());
+/// What a request stands for.
+struct Meant<'h> {
+    verb: Cow<'h, str>,
+    /// Whether its body is a form that belongs to the query: long queries come like that.
+    form: bool,
+}
+
+/// Finds the verb, after what the request says it stands for: `X-HTTP-Method-Override` or `$httpMethod`.
+fn meant(head: &Parts) -> Result<Meant<'_>> {
     if let Some(verb) = verb::overridden(head)? {
-        if verb == "GET" && body::is_form(&head.headers) {
-            let form = inbound.read(&head.headers).await?;
-            let form = std::str::from_utf8(&form)
-                .map_err(|source| Error::invalid_field("", "The form is not UTF-8.").with_source(source))?;
-            if !query.is_empty() && !form.is_empty() {
-                query.to_mut().push_str(AND);
-            }
-            query.to_mut().push_str(form);
-        }
-        return Ok((verb, query));
+        let form = verb == "GET" && body::is_form(&head.headers);
+        return Ok(Meant { verb, form });
     }
     if head.method == Method::POST
-        && query.contains("httpMethod")
-        && let Some(named) = System::parse_lenient(&query).http_method
+        && let Some(query) = head.uri.query().filter(|query| query.contains("httpMethod"))
+        && let Some(named) = System::parse_lenient(query).http_method
     {
         let verb = verb::parse(&named)
             .ok_or_else(|| Error::invalid_field("$httpMethod", "expected a verb such as GET or PATCH"))?;
-        return Ok((Cow::Owned(verb.into_owned()), query));
+        return Ok(Meant { verb: Cow::Owned(verb.into_owned()), form: false });
     }
-    Ok((Cow::Borrowed(verb::plain(&head.method)), query))
+    Ok(Meant { verb: Cow::Borrowed(verb::plain(&head.method)), form: false })
+}
+
+fn query(head: &Parts) -> Cow<'_, str> {
+    Cow::Borrowed(head.uri.query().unwrap_or_default())
+}
+
+/// Reads the body as more of the query.
+async fn with_form<'h>(head: &'h Parts, inbound: &mut Inbound) -> Result<Cow<'h, str>> {
+    let mut query = query(head);
+    let form = inbound.read(&head.headers).await?;
+    let form = std::str::from_utf8(&form)
+        .map_err(|source| Error::invalid_field("", "The form is not UTF-8.").with_source(source))?;
+    refuse_in_query(form)?;
+    if !query.is_empty() && !form.is_empty() {
+        query.to_mut().push_str(AND);
+    }
+    query.to_mut().push_str(form);
+    Ok(query)
 }
 
 /// Says which verbs a path takes. There is no CORS, so a browser's preflight learns nothing from it.
@@ -198,12 +263,16 @@ fn options(error: Error) -> Result<Response<Body>> {
 }
 
 /// Adds what every answer carries, and takes the body from the answer to a HEAD.
-fn finish(head: &Parts, exchange: &Exchange, notes: &Notes, response: &mut Response<Body>) {
+fn finish(server: &Server, head: &Parts, exchange: &Exchange, notes: &Notes, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, exchange.id.clone());
+    admit::tell(server, &exchange.verdicts, headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if notes.replayed {
         headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+    }
+    if let Some(name) = notes.operation.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+        headers.insert(own::operations::OPERATION, name);
     }
     if notes.deferred {
         headers.insert(AUDIT, HeaderValue::from_static("deferred"));

@@ -65,6 +65,15 @@ impl Run {
         run
     }
 
+    /// Whether it began, or waits, behind a time in microseconds since 1970.
+    pub fn is_of_call_at(&self, at: i64) -> bool {
+        match self.began {
+            Some(began) => began >= at,
+            // It waits: nobody waits behind a run that waits.
+            None => self.seen,
+        }
+    }
+
     /// Prints it for the record.
     pub fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("plain data prints as JSON")

@@ -43,7 +43,9 @@ impl Source for Lro {
         let it: longrunning::Operation = decode(message)?;
         let mut sighting = Sighting::of(Observation::Running);
         let packed = it.metadata.as_ref().map(prost::Message::encode_to_vec);
-        if let Some(packed) = packed.filter(|packed| *packed != before.metadata || before.started_at.is_none()) {
+        if let Some(packed) =
+            packed.filter(|packed| *packed != before.metadata || before.started_at.is_none())
+        {
             let facts = metadata::facts(&metadata::json(&self.transcoder, &packed));
             sighting.progress = facts.progress;
             sighting.started_at = facts.started_at;

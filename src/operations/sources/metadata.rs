@@ -15,8 +15,15 @@ pub(in crate::operations) struct Facts {
 }
 
 /// Where the name of the resource is, the surest place first.
-const TARGETS: [&str; 7] =
-    ["/target", "/database", "/instance/name", "/instanceConfig/name", "/instancePartition/name", "/backup", "/name"];
+const TARGETS: [&str; 7] = [
+    "/target",
+    "/database",
+    "/instance/name",
+    "/instanceConfig/name",
+    "/instancePartition/name",
+    "/backup",
+    "/name",
+];
 
 /// Prints a packed message as JSON; null if it cannot be.
 pub(in crate::operations) fn json(transcoder: &Transcoder, any: &[u8]) -> Value {
@@ -59,7 +66,9 @@ mod tests {
 
     #[test]
     fn the_names_of_both_systems_are_known() {
-        let datastream = facts(&json!({"target": "projects/p/x", "createTime": "1970-01-01T00:00:01Z", "requestedCancellation": true}));
+        let datastream = facts(
+            &json!({"target": "projects/p/x", "createTime": "1970-01-01T00:00:01Z", "requestedCancellation": true}),
+        );
         assert_eq!(datastream.target.as_deref(), Some("projects/p/x"));
         assert_eq!((datastream.started_at, datastream.cancel_requested), (Some(1_000_000), true));
         let spanner = facts(&json!({"database": "d", "progress": [{"progressPercent": 50}, {}]}));

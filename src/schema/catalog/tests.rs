@@ -67,10 +67,10 @@ fn the_known_upstreams_have_the_published_bindings() {
         }
     }
     // Eight of the connection service; 26 of Datastream, four of its operations, two of its locations; five of Flyte's
-    // tasks, two of its connectors.
+    // tasks, two of its connectors; 21 of Spanner's instances, 33 of its databases, four for each of six collections.
     assert_eq!(
         count,
-        BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32), ("flyte", 7)]),
+        BTreeMap::from([("bigqueryconnection", 8), ("datastream", 32), ("flyte", 7), ("spanner", 78)]),
         "{table}"
     );
     for published in [
@@ -83,6 +83,10 @@ fn the_known_upstreams_have_the_published_bindings() {
         "google.longrunning.Operations.CancelOperation\tPOST\t/v1/{name=projects/*/locations/*/operations/*}:cancel\t*\t-",
         "google.longrunning.Operations.ListOperations\tGET\t/v1/{name=projects/*/locations/*}/operations\t-\t-",
         "google.cloud.location.Locations.ListLocations\tGET\t/v1/{name=projects/*}/locations\t-\t-",
+        "google.spanner.admin.instance.v1.InstanceAdmin.UpdateInstance\tPATCH\t/v1/{instance.name=projects/*/instances/*}\t*\t-",
+        "google.spanner.admin.database.v1.DatabaseAdmin.UpdateDatabaseDdl\tPATCH\t/v1/{database=projects/*/instances/*/databases/*}/ddl\t*\t-",
+        "google.longrunning.Operations.CancelOperation\tPOST\t/v1/{name=projects/*/instances/*/operations/*}:cancel\t-\t-",
+        "google.longrunning.Operations.ListOperations\tGET\t/v1/{name=projects/*/instanceConfigs/*/ssdCaches/*/operations}\t-\t-",
         "flyteidl.service.AsyncAgentService.CreateTask\tPOST\t/api/v1/agent/task\t*\t-",
         "flyteidl.service.AsyncAgentService.DeleteTask\tDELETE\t/api/v1/agent/task_executions/{task_category.name}/{task_category.version}/{resource_meta}\t-\t-",
         "flyteidl.service.AgentMetadataService.GetAgent\tGET\t/api/v1/agent/{name}\t-\t-",
@@ -209,8 +213,8 @@ fn operations_secrets_masks_and_scopes_are_known() {
     assert!(!update.secret_fields.iter().any(|path| path.contains("has_credential")));
     let mask = update.update_mask.as_ref().unwrap();
     assert_eq!((&*mask.field, mask.required, mask.derive), ("update_mask", true, false));
-    // Long-running methods: eleven, none of them in the mixin.
-    assert_eq!(catalog.methods.iter().filter(|method| method.long_running.is_some()).count(), 11);
+    // Long-running methods: eleven of Datastream, thirteen of Spanner, none of them in the mixin.
+    assert_eq!(catalog.methods.iter().filter(|method| method.long_running.is_some()).count(), 24);
     let get = find("datastream", "google.longrunning.Operations.GetOperation");
     assert_eq!(get.oauth_scopes, ["https://www.googleapis.com/auth/cloud-platform"]);
     assert_eq!(get.secret_fields, [""; 0]);

@@ -6,6 +6,7 @@ super::contract! {
     a_key_replays_refuses_and_is_forgotten,
     what_a_dead_gateway_began,
     a_key_expires,
+    what_is_dropped_half_way_is_closed_as_unknown,
 }
 
 mod tell {
@@ -147,5 +148,16 @@ mod tell {
         store.shift_clock(SignedDuration::from_hours(2));
         let _ticket = go(gateway.open(key(1, 9, false)).await);
         gateway.end().await;
+    }
+
+    pub(super) async fn what_is_dropped_half_way_is_closed_as_unknown(store: Store) {
+        let gateway = Running::silent(&store);
+        drop(go(gateway.open(key(1, 1, false)).await));
+        gateway.end().await;
+        assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
+        store.stay_alive(store.now() + LEASE).await.unwrap();
+        let next = Running::alive(&store).await;
+        assert!(matches!(next.open(key(1, 1, false)).await, Opened::Unknown));
+        next.end().await;
     }
 }

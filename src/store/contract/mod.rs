@@ -6,6 +6,7 @@
 mod audit;
 mod basics;
 mod journal;
+mod keys;
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ pub(super) mod batch;
 mod orphans;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -30,11 +30,12 @@ use self::{
 };
 use super::{Health, Store, operations::Birth};
 use crate::{
+    crypto,
     error::{Code, Error, Reason, Result},
     model::{Entry, Outcome},
 };
 
-pub use self::orphans::Orphan;
+pub use self::orphans::{Orphan, Recover};
 pub(super) use super::instance::time_ordered_id as time_ordered;
 
 /// Rows that wait for a writer; more make their callers wait.
@@ -82,17 +83,44 @@ pub enum Opened {
     Unknown,
 }
 
-/// The right to go ahead with an intent.
-#[derive(Debug)]
+/// The right to go ahead with an intent. Dropped without [`Journal::settle`], as by a panic, it is closed as unknown.
 pub struct Ticket {
     id: IntentId,
     scope: Option<[u8; 32]>,
+    /// Where it goes when it is dropped; `None` once it is settled.
+    unsettled: Option<(Store, Arc<Backlog>)>,
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("id", &crypto::uuid_text(&self.id)).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some((store, backlog)) = self.unsettled.take() {
+            let unknown =
+                Settlement { outcome: Outcome { code: 2, ..Outcome::default() }, key: KeyFate::Unknown };
+            backlog.settle(self.row(&store, unknown, Effects::default()));
+        }
+    }
 }
 
 impl Ticket {
     /// Returns the id of the intent.
     pub fn id(&self) -> IntentId {
         self.id
+    }
+
+    fn row(&self, store: &Store, settlement: Settlement, effects: Effects) -> SettleRow {
+        SettleRow {
+            id: self.id,
+            closed_at: store.now().as_microsecond(),
+            outcome: serde_json::to_string(&settlement.outcome).expect("plain data prints as JSON"),
+            key: self.scope.map(|scope| (scope, settlement.key)),
+            effects,
+        }
     }
 }
 
@@ -201,7 +229,11 @@ impl Journal {
             .map_err(|_| unavailable("the database is too slow"))?
             .ok_or_else(|| unavailable("the gateway is stopping"))??;
         Ok(match decision {
-            Decision::Go => Opened::Go(Ticket { id, scope: intent.key.map(|key| key.scope) }),
+            Decision::Go => Opened::Go(Ticket {
+                id,
+                scope: intent.key.map(|key| key.scope),
+                unsettled: Some((self.store.clone(), self.backlog.clone())),
+            }),
             Decision::Replay(answer) => Opened::Replay(answer),
             Decision::InProgress => Opened::InProgress,
             Decision::Mismatch => Opened::Mismatch,
@@ -210,14 +242,9 @@ impl Journal {
     }
 
     /// Makes an outcome durable, or keeps it until that can be done.
-    pub async fn settle(&self, ticket: Ticket, settlement: Settlement, effects: Effects) -> Settled {
-        let row = SettleRow {
-            id: ticket.id,
-            closed_at: self.store.now().as_microsecond(),
-            outcome: serde_json::to_string(&settlement.outcome).expect("plain data prints as JSON"),
-            key: ticket.scope.map(|scope| (scope, settlement.key)),
-            effects,
-        };
+    pub async fn settle(&self, mut ticket: Ticket, settlement: Settlement, effects: Effects) -> Settled {
+        let row = ticket.row(&self.store, settlement, effects);
+        ticket.unsettled = None;
         let (sender, settled) = oneshot::channel();
         if self.queue.send(Request::Settle(Box::new(row), sender)).await.is_err() {
             return Settled::Deferred;

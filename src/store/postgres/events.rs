@@ -36,7 +36,10 @@ fn read(row: &PgRow) -> sqlx::Result<Event> {
     Ok(event!(row))
 }
 
-pub(in crate::store) async fn of_operation(pool: &PgPool, operation: OperationId) -> sqlx::Result<Vec<Event>> {
+pub(in crate::store) async fn of_operation(
+    pool: &PgPool,
+    operation: OperationId,
+) -> sqlx::Result<Vec<Event>> {
     let statement = format!("SELECT {COLUMNS} FROM events WHERE operation = $1 ORDER BY version, id");
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(&operation.0[..]).fetch_all(pool).await?;
     rows.iter().map(read).collect()

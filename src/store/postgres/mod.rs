@@ -5,6 +5,7 @@ pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
 pub(super) mod journal;
+pub(super) mod keys;
 pub(super) mod migrate;
 pub(super) mod operations;
 

@@ -87,8 +87,7 @@ pub(in crate::store) async fn named(
         "SELECT {COLUMNS}, deleted_at IS NOT NULL FROM operations WHERE upstream = $1 AND upstream_name = $2
          ORDER BY id DESC LIMIT 1"
     );
-    let row =
-        sqlx::query(AssertSqlSafe(statement)).bind(upstream).bind(name).fetch_optional(pool).await?;
+    let row = sqlx::query(AssertSqlSafe(statement)).bind(upstream).bind(name).fetch_optional(pool).await?;
     row.map(|row| Ok((read(&row)?, row.try_get(26)?))).transpose()
 }
 
@@ -176,10 +175,7 @@ pub(in crate::store) async fn write_claimed(pool: &PgPool, changes: &[Change]) -
 }
 
 /// Writes everything that a look can change, where the claim still holds; returns of which operations it did.
-async fn write_visible(
-    connection: &mut PgConnection,
-    changes: &[&Change],
-) -> sqlx::Result<HashSet<Vec<u8>>> {
+async fn write_visible(connection: &mut PgConnection, changes: &[&Change]) -> sqlx::Result<HashSet<Vec<u8>>> {
     let mut changes: Vec<&Operation> = changes.iter().map(|change| &change.operation).collect();
     // In one order everywhere, so that two writers never wait for one another.
     changes.sort_by_key(|it| it.id);

@@ -37,10 +37,12 @@ fn read(row: &SqliteRow) -> sqlx::Result<Event> {
     Ok(event!(row))
 }
 
-pub(in crate::store) async fn of_operation(files: &Files, operation: OperationId) -> sqlx::Result<Vec<Event>> {
+pub(in crate::store) async fn of_operation(
+    files: &Files,
+    operation: OperationId,
+) -> sqlx::Result<Vec<Event>> {
     let statement = format!("SELECT {COLUMNS} FROM events WHERE operation = $1 ORDER BY version, id");
-    let rows =
-        sqlx::query(AssertSqlSafe(statement)).bind(&operation.0[..]).fetch_all(files.reader()).await?;
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(&operation.0[..]).fetch_all(files.reader()).await?;
     rows.iter().map(read).collect()
 }
 

@@ -72,8 +72,7 @@ pub(in crate::store) async fn insert_all(
 
 pub(in crate::store) async fn get(files: &Files, id: OperationId) -> sqlx::Result<Option<Operation>> {
     let statement = format!("SELECT {COLUMNS} FROM operations WHERE id = $1 AND deleted_at IS NULL");
-    let row =
-        sqlx::query(AssertSqlSafe(statement)).bind(&id.0[..]).fetch_optional(files.reader()).await?;
+    let row = sqlx::query(AssertSqlSafe(statement)).bind(&id.0[..]).fetch_optional(files.reader()).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -123,12 +122,13 @@ pub(in crate::store) async fn claim(
     upstream: &str,
 ) -> sqlx::Result<Vec<Operation>> {
     // A look that changes nothing need not wait for the writer.
-    let due: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM operations WHERE ended_at IS NULL AND upstream = $2 AND poll_at <= $1 LIMIT 1")
-            .bind(now)
-            .bind(upstream)
-            .fetch_optional(files.reader())
-            .await?;
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM operations WHERE ended_at IS NULL AND upstream = $2 AND poll_at <= $1 LIMIT 1",
+    )
+    .bind(now)
+    .bind(upstream)
+    .fetch_optional(files.reader())
+    .await?;
     if due.is_none() {
         return Ok(Vec::new());
     }
@@ -138,7 +138,9 @@ pub(in crate::store) async fn claim(
     query.push("SELECT upstream, parent, min(poll_at) AS since FROM (SELECT upstream, parent, poll_at FROM operations ");
     query.push("WHERE ended_at IS NULL AND poll_at <= ").push_bind(now);
     query.push(" AND upstream = ").push_bind(upstream);
-    query.push(format!(" ORDER BY poll_at LIMIT {OLDEST_MAX}) GROUP BY upstream, parent ORDER BY since LIMIT {PARENTS_MAX}"));
+    query.push(format!(
+        " ORDER BY poll_at LIMIT {OLDEST_MAX}) GROUP BY upstream, parent ORDER BY since LIMIT {PARENTS_MAX}"
+    ));
     query.push(") AS parents ON mine.upstream = parents.upstream AND mine.parent = parents.parent ");
     query.push("WHERE mine.ended_at IS NULL AND mine.poll_at <= ").push_bind(now + COMPANY);
     query.push(" AND mine.poll_at - mine.spacing / 4 <= ").push_bind(now);

@@ -19,7 +19,9 @@ impl Parser<'_, '_> {
             return Err(self.reader.too_deep());
         }
         match table.shape {
-            Shape::Timestamp | Shape::Duration | Shape::FieldMask => self.textual(table, out),
+            Shape::Timestamp | Shape::Duration | Shape::FieldMask => {
+                self.textual(table.shape, Spelling::Json, out)
+            }
             Shape::Wrapper => self.wrapper(table, out),
             Shape::Struct => self.structure(out, depth),
             Shape::ListValue => self.values(out, depth),
@@ -32,13 +34,13 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn textual(&mut self, table: &MessageTable, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn textual(&mut self, shape: Shape, spelling: Spelling, out: &mut Vec<u8>) -> Result<()> {
         let kind = self.reader.peek()?;
         let offset = self.reader.offset();
-        if kind == Next::String && put_textual(table.shape, &self.reader.string()?, Spelling::Json, out) {
+        if kind == Next::String && put_textual(shape, &self.reader.string()?, spelling, out) {
             return Ok(());
         }
-        Err(self.wrong_at(offset, &format!("expected {}", expected_text(table.shape))))
+        Err(self.wrong_at(offset, &format!("expected {}", expected_text(shape))))
     }
 
     fn wrapper(&mut self, table: &MessageTable, out: &mut Vec<u8>) -> Result<()> {
@@ -138,7 +140,8 @@ impl Parser<'_, '_> {
     }
 }
 
-/// Where a field mask was written: a query may use either spelling, a JSON body only camelCase.
+/// How a field mask is spelt: in a query, and where it is what a request is about, either way; elsewhere in JSON only in
+/// camelCase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transcode) enum Spelling {
     Json,

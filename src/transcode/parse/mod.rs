@@ -111,7 +111,11 @@ impl<'t, 'j> Parser<'t, 'j> {
         let kept = match field.op {
             Op::Message => {
                 let start = wire::open(out);
-                self.message(field.child, out, depth + 1)?;
+                if field.is_request_mask {
+                    self.textual(Shape::FieldMask, known::Spelling::Query, out)?;
+                } else {
+                    self.message(field.child, out, depth + 1)?;
+                }
                 wire::close(out, start);
                 true
             }

@@ -4,10 +4,14 @@ mod client;
 mod database;
 mod descriptors;
 mod gateway;
+mod issuer;
+mod keys;
 mod scripted;
 
 pub(crate) use client::{Connection, Response, attempt};
 pub(crate) use database::{Database, Link};
 pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
+pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
+pub(crate) use keys::{Keyring, bearer};
 pub(crate) use scripted::{Answer, Call, Scripted};

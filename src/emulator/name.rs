@@ -1,16 +1,11 @@
-//! Resource names: what shape they must have, and the ids callers may choose.
+//! Resource names: what shape they must have, and their parts.
 
 use tonic::Status;
 
-use super::refusal::invalid;
+use super::status::wrong_field;
 
-/// Longest id of a resource, in characters.
-const ID_CHARS_MAX: usize = 60;
 /// Longest resource name accepted, in bytes.
 const NAME_BYTES_MAX: usize = 1000;
-
-/// Shape of a location.
-pub(super) const LOCATION: &[&str] = &["projects", "locations"];
 
 /// Checks that `name` is `collections[0]/*/collections[1]/*…` without wildcards.
 pub(super) fn check(field: &str, name: &str, collections: &[&str]) -> Result<(), Status> {
@@ -18,18 +13,7 @@ pub(super) fn check(field: &str, name: &str, collections: &[&str]) -> Result<(),
         return Ok(());
     }
     let shape = collections.iter().map(|c| format!("{c}/*")).collect::<Vec<_>>().join("/");
-    Err(invalid(field, format!("{name:?} must match {shape}")))
-}
-
-/// Checks an id that a caller chose for a new resource.
-pub(super) fn check_id(field: &str, id: &str) -> Result<(), Status> {
-    let letter = id.starts_with(|c: char| c.is_ascii_lowercase());
-    let clean = id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if letter && clean && id.len() <= ID_CHARS_MAX && !id.ends_with('-') {
-        return Ok(());
-    }
-    let rule = "must be 1 to 60 lowercase letters, digits and hyphens, start with a letter and not end with a hyphen";
-    Err(invalid(field, format!("{id:?} {rule}")))
+    Err(wrong_field(field, format!("{name:?} must match {shape}")))
 }
 
 /// Returns the first `pairs` collection and id pairs of a name: the location of anything is `ancestor(name, 2)`.
@@ -56,6 +40,8 @@ fn fits(name: &str, collections: &[&str]) -> bool {
 mod tests {
     use super::*;
 
+    const LOCATION: &[&str] = &["projects", "locations"];
+
     #[test]
     fn a_name_needs_every_collection_and_no_wildcard() {
         for good in ["projects/p/locations/l", "projects/example.com:p/locations/us-central1"] {
@@ -81,13 +67,5 @@ mod tests {
             "projects/p/locations/l/streams/s"
         );
         assert_eq!(ancestor("projects/p/locations/l", 2), "projects/p/locations/l");
-    }
-
-    #[test]
-    fn ids_are_lowercase_and_short() {
-        assert!(check_id("stream_id", "orders-to-bq").is_ok());
-        for bad in ["", "Orders", "1st", "a b", "a/b", "trailing-", &"a".repeat(61)] {
-            assert!(check_id("stream_id", bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,0 +1,183 @@
+//! What a caller needs for a method, and on which resource: decided before anything is read, looked up or sent.
+
+use std::borrow::Cow;
+
+use super::Route;
+use crate::{
+    error::Result,
+    identity::access,
+    model::{Principal, Role},
+    schema::{Binding, Effect, Method, Segment, is_version},
+};
+
+/// What follows this in a name is a project.
+const PROJECTS: &str = "projects/";
+
+/// What a caller needs to use one binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The permission, e.g. `datastream.streams.get`.
+    pub permission: String,
+    /// The least role that has it.
+    pub role: Role,
+    name: Name,
+}
+
+/// Where the name of the resource is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    /// It is the value of the template's only variable: `/v1/{name=projects/*}`.
+    Whole,
+    /// It is made of several values and what stands between them: `/v1/projects/{project}/zones/{zone}`.
+    Parts(Vec<Part>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(Box<str>),
+    /// The value of a variable, which is one segment or several.
+    Value {
+        index: usize,
+        single: bool,
+    },
+    /// A wildcard whose value nobody keeps: it could be anything.
+    Unnamed,
+}
+
+impl Access {
+    pub(super) fn of(method: &Method, binding: &Binding) -> Self {
+        let read_only = method.effect == Effect::ReadOnly;
+        Self {
+            permission: method.permission.clone(),
+            role: access::role_for(&method.permission, read_only),
+            name: Name::of(binding),
+        }
+    }
+}
+
+impl Name {
+    /// Reads the template from behind its version to its last variable; without one, to its end.
+    fn of(binding: &Binding) -> Self {
+        let template = &binding.template;
+        let segments = template.segments();
+        let version = |segment: &Segment| matches!(segment, Segment::Literal(text) if is_version(text));
+        let start = segments.iter().position(version).map_or(0, |at| at + 1);
+        let spans: Vec<_> = (0..template.variables().len()).map(|index| template.span(index)).collect();
+        if let [only] = &spans[..]
+            && only.start <= start
+        {
+            return Self::Whole;
+        }
+        let end = spans.last().map_or(segments.len(), |last| last.end);
+        let mut parts = Vec::new();
+        let mut at = start;
+        while at < end {
+            if let Some(index) = spans.iter().position(|span| span.start <= at && at < span.end) {
+                let single = spans[index].len() == 1 && segments[at] != Segment::AnyDepth;
+                parts.push(Part::Value { index, single });
+                at = spans[index].end;
+                continue;
+            }
+            parts.push(match &segments[at] {
+                Segment::Literal(text) => Part::Literal(text.clone()),
+                Segment::Any | Segment::AnyDepth => Part::Unnamed,
+            });
+            at += 1;
+        }
+        Self::Parts(parts)
+    }
+
+    fn fill<'c>(&self, captures: &'c [Cow<'_, str>]) -> Cow<'c, str> {
+        let parts = match self {
+            Self::Whole => return Cow::Borrowed(captures.first().map_or("", |value| value)),
+            Self::Parts(parts) => parts,
+        };
+        let mut name = String::new();
+        for part in parts {
+            if !name.is_empty() {
+                name.push('/');
+            }
+            match part {
+                Part::Literal(text) => name.push_str(text),
+                // Asks for all of them, and so needs a grant on all of them.
+                Part::Unnamed => name.push('-'),
+                Part::Value { index, single } => {
+                    let value = captures.get(*index).map_or("", |value| value);
+                    // A slash within one segment is not one between two.
+                    match *single && value.contains('/') {
+                        true => name.push_str(&value.replace('/', "%2F")),
+                        false => name.push_str(value),
+                    }
+                }
+            }
+        }
+        Cow::Owned(name)
+    }
+}
+
+impl Route {
+    /// Returns the canonical name of the resource that a request is about: the one that is checked, audited and sent.
+    pub fn resource<'c>(&self, captures: &'c [Cow<'_, str>]) -> Cow<'c, str> {
+        self.access.name.fill(captures)
+    }
+
+    /// Lets a principal use this binding on a resource, or refuses.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    pub fn authorize(&self, principal: &Principal, resource: &str) -> Result<()> {
+        access::require(principal, &self.access.permission, self.access.role, resource)
+    }
+}
+
+/// Returns the project that a resource belongs to; `None` for one without, and for all of them at once.
+pub fn project_of(resource: &str) -> Option<&str> {
+    let project = resource.strip_prefix(PROJECTS)?.split('/').next()?;
+    (!project.is_empty() && project != "-").then_some(project)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Body;
+
+    fn name(template: &str, captures: &[&str]) -> String {
+        let binding = Binding {
+            verb: "GET".to_owned(),
+            template: template.parse().unwrap(),
+            body: Body::None,
+            response_body: None,
+        };
+        let captures: Vec<Cow<'_, str>> = captures.iter().map(|value| (*value).into()).collect();
+        Name::of(&binding).fill(&captures).into_owned()
+    }
+
+    #[test]
+    fn the_name_is_what_the_path_says() {
+        for (template, captures, expected) in [
+            ("/v1/{name=projects/*/locations/*}", &["projects/p/locations/l"][..], "projects/p/locations/l"),
+            ("/v1/{parent=projects/*}/things", &["projects/p"], "projects/p"),
+            ("/v1/{thing.name=projects/*/things/*}", &["projects/p/things/t"], "projects/p/things/t"),
+            ("/v1/{resource=**}:getIamPolicy", &["projects/p/things/t"], "projects/p/things/t"),
+            ("/v1beta1/{name}", &["projects/p"], "projects/p"),
+            ("/v1/projects/{project}/zones/{zone}/disks", &["p", "z"], "projects/p/zones/z"),
+            ("/v1/projects/{project}/zones", &["p"], "projects/p"),
+            ("/v1/projects/{project}", &["p/../q"], "projects/p%2F..%2Fq"),
+            ("/v1/{parent=projects/*}/things/{thing}", &["projects/p", "t"], "projects/p/things/t"),
+            ("/v1/shelves/*/books/{book}", &["b"], "shelves/-/books/b"),
+            ("/api/v1/agents", &[], "agents"),
+            ("/api/v1/agent/task/{c.name}/{meta}", &["n", "m"], "agent/task/n/m"),
+            ("/status", &[], "status"),
+        ] {
+            assert_eq!(name(template, captures), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_the_first_part_of_a_name() {
+        assert_eq!(project_of("projects/acme/locations/us"), Some("acme"));
+        for without in ["projects/-", "projects/-/locations/us", "projects/", "shelves/s", "projects", ""] {
+            assert_eq!(project_of(without), None, "{without}");
+        }
+    }
+}

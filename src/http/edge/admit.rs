@@ -1,0 +1,104 @@
+//! Who may come in: as many requests at once as we can work on, from callers that are known, as often as they may.
+
+use std::{fmt::Write as _, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use tokio::sync::SemaphorePermit;
+
+use super::Exchange;
+use crate::{
+    error::{Code, Error, Reason, Result},
+    gateway::{Notes, Route, project_of},
+    http::Server,
+    identity::{Verdict, limit},
+    model::Proof,
+    schema::Captures,
+};
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// When to come back after being sent away because there was no place.
+const SHED_WAIT: Duration = Duration::from_secs(1);
+
+/// What the limits on callers said about a request: of its principal, of its project.
+pub(super) type Verdicts = [Option<Verdict>; 2];
+
+/// Takes a place among the requests that are worked on. Without one a request is refused at once: one that waits here
+/// would make all others slower and then be answered too late.
+pub(super) fn place(server: &Server) -> Result<SemaphorePermit<'_>> {
+    server.places.try_acquire().map_err(|_| {
+        Error::new(
+            Code::Unavailable,
+            Reason::Overloaded,
+            "The gateway has as many requests as it can work on; try again later.",
+        )
+        .with_retry_after(SHED_WAIT)
+    })
+}
+
+/// Finds out who calls, and counts it.
+pub(super) async fn caller(
+    server: &Server,
+    head: &Parts,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<()> {
+    let caller = server.identity.authenticate(&head.headers, exchange.client).await?;
+    let principal = exchange.caller.insert(caller).principal.clone();
+    notes.entry.principal.clone_from(&principal.id);
+    match &principal.proof {
+        Proof::None => {}
+        Proof::ApiKey(id) => notes.entry.authentication = format!("apiKey:{id}"),
+        Proof::Jwt(issuer) => notes.entry.authentication = format!("jwt:{issuer}"),
+    }
+    if !server.identity.is_on() {
+        return Ok(());
+    }
+    let verdict = server.limits.principal(&principal.id).await;
+    exchange.verdicts[0] = Some(verdict);
+    refuse(&verdict)
+}
+
+/// Lets the caller use a binding on a resource, and counts that on the resource's project: only then, since whoever may
+/// not must not use up what others may.
+pub(super) async fn to(
+    server: &Server,
+    route: &Route,
+    captures: &Captures<'_>,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<()> {
+    let resource = route.resource(captures);
+    notes.entry.method.clone_from(&route.method);
+    notes.entry.upstream = route.upstream_key.to_string();
+    notes.entry.permission.clone_from(&route.access.permission);
+    notes.entry.resource_names = vec![resource.clone().into_owned()];
+    route.authorize(exchange.principal()?, &resource)?;
+    if !server.identity.is_on() {
+        return Ok(());
+    }
+    let Some(project) = project_of(&resource) else { return Ok(()) };
+    let verdict = server.limits.project(project).await;
+    exchange.verdicts[1] = Some(verdict);
+    refuse(&verdict)
+}
+
+fn refuse(verdict: &Verdict) -> Result<()> {
+    if verdict.allowed() { Ok(()) } else { Err(limit::exceeded(verdict)) }
+}
+
+/// Tells the caller what it may still ask for (draft-ietf-httpapi-ratelimit-headers).
+pub(super) fn tell(server: &Server, verdicts: &Verdicts, headers: &mut HeaderMap) {
+    let [Some(principal), project] = verdicts else { return };
+    let mut text = String::with_capacity(64);
+    principal.print(&mut text);
+    if let Some(project) = project {
+        write!(text, ", ").expect("writing to a string does not fail");
+        project.print(&mut text);
+    }
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(LIMIT, value);
+        headers.insert(POLICY, server.policies[usize::from(project.is_some())].clone());
+    }
+}

@@ -1,0 +1,242 @@
+//! `/v1/apiKeys`: who has keys, made and taken away by those who may.
+//!
+//! An admin sees and touches the keys whose every resource lies within what it is admin of, and makes no others.
+
+use http::{HeaderValue, Response, header};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Asked;
+use crate::{
+    error::{Code, Error, Reason, Result},
+    gateway,
+    http::{Server, body::Body, edge::body as inbound, json},
+    identity::{
+        access,
+        keys::{NewKey, require_over},
+    },
+    model::{ApiKey, Pattern, Principal, Role},
+    store::Cursor,
+    transcode::Query,
+};
+
+pub(super) const CREATE: &str = "causeway.apiKeys.create";
+pub(super) const LIST: &str = "causeway.apiKeys.list";
+pub(super) const GET: &str = "causeway.apiKeys.get";
+pub(super) const REVOKE: &str = "causeway.apiKeys.delete";
+
+/// Where they are.
+const COLLECTION: &str = "apiKeys";
+
+/// Keys on a page, unless asked for otherwise, and at most.
+const PAGE_SIZE: u32 = 50;
+const PAGE_SIZE_MAX: u32 = 500;
+
+/// Makes a key. This answer is the only one that ever holds it.
+pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    no_parameters(asked.query)?;
+    let body = asked.inbound.read(&asked.head.headers).await?;
+    inbound::require_json(&asked.head.headers, &body)?;
+    let new = read(&body)?;
+    let principal = asked.exchange.principal()?.clone();
+    let entry = &mut asked.notes.entry;
+    entry.resource_names = vec![COLLECTION.to_owned()];
+    entry.request = wish(&new).to_string();
+    require_over(&principal, CREATE, &new.resources)?;
+    let keys = server.identity.keys().clone();
+    let made = async move { keys.create(new, &principal.id).await };
+    let (kept, key) = gateway::journaled(&server.gateway, asked.notes, made).await?;
+    let mut shown = show(&kept, server.identity.keys().now());
+    shown["key"] = json!(key.expose());
+    let mut response = json(&shown);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Lists keys, the newest first. A page may be shorter than asked for, or empty, where keys of others are left out.
+pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
+    let principal = asked.exchange.principal()?;
+    let page = Page::read(asked.query)?;
+    let query = ["apiKeys", principal.id.as_str()];
+    let cursor = Cursor::read(&page.token, &server.audit.tokens, &query)?;
+    let after = cursor.as_ref().map(position).transpose()?;
+    let keys = server.identity.keys();
+    let found = keys.list(after, page.size).await?;
+    let full = found.len() as u64 == u64::from(page.size);
+    let next = found.last().filter(|_| full).map(|last| {
+        let keys = vec![last.created.as_microsecond().to_string(), last.id.clone()];
+        Cursor { keys }.token(&server.audit.tokens, &query)
+    });
+    let now = keys.now();
+    let shown: Vec<Value> =
+        found.iter().filter(|key| administers(principal, key)).map(|key| show(key, now)).collect();
+    Ok(json(&json!({"apiKeys": shown, "nextPageToken": next.unwrap_or_default()})))
+}
+
+/// Shows one key.
+pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
+    no_parameters(asked.query)?;
+    let key = find(server, asked).await?;
+    Ok(json(&show(&key, server.identity.keys().now())))
+}
+
+/// Revokes a key and shows what is left of it.
+pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    no_parameters(asked.query)?;
+    let key = find(server, &asked).await?;
+    asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
+    let keys = server.identity.keys().clone();
+    let id = key.id.clone();
+    let gone = async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) };
+    let revoked = gateway::journaled(&server.gateway, asked.notes, gone).await;
+    server.identity.forget_key(&key.id);
+    Ok(json(&show(&revoked?, server.identity.keys().now())))
+}
+
+/// Finds the key that is named. One that the principal does not administer is as good as not there.
+async fn find(server: &Server, asked: &Asked<'_>) -> Result<ApiKey> {
+    let id = asked.captures.first().map_or("", |id| id);
+    let found = server.identity.keys().find(id).await?;
+    let principal = asked.exchange.principal()?;
+    found.filter(|key| administers(principal, key)).ok_or_else(|| missing(id))
+}
+
+fn administers(principal: &Principal, key: &ApiKey) -> bool {
+    key.resources.iter().all(|pattern| access::may(principal, Role::Admin, pattern.as_str()))
+}
+
+fn missing(id: &str) -> Error {
+    let id: String = id.chars().take(40).collect();
+    Error::new(Code::NotFound, Reason::ResourceNotFound, format!("There is no key apiKeys/{id} for you."))
+}
+
+/// What is asked for, as the audit log keeps it.
+fn wish(new: &NewKey) -> Value {
+    json!({
+        "principal": new.principal,
+        "role": new.role.name(),
+        "resources": new.resources.iter().map(Pattern::as_str).collect::<Vec<_>>(),
+        "expireTime": new.expires.map(|time| time.to_string()),
+        "note": new.note,
+    })
+}
+
+fn show(key: &ApiKey, now: Timestamp) -> Value {
+    let state = match (key.revoked, key.is_live(now)) {
+        (Some(_), _) => "REVOKED",
+        (None, true) => "ACTIVE",
+        (None, false) => "EXPIRED",
+    };
+    let mut shown = json!({
+        "name": format!("apiKeys/{}", key.id),
+        "principal": key.principal,
+        "role": key.role.name(),
+        "resources": key.resources.iter().map(Pattern::as_str).collect::<Vec<_>>(),
+        "state": state,
+        "createdBy": key.created_by,
+        "createTime": key.created.to_string(),
+    });
+    let times = [("expireTime", key.expires), ("revokeTime", key.revoked), ("lastUseTime", key.last_used)];
+    for (name, time) in times {
+        if let Some(time) = time {
+            shown[name] = json!(time.to_string());
+        }
+    }
+    if !key.note.is_empty() {
+        shown["note"] = json!(key.note);
+    }
+    shown
+}
+
+/// Reads what a new key is to be.
+fn read(body: &[u8]) -> Result<NewKey> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+        let text = format!("The body is no JSON object (line {}, column {}).", error.line(), error.column());
+        Error::new(Code::InvalidArgument, Reason::InvalidJson, text)
+    })?;
+    let new = NewKey {
+        principal: text(&mut fields, "principal")?.ok_or_else(|| required("principal"))?,
+        role: match text(&mut fields, "role")? {
+            Some(name) => Role::find(&name)
+                .ok_or_else(|| Error::invalid_field("role", "expected viewer, operator, editor or admin"))?,
+            None => return Err(required("role")),
+        },
+        resources: match fields.remove("resources") {
+            Some(Value::Array(patterns)) => patterns.iter().map(pattern).collect::<Result<_>>()?,
+            Some(_) => return Err(Error::invalid_field("resources", "expected a list of patterns")),
+            None => return Err(required("resources")),
+        },
+        note: text(&mut fields, "note")?.unwrap_or_default(),
+        expires: match text(&mut fields, "expireTime")? {
+            Some(time) => Some(time.parse().map_err(|_| {
+                Error::invalid_field("expireTime", "expected a time such as 2030-01-31T00:00:00Z")
+            })?),
+            None => None,
+        },
+    };
+    match fields.keys().next() {
+        Some(name) => Err(Error::unknown_field(
+            name.clone(),
+            "a key has principal, role, resources, note and expireTime",
+        )),
+        None => Ok(new),
+    }
+}
+
+fn text(fields: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Error::invalid_field(name, "expected a string")),
+    }
+}
+
+fn pattern(value: &Value) -> Result<Pattern> {
+    let text = value.as_str().ok_or_else(|| Error::invalid_field("resources", "expected strings"))?;
+    text.parse().map_err(|why: String| Error::invalid_field("resources", why))
+}
+
+fn required(name: &'static str) -> Error {
+    Error::invalid_field(name, "is required")
+}
+
+/// Which page is asked for.
+struct Page {
+    size: u32,
+    token: String,
+}
+
+impl Page {
+    fn read(query: &str) -> Result<Self> {
+        let mut page = Self { size: PAGE_SIZE, token: String::new() };
+        for (name, value) in Query::parse(query, |name| name.starts_with("page"))?.pairs {
+            match &*name {
+                "pageSize" | "page_size" => {
+                    let size: i64 = value.parse().ok().filter(|size| *size >= 0).ok_or_else(|| {
+                        Error::invalid_field("pageSize", "expected a number of zero or more")
+                    })?;
+                    let size = u32::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX);
+                    page.size = if size == 0 { PAGE_SIZE } else { size };
+                }
+                "pageToken" | "page_token" => page.token = value.into_owned(),
+                name => return Err(Error::unknown_field(name, "expected pageSize and pageToken")),
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn no_parameters(query: &str) -> Result<()> {
+    match Query::parse(query, |_| false)?.pairs.first() {
+        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
+        None => Ok(()),
+    }
+}
+
+fn position(cursor: &Cursor) -> Result<(Timestamp, &str)> {
+    let [created, id] = &cursor.keys[..] else {
+        return Err(Error::internal("a page token of ours has other parts than we put in"));
+    };
+    let micros = created.parse().map_err(Error::internal)?;
+    Ok((Timestamp::from_microsecond(micros).map_err(Error::internal)?, id))
+}

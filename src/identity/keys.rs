@@ -1,0 +1,200 @@
+//! API keys: made, shown once, looked up, revoked.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    access,
+    credential::unauthenticated,
+    key::{Key, PREFIX},
+};
+use crate::{
+    error::{Code, Error, Reason, Result},
+    model::{ApiKey, Pattern, Principal, Role},
+    store::{Store, TOUCHED_MAX},
+};
+
+/// Live keys of one principal. Two are enough to change one for another without a gap; the rest is for several places
+/// that use the same name.
+pub const LIVE_KEYS_MAX: u32 = 10;
+/// Patterns of one key.
+const PATTERNS_MAX: usize = 64;
+/// Bytes of a principal's name, and of a note.
+const TEXT_BYTES_MAX: usize = 256;
+/// How often marks of use are written.
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// Marks of use that wait to be written.
+const MARKS_MAX: usize = 10_000;
+
+/// The keys in the database, and the marks of use that are not yet there.
+pub struct Keys {
+    store: Store,
+    used: Mutex<HashMap<String, Timestamp>>,
+}
+
+/// What a new key is to be.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Who will have it.
+    pub principal: String,
+    /// What its owner may do.
+    pub role: Role,
+    /// To which resources.
+    pub resources: Vec<Pattern>,
+    /// What it is for.
+    pub note: String,
+    /// When it ends by itself.
+    pub expires: Option<Timestamp>,
+}
+
+impl Keys {
+    /// Manages the keys of a store.
+    pub fn new(store: Store) -> Self {
+        Self { store, used: Mutex::default() }
+    }
+
+    /// Makes a key. The second value is the key itself, which nobody will ever see again.
+    ///
+    /// # Errors
+    /// `INVALID_FIELD` for what cannot be, `LIMIT_EXCEEDED` if the principal has [`LIVE_KEYS_MAX`] live keys.
+    pub async fn create(&self, new: NewKey, created_by: &str) -> Result<(ApiKey, Key)> {
+        let now = self.store.now();
+        check(&new, now)?;
+        let key = Key::generate();
+        let kept = ApiKey {
+            id: key.id().to_owned(),
+            hash: key.hash(),
+            principal: new.principal,
+            role: new.role,
+            resources: new.resources,
+            note: new.note,
+            created_by: created_by.to_owned(),
+            created: now,
+            expires: new.expires,
+            revoked: None,
+            last_used: None,
+        };
+        if self.store.insert_key(&kept, LIVE_KEYS_MAX, now).await? {
+            return Ok((kept, key));
+        }
+        Err(Error::new(
+            Code::FailedPrecondition,
+            Reason::LimitExceeded,
+            format!(
+                "{} has {LIVE_KEYS_MAX} live keys; revoke one that is no longer used first.",
+                kept.principal
+            ),
+        ))
+    }
+
+    /// Finds a key by its id, dead or alive.
+    pub async fn find(&self, id: &str) -> Result<Option<ApiKey>> {
+        self.store.find_key(id).await
+    }
+
+    /// Lists up to `limit` keys, the newest first, behind the one that was made at `after` and has that id.
+    pub async fn list(&self, after: Option<(Timestamp, &str)>, limit: u32) -> Result<Vec<ApiKey>> {
+        self.store.list_keys(after, limit).await
+    }
+
+    /// Revokes a key and returns it; `None` if there is none.
+    pub async fn revoke(&self, id: &str) -> Result<Option<ApiKey>> {
+        self.store.revoke_key(id, self.store.now()).await
+    }
+
+    /// Tells the time by which keys end.
+    pub fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    /// Finds the key that a text is, if it is live.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, the same for a key that is not there and one whose secret is wrong; `STORE_UNAVAILABLE`.
+    pub(super) async fn verify(&self, text: &str) -> Result<ApiKey> {
+        let unknown = || unauthenticated("The API key is not known here, or was revoked.");
+        let shown = Key::parse(text).ok_or_else(|| {
+            unauthenticated(format!(
+                "The API key is not whole; a key begins with {PREFIX} and has 54 characters."
+            ))
+        })?;
+        let kept = self.store.find_key(shown.id()).await?.ok_or_else(unknown)?;
+        if !shown.has_hash(&kept.hash) || kept.revoked.is_some() {
+            return Err(unknown());
+        }
+        let now = self.store.now();
+        if !kept.is_live(now) {
+            return Err(unauthenticated("The API key has expired."));
+        }
+        self.mark(&kept.id, now);
+        Ok(kept)
+    }
+
+    fn mark(&self, id: &str, now: Timestamp) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() < MARKS_MAX {
+            used.insert(id.to_owned(), now);
+        }
+    }
+
+    /// Writes marks of use now and then until `stop` is cancelled, and once more. What cannot be written waits.
+    pub async fn keep_marks(&self, stop: CancellationToken) {
+        while stop.run_until_cancelled(sleep(FLUSH_EVERY)).await.is_some() {
+            self.flush().await;
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&self) {
+        let marks: Vec<(String, Timestamp)> = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.drain().collect()
+        };
+        for some in marks.chunks(TOUCHED_MAX) {
+            if let Err(error) = self.store.touch_keys(some).await {
+                tracing::debug!(error = error.chain(), "marks of use of API keys could not be written");
+            }
+        }
+    }
+}
+
+/// Refuses to let a principal hand out, or take away, more than it has.
+///
+/// # Errors
+/// `PERMISSION_DENIED`.
+pub fn require_over(principal: &Principal, permission: &str, resources: &[Pattern]) -> Result<()> {
+    resources
+        .iter()
+        .try_for_each(|pattern| access::require(principal, permission, Role::Admin, pattern.as_str()))
+}
+
+fn check(new: &NewKey, now: Timestamp) -> Result<()> {
+    let plain = |c: char| !c.is_control() && !c.is_whitespace();
+    let name = &new.principal;
+    if name.is_empty() || name.len() > TEXT_BYTES_MAX || !name.chars().all(plain) {
+        let why = format!("expected a name of 1 to {TEXT_BYTES_MAX} bytes without spaces");
+        return Err(Error::invalid_field("principal", why));
+    }
+    if *name == Principal::anonymous().id || name.ends_with('*') {
+        return Err(Error::invalid_field("principal", "this name has a meaning of its own; choose another"));
+    }
+    if new.resources.is_empty() || new.resources.len() > PATTERNS_MAX {
+        let why =
+            format!("expected 1 to {PATTERNS_MAX} patterns, such as projects/acme-*; * means everything");
+        return Err(Error::invalid_field("resources", why));
+    }
+    if new.note.len() > TEXT_BYTES_MAX || new.note.chars().any(char::is_control) {
+        return Err(Error::invalid_field("note", format!("expected at most {TEXT_BYTES_MAX} bytes of text")));
+    }
+    if new.expires.is_some_and(|expires| expires <= now) {
+        return Err(Error::invalid_field("expireTime", "expected a time that is still to come"));
+    }
+    Ok(())
+}

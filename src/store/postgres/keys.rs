@@ -1,0 +1,110 @@
+//! API keys.
+
+use sqlx::{PgPool, Row as _, postgres::PgRow};
+
+use crate::store::keys::Row;
+
+const COLUMNS: &str = "id, hash, principal, role, resources, note, created_by, created_at, expires_at, revoked_at, last_used_at";
+
+/// Inserts unless the principal has `live_max` live keys; tells whether it did.
+pub(in crate::store) async fn insert(
+    pool: &PgPool,
+    row: &Row,
+    live_max: i64,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let mut transaction = pool.begin().await?;
+    // Two that count at the same time would both find room.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(&row.principal)
+        .execute(&mut *transaction)
+        .await?;
+    let live: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM api_keys
+         WHERE principal = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(&row.principal)
+    .bind(now)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if live >= live_max {
+        return Ok(false);
+    }
+    sqlx::query(
+        "INSERT INTO api_keys
+         (id, hash, principal, role, resources, note, created_by, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(&row.id)
+    .bind(&row.hash)
+    .bind(&row.principal)
+    .bind(&row.role)
+    .bind(&row.resources)
+    .bind(&row.note)
+    .bind(&row.created_by)
+    .bind(row.created_at)
+    .bind(row.expires_at)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+pub(in crate::store) async fn find(pool: &PgPool, id: &str) -> sqlx::Result<Option<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE id = $1");
+    let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await?;
+    found.as_ref().map(read).transpose()
+}
+
+/// Lists the newest first, behind a position.
+pub(in crate::store) async fn list(
+    pool: &PgPool,
+    created: i64,
+    id: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM api_keys WHERE (created_at, id) < ($1, $2)
+         ORDER BY created_at DESC, id DESC LIMIT $3"
+    );
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(created).bind(id).bind(limit).fetch_all(pool).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(in crate::store) async fn revoke(pool: &PgPool, id: &str, now: i64) -> sqlx::Result<Option<Row>> {
+    let sql = format!(
+        "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1 RETURNING {COLUMNS}"
+    );
+    let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(now).fetch_optional(pool).await?;
+    found.as_ref().map(read).transpose()
+}
+
+pub(in crate::store) async fn touch(pool: &PgPool, ids: &[String], times: &[i64]) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE api_keys SET last_used_at = used.at
+         FROM UNNEST($1::text[], $2::bigint[]) AS used (id, at)
+         WHERE api_keys.id = used.id AND COALESCE(last_used_at, 0) < used.at",
+    )
+    .bind(ids)
+    .bind(times)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+fn read(row: &PgRow) -> sqlx::Result<Row> {
+    Ok(Row {
+        id: row.try_get(0)?,
+        hash: row.try_get(1)?,
+        principal: row.try_get(2)?,
+        role: row.try_get(3)?,
+        resources: row.try_get(4)?,
+        note: row.try_get(5)?,
+        created_by: row.try_get(6)?,
+        created_at: row.try_get(7)?,
+        expires_at: row.try_get(8)?,
+        revoked_at: row.try_get(9)?,
+        last_used_at: row.try_get(10)?,
+    })
+}

@@ -1,0 +1,182 @@
+//! Every binding × every role × (own project, another's): made from the catalog, so that a binding that is added is
+//! tested, and one whose answer nobody thought about fails.
+
+use std::collections::BTreeMap;
+
+use causeway::{
+    app,
+    config::{Config, Sources},
+    model::Role,
+    schema::{Binding, Effect, Method, Segment},
+};
+use serde_json::json;
+
+use crate::harness::{Answer, Gateway, Keyring, Scripted};
+
+/// What each verb of a permission takes, beyond what follows from whether the method changes anything. This list is the
+/// review: a permission with a new verb that changes something is not in it, and fails until somebody has decided.
+const CHANGING: &[(&str, Role)] = &[
+    ("cancel", Role::Operator),
+    ("stop", Role::Operator),
+    ("run", Role::Operator),
+    ("startBackfillJob", Role::Operator),
+    ("stopBackfillJob", Role::Operator),
+    ("create", Role::Editor),
+    ("update", Role::Editor),
+    ("delete", Role::Editor),
+    ("setIamPolicy", Role::Admin),
+    ("raw", Role::Admin),
+];
+
+/// Further verbs of upstreams that change something: all for editors.
+const FURTHER: &[&str] = &["copy", "restore", "addSplitPoints", "move", "updateDdl"];
+
+fn expected(method: &Method) -> Role {
+    let verb = method.permission.rsplit('.').next().unwrap();
+    let known = CHANGING.iter().find(|(known, _)| *known == verb);
+    match (known, method.effect) {
+        (Some((_, Role::Admin)), _) => Role::Admin,
+        (_, Effect::ReadOnly) => Role::Viewer,
+        (Some((_, role)), Effect::Mutation) => *role,
+        (None, Effect::Mutation) => Role::Editor,
+    }
+}
+
+/// Writes a path that the binding takes, on this project.
+fn path(method: &Method, binding: &Binding, project: &str) -> String {
+    let mut path = format!("/{}", method.upstream);
+    let mut before = String::new();
+    for segment in binding.template.segments() {
+        let text = match segment {
+            Segment::Literal(text) => text.to_string(),
+            Segment::Any if before == "projects" => project.to_owned(),
+            Segment::Any => "x".to_owned(),
+            Segment::AnyDepth if before == "v1" || before == "v1beta1" => format!("projects/{project}/x/y"),
+            Segment::AnyDepth => "x".to_owned(),
+        };
+        path.push('/');
+        path.push_str(&text);
+        before = text;
+    }
+    if let Some(verb) = binding.template.custom_verb() {
+        path.push_str(&format!(":{verb}"));
+    }
+    path
+}
+
+#[tokio::test]
+async fn every_binding_is_open_to_the_right_roles_and_on_their_own_projects_only() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let ring = Keyring::new().await;
+    let mut settings = ring.settings().to_vec();
+    let first = Config::load(Sources { set: settings.clone(), ..Sources::default() });
+    let catalog = app::catalog(&first.into_config().unwrap()).unwrap();
+    let mut keys: Vec<String> = catalog.methods.iter().map(|method| method.upstream.to_string()).collect();
+    keys.dedup();
+    settings.extend(keys.iter().map(|key| format!("upstreams.{key}.endpoint=http://{}", upstream.address)));
+    let gateway = Gateway::start(&settings).await;
+    let mut callers = BTreeMap::new();
+    for role in Role::ALL {
+        let (_, on_own) = ring.make(role.name(), role, &["projects/own-*"]).await;
+        let (_, on_all) = ring.make(&format!("all-{}", role.name()), role, &["*"]).await;
+        callers.insert(role, (on_own, on_all));
+    }
+    let mut connection = gateway.connect().await;
+    let (mut rows, mut bindings) = (0, 0);
+    let undecided: Vec<&str> = catalog
+        .methods
+        .iter()
+        .filter(|method| method.effect == Effect::Mutation)
+        .map(|method| method.permission.as_str())
+        .filter(|permission| {
+            let verb = permission.rsplit('.').next().unwrap();
+            !CHANGING.iter().any(|(known, _)| *known == verb) && !FURTHER.contains(&verb)
+        })
+        .collect();
+    assert_eq!(undecided, Vec::<&str>::new(), "decide who may, and say so above");
+    for method in &catalog.methods {
+        let needed = expected(method);
+        for binding in &method.bindings {
+            bindings += 1;
+            let verb = if binding.verb == "*" { "GET" } else { &binding.verb };
+            let in_project = path(method, binding, "own-1").contains("projects/own-1");
+            for (role, (on_own, on_all)) in &callers {
+                for (key, project, granted) in [
+                    (on_own, "own-1", in_project),
+                    (on_own, "others", false),
+                    (on_own, "-", false),
+                    (on_all, "others", true),
+                ] {
+                    let allowed = granted && *role >= needed;
+                    let target = path(method, binding, project);
+                    let headers = [("x-goog-api-key", key.as_str())];
+                    let response = connection.send(verb, &target, &headers, "").await;
+                    let row = format!("{} {verb} {target} as {}", method.permission, role.name());
+                    match allowed {
+                        true => assert!(
+                            !matches!(response.status.as_u16(), 401 | 403 | 404 | 405),
+                            "{row}: {}",
+                            response.text()
+                        ),
+                        false => drop(response.refused(403, "PERMISSION_DENIED")),
+                    }
+                    rows += 1;
+                }
+            }
+            let target = path(method, binding, "own-1");
+            connection.send(verb, &target, &[], "").await.refused(401, "UNAUTHENTICATED");
+        }
+    }
+    println!("{bindings} bindings, {rows} rows");
+    assert!(bindings >= 40, "{bindings}");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_refused_before_anything_is_looked_at() {
+    let upstream = Scripted::start(|_| Answer::Refuse(5, "not found", Vec::new())).await;
+    let ring = Keyring::new().await;
+    let settings = ring.settings();
+    let gateway = Gateway::library_with(&upstream, &[&settings[0], &settings[1]]).await;
+    let (_, key) = ring.make("alice", Role::Editor, &["shelves/mine"]).await;
+    let send = async |verb: &str, target: &str, body: &str| {
+        gateway.send(verb, target, &[("x-goog-api-key", &key)], body.to_owned()).await
+    };
+    // Neither the body, nor the query, nor the upstream is asked.
+    for target in [
+        "/v1/shelves/other/books",
+        "/v1/shelves/-/books",
+        "/v1/shelves/mine%2Fx/books",
+        "/v1/shelves/MINE/books",
+    ] {
+        send("POST", target, "{ not json").await.refused(403, "PERMISSION_DENIED");
+        send("GET", &format!("{target}?no=such"), "").await.refused(403, "PERMISSION_DENIED");
+    }
+    assert!(upstream.calls().is_empty());
+    assert_eq!(send("GET", "/v1/shelves/mine/books/b", "").await.status, 404);
+    // What is sent is the name that was checked.
+    assert_eq!(send("GET", "/v1/shelves/%6Dine/books/b", "").await.status, 404);
+    assert_eq!(upstream.last().request["name"], "shelves/mine/books/b");
+    // A verb or a body cannot change what is checked.
+    let patch = r#"{"name": "shelves/other/books/b", "title": "x"}"#;
+    assert_eq!(send("PATCH", "/v1/shelves/mine/books/b?updateMask=title", patch).await.status, 404);
+    assert_eq!(upstream.last().request["book"]["name"], "shelves/mine/books/b");
+    let moved = gateway
+        .send("POST", "/v1/shelves/other/books/b?$httpMethod=DELETE", &[("x-goog-api-key", &key)], "")
+        .await;
+    moved.refused(403, "PERMISSION_DENIED");
+}
+
+#[tokio::test]
+async fn the_configuration_grants_too() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let ring = Keyring::new().await;
+    let settings = ring.settings();
+    let grants = r#"identity.grants=[{ principal = "ali*", role = "editor", resources = ["shelves/more"] }]"#;
+    let gateway = Gateway::library_with(&upstream, &[&settings[0], &settings[1], grants]).await;
+    let (_, key) = ring.make("alice", Role::Viewer, &["shelves/mine"]).await;
+    let status = async |verb: &str, target: &str| {
+        gateway.send(verb, target, &[("x-goog-api-key", &key)], "").await.status.as_u16()
+    };
+    assert_eq!(status("DELETE", "/v1/shelves/mine/books/b").await, 403);
+    assert_eq!(status("DELETE", "/v1/shelves/more/books/b").await, 200);
+}
