@@ -40,6 +40,8 @@ pub struct Input<'r> {
 pub enum Payload<'r> {
     /// JSON, or nothing.
     Json(&'r [u8]),
+    /// The request itself, in wire format.
+    Wire(&'r [u8]),
     /// Anything, for a method that takes a `google.api.HttpBody`.
     Raw {
         /// The content type as sent.
@@ -177,6 +179,7 @@ fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
 fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
+        Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),
         Payload::Raw { content_type, data } => {
             route.request.to_wire_raw(input.captures, input.query, content_type, data)
         }

@@ -11,7 +11,7 @@ use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
     model::{Ending, Entry, OperationId, Outcome},
-    operations::{Answered, Role},
+    operations::{Answered, Role, TaskDraft},
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
     transcode::Peeked,
     upstream::{Call, Reply, Upstream},
@@ -39,10 +39,34 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
+    let started = Started { role: route.role, task: None, entry: notes.entry.clone() };
+    make(ledger, upstream, key, call, started, notes).await
+}
+
+/// Starts a task, as [`run`] makes a call.
+pub(super) async fn run_task(
+    ledger: &Arc<Ledger>,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    task: TaskDraft,
+    notes: &mut Notes,
+) -> Result<Reply> {
+    let started = Started { role: None, task: Some(task), entry: notes.entry.clone() };
+    make(ledger, upstream, key, call, started, notes).await
+}
+
+async fn make(
+    ledger: &Arc<Ledger>,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    started: Started,
+    notes: &mut Notes,
+) -> Result<Reply> {
     let intent = Intent { entry: notes.entry.clone(), key };
     let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
-    let started = Started { role: route.role, entry: notes.entry.clone() };
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
@@ -142,6 +166,7 @@ async fn settle(
 /// What a call has to do with operations.
 struct Started {
     role: Option<Role>,
+    task: Option<TaskDraft>,
     entry: Entry,
 }
 
@@ -156,13 +181,19 @@ impl Started {
         }
     }
 
-    /// Returns the operation that the call started, and notes what it did to others. Without the database the call goes on
-    /// as it came: its operation is found again when its intent is.
+    /// Returns the operation that the call started, and notes what it did to others.
     async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
-        let (Some(role), Ok(reply)) = (self.role, result) else { return Effects::default() };
-        let answered = self.answered(reply);
-        ledger.tracker.saw(role, &answered).await;
-        match ledger.tracker.started(role, &answered, OperationId(ticket.id())).await {
+        let Ok(reply) = result else { return Effects::default() };
+        let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
+        let birth = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_started(draft, &answered, id),
+            (Some(role), None) => {
+                ledger.tracker.saw(role, &answered).await;
+                ledger.tracker.started(role, &answered, id)
+            }
+            (None, None) => return Effects::default(),
+        };
+        match birth {
             Ok(birth) => Effects { operations: birth.into_iter().collect() },
             Err(error) => {
                 tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
@@ -173,8 +204,13 @@ impl Started {
 
     /// Returns the name of the operation that was started when the answer was new.
     async fn named(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<String> {
-        let (Some(role), Ok(reply)) = (self.role, result) else { return None };
-        ledger.tracker.name_of(role, &self.answered(reply)).await.ok().flatten()
+        let answered = self.answered(result.as_ref().ok()?);
+        let name = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_named(draft, &answered).await,
+            (Some(role), None) => ledger.tracker.name_of(role, &answered).await,
+            (None, None) => return None,
+        };
+        name.ok().flatten()
     }
 }
 
@@ -225,6 +261,13 @@ pub(super) fn outcome<T>(result: &Result<T>, status_of: fn(&Error) -> u16) -> Ou
 
 fn is_upstreams(result: &Result<Reply>) -> bool {
     result.as_ref().is_err_and(|error| error.reason().is_none())
+}
+
+/// Works out what the key of a request to an endpoint of ours stands for. Nobody recognises a repetition of it but us.
+pub(super) fn own_key_use(notes: &Notes, asked: &[&[u8]]) -> Option<KeyUse> {
+    let key = notes.idempotency_key.as_ref()?;
+    let scope = digest(&[notes.entry.principal.as_bytes(), key.as_bytes()]);
+    Some(KeyUse { scope, fingerprint: digest(asked), reissuable: false })
 }
 
 /// Works out what the key stands for, and names the request to an upstream that can tell repetitions.

@@ -51,6 +51,18 @@ pub(super) enum Repeat {
     Never,
 }
 
+impl Route {
+    /// Tells what it has to do with operations.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Returns what a caller needs.
+    pub fn permission(&self) -> &str {
+        &self.access.permission
+    }
+}
+
 impl Gateway {
     /// Works out the route of a binding.
     ///

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::{
@@ -21,6 +22,8 @@ pub(super) struct Body {
     /// What was too large to hand over in one piece.
     rest: Bytes,
     guard: Option<InFlight>,
+    /// What follows the last byte.
+    trailers: Option<HeaderMap>,
 }
 
 enum Kind {
@@ -53,8 +56,13 @@ impl Body {
         Self::of(Kind::Feed(feed))
     }
 
+    /// Bytes and what follows them, as gRPC has it.
+    pub(super) fn with_trailers(bytes: impl Into<Bytes>, trailers: HeaderMap) -> Self {
+        Self { trailers: Some(trailers), ..Self::full(bytes) }
+    }
+
     fn of(kind: Kind) -> Self {
-        Self { kind, rest: Bytes::new(), guard: None }
+        Self { kind, rest: Bytes::new(), guard: None, trailers: None }
     }
 
     /// Keeps the request counted until this body is dropped. The answer leaves now: its reader may take it.
@@ -108,13 +116,17 @@ impl http_body::Body for Body {
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = self.get_mut().poll_piece(cx);
+        let this = self.get_mut();
+        let polled = this.poll_piece(cx);
         stall::asked(matches!(polled, Poll::Ready(Some(_))));
+        if let (Poll::Ready(None), Some(trailers)) = (&polled, this.trailers.take()) {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         polled.map(|item| item.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Empty) && self.rest.is_empty()
+        matches!(self.kind, Kind::Empty) && self.rest.is_empty() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

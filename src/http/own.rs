@@ -1,12 +1,15 @@
 //! The gateway's own endpoints. They stand in the same route table as the proxied bindings.
 
 mod api_keys;
+pub(super) mod grpc;
 pub(super) mod operations;
+mod tasks;
 
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use metrics::gauge;
 use serde_json::{Value, json};
 
+use self::grpc::Rpc;
 use super::{
     Server, audit_entries,
     body::Body,
@@ -38,6 +41,13 @@ pub(super) enum Own {
     WatchOperation,
     WatchOperations,
     TrackOperation,
+    CreateTask,
+    ListTasks,
+    GetTask,
+    DeleteTask,
+    TaskMetrics,
+    TaskLogs,
+    Grpc(Rpc),
 }
 
 /// Who may use an endpoint.
@@ -77,7 +87,7 @@ const AUDIT_LIST: &str = "causeway.auditEntries.list";
 const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
 
 /// Their whole URL space.
-pub(super) const ALL: [(&str, &str, Own); 23] = [
+pub(super) const ALL: [(&str, &str, Own); 34] = [
     ("GET", "/", Own::Root),
     ("GET", "/healthz", Own::Live),
     ("GET", "/readyz", Own::Ready),
@@ -101,6 +111,17 @@ pub(super) const ALL: [(&str, &str, Own); 23] = [
     ("GET", "/v1/{parent=projects/*}/operations:watch", Own::WatchOperations),
     ("POST", "/v1/operations:track", Own::TrackOperation),
     ("POST", "/v1/{parent=projects/*}/operations:track", Own::TrackOperation),
+    ("POST", "/v1/{parent=projects/*/locations/*}/tasks", Own::CreateTask),
+    ("GET", "/v1/{parent=projects/*/locations/*}/tasks", Own::ListTasks),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}", Own::GetTask),
+    ("DELETE", "/v1/{name=projects/*/locations/*/tasks/*}", Own::DeleteTask),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:metrics", Own::TaskMetrics),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:logs", Own::TaskLogs),
+    ("POST", "/google.longrunning.Operations/GetOperation", Own::Grpc(Rpc::Get)),
+    ("POST", "/google.longrunning.Operations/ListOperations", Own::Grpc(Rpc::List)),
+    ("POST", "/google.longrunning.Operations/CancelOperation", Own::Grpc(Rpc::Cancel)),
+    ("POST", "/google.longrunning.Operations/DeleteOperation", Own::Grpc(Rpc::Delete)),
+    ("POST", "/google.longrunning.Operations/WaitOperation", Own::Grpc(Rpc::Wait)),
 ];
 
 impl Own {
@@ -127,6 +148,16 @@ impl Own {
             Self::WaitOperation => Access::of(operations::WAIT),
             Self::WatchOperation => Access::of(operations::WATCH),
             Self::TrackOperation => Access::of(operations::TRACK),
+            Self::CreateTask => Access::of(tasks::CREATE),
+            Self::ListTasks => Access::of(tasks::LIST),
+            Self::GetTask | Self::TaskMetrics | Self::TaskLogs => Access::of(tasks::GET),
+            Self::DeleteTask => Access::of(tasks::DELETE),
+            // What is needed is told by the name in the message.
+            Self::Grpc(Rpc::Get) => Access::of(operations::GET),
+            Self::Grpc(Rpc::List) => Access::of(operations::LIST),
+            Self::Grpc(Rpc::Cancel) => Access::of(operations::CANCEL),
+            Self::Grpc(Rpc::Delete) => Access::of(operations::DELETE),
+            Self::Grpc(Rpc::Wait) => Access::of(operations::WAIT),
         }
     }
 }
@@ -162,6 +193,13 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::WatchOperation => operations::watch(server, asked).await,
         Own::WatchOperations => operations::watch_all(server, asked).await,
         Own::TrackOperation => operations::track(server, asked).await,
+        Own::CreateTask => Box::pin(tasks::create(server, asked)).await,
+        Own::ListTasks => tasks::list(server, asked).await,
+        Own::GetTask => tasks::get(server, asked).await,
+        Own::DeleteTask => tasks::delete(server, asked).await,
+        Own::TaskMetrics => tasks::metrics(server, asked).await,
+        Own::TaskLogs => tasks::logs(server, asked).await,
+        Own::Grpc(rpc) => Box::pin(grpc::answer(rpc, server, asked)).await,
     }
 }
 
@@ -173,7 +211,7 @@ fn root(server: &Server) -> Response<Body> {
         "links": ALL
             .iter()
             .map(|(_, path, _)| *path)
-            .filter(|path| *path != "/" && !path.contains('{'))
+            .filter(|path| *path != "/" && !path.contains('{') && !path.starts_with("/google."))
             .collect::<Vec<_>>(),
     }))
 }

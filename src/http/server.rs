@@ -147,6 +147,9 @@ impl Server {
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
     pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
+        if own::grpc::is_grpc(&head.headers) {
+            return own::grpc::refusal(error);
+        }
         let style = head.uri.query().map_or_else(Style::default, style);
         let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));
         error::response(error, envelope)

@@ -23,6 +23,7 @@ mod quota;
 mod recovery;
 mod sighting;
 pub mod sources;
+mod task;
 mod tracker;
 mod transition;
 pub mod view;
@@ -34,6 +35,8 @@ pub use self::{
     recovery::Recovery,
     sighting::Sighting,
     sources::Sources,
+    sources::TASK_TYPE,
+    task::{TaskDraft, task_call},
     tracker::{Answered, Role, Tracker},
     transition::{Observation, transition},
     view::View,

@@ -251,8 +251,8 @@ impl Tracker {
     /// Returns the operation that an answer tells of, to be committed with the outcome of the call.
     ///
     /// # Errors
-    /// The answer cannot be decoded, or the database is away.
-    pub async fn started(&self, role: Role, from: &Answered<'_>, id: OperationId) -> Result<Option<Birth>> {
+    /// The answer cannot be decoded.
+    pub fn started(&self, role: Role, from: &Answered<'_>, id: OperationId) -> Result<Option<Birth>> {
         let (kind, name, message, source) = match role {
             Role::StartsLro => {
                 let it = longrunning::Operation::decode(from.reply).map_err(crate::error::Error::internal)?;

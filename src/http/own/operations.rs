@@ -11,7 +11,12 @@ use super::Asked;
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway,
-    http::{Server, body::Body, edge::body as inbound, json},
+    http::{
+        Server,
+        body::Body,
+        edge::{Exchange, body as inbound},
+        json,
+    },
     identity::access,
     model::{Operation, OperationId, Role},
     operations::{View, WAIT_MAX, filter},
@@ -54,26 +59,40 @@ impl Wanted {
 
 /// Lists operations, the newest first.
 pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    let principal = authorize(&asked, LIST, &parent(&asked))?;
-    note(asked.notes, &parent_of(asked.captures));
-    let mut token = String::new();
-    let mut wanted = wanted(parent_of(asked.captures), asked.query, Some(&mut token))?;
-    let cursor = Cursor::read(&token, &server.audit.tokens, &wanted.token_query(&principal))?;
+    let parent = parent(&asked);
+    let principal = authorize(&asked, LIST, &parent)?;
+    note(asked.notes, &parent);
+    let (found, next) = page(server, &principal, &parent, parameters(asked.query, true)?).await?;
+    let view = view(server);
+    let mut answer = json!({"operations": found.iter().map(|it| view.json(it)).collect::<Vec<_>>()});
+    if !next.is_empty() {
+        answer["nextPageToken"] = next.into();
+    }
+    Ok(json(&answer))
+}
+
+/// Returns a page and the token of the next one.
+pub(super) async fn page(
+    server: &Server,
+    principal: &str,
+    parent: &str,
+    parameters: Parameters,
+) -> Result<(Vec<Operation>, String)> {
+    let token = parameters.page_token.clone();
+    let mut wanted = wanted(parent.to_owned(), parameters)?;
+    let cursor = Cursor::read(&token, &server.audit.tokens, &wanted.token_query(principal))?;
     wanted.page.after = cursor.and_then(|cursor| OperationId::parse(cursor.keys.first()?));
-    let shown_max = wanted.page.rows_max;
+    let shown_max = wanted.page.rows_max as usize;
     // One more than is shown tells whether there are more.
     wanted.page.rows_max += 1;
     let mut found = server.operations.list(&wanted.page).await?;
-    let more = found.len() > shown_max as usize;
-    found.truncate(shown_max as usize);
-    let view = view(server);
-    let shown: Vec<Value> = found.iter().map(|it| view.json(it)).collect();
-    let mut answer = json!({"operations": shown});
-    if let Some(last) = found.last().filter(|_| more) {
+    let more = found.len() > shown_max;
+    found.truncate(shown_max);
+    let next = found.last().filter(|_| more).map_or_else(String::new, |last| {
         let cursor = Cursor { keys: vec![last.id.to_string()] };
-        answer["nextPageToken"] = cursor.token(&server.audit.tokens, &wanted.token_query(&principal)).into();
-    }
-    Ok(json(&answer))
+        cursor.token(&server.audit.tokens, &wanted.token_query(principal))
+    });
+    Ok((found, next))
 }
 
 /// Shows an operation.
@@ -129,14 +148,24 @@ pub(super) async fn wait(server: &Server, asked: Asked<'_>) -> Result<Response<B
         }
     }
     note(asked.notes, &name);
-    let left = asked.exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
-    let timeout = timeout.min(left.saturating_sub(ANSWER_TIME));
-    let it = tokio::select! {
-        biased;
-        () = server.soft.cancelled() => return Err(stopping()),
-        it = server.operations.wait(&name, timeout) => it?,
-    };
+    let it = waited(server, asked.exchange, &name, timeout).await?;
     Ok(shown(server, &it))
+}
+
+/// Waits for the end of an operation, for as long as its caller and we can.
+pub(super) async fn waited(
+    server: &Server,
+    exchange: &Exchange,
+    name: &str,
+    timeout: Duration,
+) -> Result<Operation> {
+    let left = exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
+    let timeout = timeout.min(WAIT_MAX).min(left.saturating_sub(ANSWER_TIME));
+    tokio::select! {
+        biased;
+        () = server.soft.cancelled() => Err(stopping()),
+        it = server.operations.wait(name, timeout) => it,
+    }
 }
 
 /// Puts something on record that was started elsewhere.
@@ -201,8 +230,13 @@ fn note(notes: &mut gateway::Notes, name: &str) {
     notes.entry.resource_names = vec![name.to_owned()];
 }
 
-fn view(server: &Server) -> View {
+pub(super) fn view(server: &Server) -> View {
     View::new(server.gateway.transcoder().clone())
+}
+
+/// Shows an operation by its name.
+pub(super) async fn show(server: &Server, name: &str) -> Result<Response<Body>> {
+    Ok(shown(server, &server.operations.get(name).await?))
 }
 
 fn shown(server: &Server, it: &Operation) -> Response<Body> {
@@ -213,57 +247,64 @@ fn shown(server: &Server, it: &Operation) -> Response<Body> {
     response
 }
 
-/// Reads the parameters of a list; `token` is where a page token goes, if there may be one.
-fn wanted(parent: String, query: &str, mut token: Option<&mut String>) -> Result<Wanted> {
-    let mut page = Page { rows_max: PAGE_SIZE, ..Page::default() };
-    let (mut text, mut order) = (String::new(), "createTime desc");
+/// What a list is asked for with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    pub(super) filter: String,
+    pub(super) order: String,
+    pub(super) page_size: i32,
+    pub(super) page_token: String,
+}
+
+/// Reads the parameters of a list; `paged` tells whether it has pages.
+fn parameters(query: &str, paged: bool) -> Result<Parameters> {
+    let mut read = Parameters::default();
     for (name, value) in Query::parse(query, |_| false)?.pairs {
         match &*name {
-            "filter" => text = value.into_owned(),
-            "orderBy" | "order_by" => {
-                order = match value.trim() {
-                    "" | "createTime desc" | "create_time desc" => "createTime desc",
-                    "createTime" | "create_time" | "createTime asc" | "create_time asc" => "createTime",
-                    _ => {
-                        return Err(Error::invalid_field("orderBy", "expected createTime or createTime desc"));
-                    }
-                }
-            }
-            "pageToken" | "page_token" if token.is_some() => {
-                if let Some(token) = &mut token {
-                    **token = value.into_owned();
-                }
-            }
-            "pageSize" | "page_size" if token.is_some() => {
-                let size: i32 =
+            "filter" => read.filter = value.into_owned(),
+            "orderBy" | "order_by" => read.order = value.into_owned(),
+            "pageToken" | "page_token" if paged => read.page_token = value.into_owned(),
+            "pageSize" | "page_size" if paged => {
+                read.page_size =
                     value.parse().map_err(|_| Error::invalid_field("pageSize", "expected a number"))?;
-                match u32::try_from(size) {
-                    Ok(0) => {}
-                    Ok(size) => page.rows_max = size.min(PAGE_SIZE_MAX),
-                    Err(_) => return Err(Error::invalid_field("pageSize", "must not be negative")),
-                }
             }
             // All of our records are in one place.
             "returnPartialSuccess" | "return_partial_success" => {}
             other => return Err(Error::unknown_field(other, "there is no such parameter here")),
         }
     }
-    page.ascending = order == "createTime";
-    page.conditions = filter::parse(&text)?;
-    if parent != ALL {
-        page.project = Some(parent.trim_start_matches("projects/").to_owned());
-    }
-    Ok(Wanted { parent, filter: text, order, page })
+    Ok(read)
 }
 
-fn no_parameters(query: &str) -> Result<()> {
+fn wanted(parent: String, parameters: Parameters) -> Result<Wanted> {
+    let order = match parameters.order.trim() {
+        "" | "createTime desc" | "create_time desc" => "createTime desc",
+        "createTime" | "create_time" | "createTime asc" | "create_time asc" => "createTime",
+        _ => return Err(Error::invalid_field("orderBy", "expected createTime or createTime desc")),
+    };
+    let rows_max = match u32::try_from(parameters.page_size) {
+        Ok(0) => PAGE_SIZE,
+        Ok(size) => size.min(PAGE_SIZE_MAX),
+        Err(_) => return Err(Error::invalid_field("pageSize", "must not be negative")),
+    };
+    let page = Page {
+        project: (parent != ALL).then(|| parent.trim_start_matches("projects/").to_owned()),
+        conditions: filter::parse(&parameters.filter)?,
+        ascending: order == "createTime",
+        after: None,
+        rows_max,
+    };
+    Ok(Wanted { parent, filter: parameters.filter, order, page })
+}
+
+pub(super) fn no_parameters(query: &str) -> Result<()> {
     match Query::parse(query, |_| false)?.pairs.first() {
         None => Ok(()),
         Some((name, _)) => Err(Error::unknown_field(name.clone(), "there is no such parameter here")),
     }
 }
 
-fn fields(body: &[u8]) -> Result<Map<String, Value>> {
+pub(super) fn fields(body: &[u8]) -> Result<Map<String, Value>> {
     if body.is_empty() {
         return Ok(Map::new());
     }

@@ -13,7 +13,7 @@ use crate::{
     crypto::Sealer,
     error::{Code, Error, Result},
     model::Operation,
-    operations::{Observation, Sighting},
+    operations::{Observation, Sighting, task::Kept},
     pb::{
         flyteidl::{
             admin::{DeleteTaskRequest, GetTaskRequest, GetTaskResponse, Resource, TaskCategory},
@@ -66,20 +66,30 @@ impl Flyte {
         Self { sealer }
     }
 
-    /// Encrypts a `resource_meta` for the record.
-    pub fn seal(&self, resource_meta: &[u8]) -> Vec<u8> {
-        self.sealer.seal(resource_meta, CONTEXT)
+    /// Encrypts what is kept of a task.
+    pub(in crate::operations) fn seal(&self, kept: &[u8]) -> Vec<u8> {
+        self.sealer.seal(kept, CONTEXT)
     }
 
-    /// Returns the `resource_meta` of a task.
+    /// Returns what is kept of a task.
     ///
     /// # Errors
     /// It cannot be decrypted: its key was taken away.
-    pub fn resource_meta(&self, operation: &Operation) -> Result<Bytes> {
+    pub(in crate::operations) fn kept(&self, operation: &Operation) -> Result<Kept> {
         let opened = self.sealer.open(&operation.source, CONTEXT);
-        opened.map(Bytes::from).ok_or_else(|| {
+        let opened = opened.ok_or_else(|| {
             Error::internal("a task cannot be opened; was its key taken from secrets.old_keys?")
-        })
+        })?;
+        serde_json::from_slice(&opened).map_err(Error::internal)
+    }
+
+    /// Returns the `resource_meta` of a task. It is for the connector only.
+    ///
+    /// # Errors
+    /// As what is kept of it.
+    pub fn resource_meta(&self, operation: &Operation) -> Result<Bytes> {
+        let meta = self.kept(operation)?.meta;
+        base64_simd::STANDARD.decode_to_vec(meta).map(Bytes::from).map_err(Error::internal)
     }
 
     /// Returns what is shown of a job: what its `resource_meta` says, its links and its words.

@@ -21,7 +21,7 @@ use crate::{
 
 pub use self::{
     backfill::{Backfill, Run},
-    flyte::{Flyte, Meta},
+    flyte::{Flyte, Meta, TASK_TYPE},
     lro::Lro,
 };
 

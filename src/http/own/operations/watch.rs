@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LIST, WATCH, authorize, named, no_parameters, note, parent_of, wanted};
+use super::{LIST, WATCH, authorize, named, no_parameters, note, parameters, parent_of, wanted};
 use crate::{
     error::{Error, Result},
     http::{Server, body::Body, feed::Feed, own::Asked},
@@ -68,7 +68,7 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let parent = parent_of(asked.captures);
     authorize(&asked, LIST, &parent)?;
     note(asked.notes, &parent);
-    let wanted = wanted(parent, asked.query, None)?;
+    let wanted = wanted(parent, parameters(asked.query, false)?)?;
     let page = Page { rows_max: ROWS_MAX, ascending: false, ..wanted.page };
     let mut open = page.clone();
     open.conditions.push(Condition::Done(false));
