@@ -119,7 +119,9 @@ impl http_body::Body for Body {
         let this = self.get_mut();
         let polled = this.poll_piece(cx);
         stall::asked(matches!(polled, Poll::Ready(Some(_))));
-        if let (Poll::Ready(None), Some(trailers)) = (&polled, this.trailers.take()) {
+        if matches!(polled, Poll::Ready(None))
+            && let Some(trailers) = this.trailers.take()
+        {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         polled.map(|item| item.map(|piece| piece.map(Frame::data)))

@@ -147,7 +147,7 @@ impl Server {
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
     pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
-        if own::grpc::is_grpc(&head.headers) {
+        if own::grpc::is_call(head) {
             return own::grpc::refusal(error);
         }
         let style = head.uri.query().map_or_else(Style::default, style);

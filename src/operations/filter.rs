@@ -14,6 +14,9 @@ const BYTES_MAX: usize = 2048;
 /// Terms of a filter.
 const TERMS_MAX: usize = 16;
 
+/// What stands between a field and a value.
+const OPERATORS: [&str; 7] = ["=", "!=", ":", "<", "<=", ">", ">="];
+
 /// A word and where it begins, in characters from 1.
 struct Word {
     text: String,
@@ -147,7 +150,8 @@ fn words(text: &str) -> Result<Vec<Word>> {
             letter => {
                 word.text.push(letter);
                 // A colon within a bare value is part of it, as in a timestamp; behind a field it is an operator.
-                let value = words.len() % 4 == 2;
+                let value =
+                    words.last().is_some_and(|word: &Word| !word.quoted && OPERATORS.contains(&&*word.text));
                 while let Some((next, _)) = letters.next_if(|(next, _)| {
                     !next.is_whitespace() && !"=<>!()\"'".contains(*next) && (value || *next != ':')
                 }) {

@@ -388,6 +388,7 @@ impl Poller {
         let mut problem = None;
         let mut failures = 0;
         let mut kept_spacing = None;
+        let mut least = Duration::ZERO;
         let mut seen = match looked {
             Looked::Saw(sighting) => Some(sighting.clone()),
             Looked::Later(later) => {
@@ -427,7 +428,8 @@ impl Poller {
                         None
                     }
                     Meaning::TooMuch => {
-                        wait = retry_info(error).unwrap_or(wait).max(wait);
+                        least = retry_info(error).unwrap_or_default();
+                        wait = wait.max(least);
                         None
                     }
                     Meaning::Nothing => {
@@ -456,7 +458,7 @@ impl Poller {
             change.operation.version = operation.version + 1;
             change.visible = true;
         }
-        let jittered = pace::micros(pace::jittered(wait, random));
+        let jittered = pace::micros(pace::jittered(wait, random).max(least));
         change.operation.poll_at = now.saturating_add(jittered);
         change.operation.spacing = pace::micros(kept_spacing.unwrap_or(wait));
         change.operation.failures = failures;

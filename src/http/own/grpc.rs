@@ -4,7 +4,7 @@
 //! Only unary calls, so a frame is read and written by hand: a flag, a length, a message, and the status behind it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 use prost::Message;
 
 use super::{Asked, operations};
@@ -39,14 +39,19 @@ pub(in crate::http) enum Rpc {
     Wait,
 }
 
-/// Whether a request is gRPC.
-pub(in crate::http) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+/// Where the service's methods are.
+const SERVICE: &str = "/google.longrunning.Operations/";
+
+/// Whether a request is a call of this service.
+pub(in crate::http) fn is_call(head: &Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    head.uri.path().starts_with(SERVICE)
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Answers a call.
 pub(super) async fn answer(rpc: Rpc, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    if !is_grpc(&asked.head.headers) {
+    if !is_call(asked.head) {
         let text = "This path is for gRPC; REST has /v1/operations.";
         return Err(Error::new(Code::InvalidArgument, Reason::UnsupportedMediaType, text));
     }

@@ -76,7 +76,7 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
             other => return Err(Error::unknown_field(other, "there is no such parameter here")),
         }
     }
-    let query = ["tasks", &parent, &principal];
+    let query = ["tasks", parent.as_str(), principal.as_str()];
     let cursor = Cursor::read(&token, &server.audit.tokens, &query)?;
     let (project, location) = place(&parent)?;
     let kind =

@@ -102,9 +102,11 @@ mod tell {
         for some in claimers.join_all().await {
             claimed.extend(some.into_iter().map(|it| it.id));
         }
-        while let some = store.claim_operations("u", 7).await.unwrap()
-            && !some.is_empty()
-        {
+        loop {
+            let some = store.claim_operations("u", 7).await.unwrap();
+            if some.is_empty() {
+                break;
+            }
             claimed.extend(some.into_iter().map(|it| it.id));
         }
         assert_eq!(claimed.len(), 40);
