@@ -9,6 +9,7 @@ RUN apt-get update \
 
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
+COPY openapi/examples openapi/examples
 RUN mkdir -p src benches tests/it \
     && echo 'fn main() {}' | tee src/main.rs benches/transcode.rs benches/load.rs tests/it/main.rs >/dev/null \
     && touch src/lib.rs \

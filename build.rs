@@ -1,10 +1,12 @@
 //! Compiles `proto/` once: a descriptor set with comments for the running gateway, Rust types for what code handles by name.
+//! Collects the examples of the OpenAPI document.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=openapi/examples");
     let mut files = Vec::new();
     collect(&PathBuf::from("proto"), &mut files)?;
     files.sort();
@@ -17,9 +19,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Not `set.encode_to_vec()`: prost's types have no place for the options that extensions add, such as http rules.
     fs::write(out.join("causeway.binpb"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().build_client(false).bytes(".").include_file("pb.rs").compile_fds(set)?;
+    fs::write(out.join("examples.rs"), examples()?)?;
     #[cfg(feature = "peers")]
     peers(&out)?;
     Ok(())
+}
+
+/// Writes a Rust array of the files in `openapi/examples/`, each with its name, which is the key of an upstream.
+fn examples() -> Result<String, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir("openapi/examples")? {
+        let path = entry?.path().canonicalize()?;
+        let key = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a file has no name")?.to_owned();
+        files.push((key, path));
+    }
+    files.sort();
+    let lines: Vec<String> = files
+        .iter()
+        .map(|(key, path)| format!("({key:?}, include_str!({:?})),", path.display().to_string()))
+        .collect();
+    Ok(format!("&[{}]", lines.join("\n")))
 }
 
 /// Generates what the transcoding bench compares with: types of `prost` that `pbjson` can print and read.

@@ -9,6 +9,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     crypto::{Keys, Purpose},
+    egress::{self, Egress, Roots, SystemResolver},
     gateway::{Gateway, Ledger},
     http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
@@ -20,6 +21,7 @@ use crate::{
     telemetry,
     transcode::Transcoder,
     upstream::Upstreams,
+    webhooks::{self, Courier, Endpoints},
 };
 
 /// A gateway whose port is bound and whose tasks run once [`App::run`] is called.
@@ -73,9 +75,30 @@ impl App {
             tokens: keys.mac(Purpose::PageToken),
             config: config.audit.clone(),
         };
+        let egress = Egress::new(
+            egress::Policy::from(&config.webhooks),
+            Arc::new(SystemResolver),
+            &Roots::Native,
+            egress::limits::EXCHANGE_TIME_MAX,
+        )
+        .map_err(|error| one(error.chain()))?;
+        let secrets = keys.sealer(Purpose::WebhookSecret);
+        let courier = Courier::new(store.clone(), egress.clone(), secrets.clone());
+        let webhook_keeper = webhooks::Keeper::new(store.clone(), &egress, secrets.clone());
+        let webhooks = Endpoints::new(store.clone(), egress, secrets);
+
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let parts = Parts { gateway, store: store.clone(), audit, operations: desk, identity, limits, about };
+        let parts = Parts {
+            gateway,
+            store: store.clone(),
+            audit,
+            operations: desk,
+            identity,
+            limits,
+            webhooks,
+            about,
+        };
         let server =
             Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
@@ -99,6 +122,8 @@ impl App {
             lifecycle.spawn("operations poller", poller.run(lifecycle.soft()));
         }
         lifecycle.spawn("operations waiters", waiters.run(lifecycle.soft()));
+        lifecycle.spawn("webhooks", courier.run(lifecycle.soft()));
+        lifecycle.spawn("webhook keeper", webhook_keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");

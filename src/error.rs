@@ -29,6 +29,9 @@ macro_rules! codes {
         pub enum Code { $($(#[$doc])* $name = $number,)* }
 
         impl Code {
+            /// All of them, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
             /// Finds a code by its number; `0` and numbers outside the enum are `None`.
             pub fn from_number(number: i32) -> Option<Self> {
                 match number { $($number => Some(Self::$name),)* _ => None }
@@ -89,6 +92,9 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
             /// Returns the published name, e.g. `ROUTE_NOT_FOUND`.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }

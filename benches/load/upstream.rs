@@ -42,7 +42,8 @@ pub(crate) async fn run(listen: SocketAddr) -> Outcome {
 }
 
 async fn answer(request: Request<Incoming>, payload: Arc<Payload>) -> Result<Response<Answer>, Infallible> {
-    let asked = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let asked =
+        request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut response = Response::new(Answer { message: Bytes::new(), times: 0, trailers: None });
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

@@ -4,7 +4,7 @@
 //!   the disk. What changes something goes through the journal instead.
 //! - [`Sealer`]: moves what has ended into the signed chain.
 //! - [`Keeper`]: says that this process lives, closes what dead ones left, and forgets what is old.
-//! - [`verify`]: names the first entry that is not as it was sealed.
+//! - [`verify()`]: names the first entry that is not as it was sealed.
 //! - [`filter`]: which entries somebody wants to see.
 //!
 //! What holds: a request waits for its entry only where it changed something; at most [`recorder::ROWS_MAX`] reads or

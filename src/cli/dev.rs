@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use clap::Args;
 
-use super::{ConfigArgs, Outcome, say, serve};
+use super::{ConfigArgs, Outcome, receiver::Receiver, say, serve};
 use crate::{
     app::App,
     clock::{Clock as _, SystemClock},
@@ -48,6 +48,8 @@ impl Dev {
             presume("identity.mode", "none"),
             presume("http.listen", LISTEN),
             presume("telemetry.log.filter", "warn"),
+            presume("webhooks.allow_http", "true"),
+            presume("webhooks.allow_cidrs", "[\"127.0.0.0/8\", \"::1\"]"),
         ];
         let first = self.config.clone().load_and_log(presumed.clone())?;
         look_for_room(first.http.listen)?;
@@ -82,15 +84,16 @@ async fn dev(args: ConfigArgs, mut presumed: Vec<(String, String)>, first: Confi
         presumed.push((format!("upstreams.{upstream}.endpoint"), format!("http://{address}")));
     }
     let config = args.load(presumed).into_config()?;
-    let app = App::build(config, clock).await?;
-    say(&banner(app.local_addr(), &emulator))?;
+    let receiver = Receiver::start().await?;
+    let app = Box::pin(App::build(config, clock)).await?;
+    say(&banner(app.local_addr(), &emulator, &receiver))?;
     let ended = app.run(async move || signals.next().await).await;
     emulator.stop().await;
     Ok(ended?)
 }
 
 /// Says where everything is, and what to try.
-fn banner(listen: SocketAddr, emulator: &Emulator) -> String {
+fn banner(listen: SocketAddr, emulator: &Emulator, receiver: &Receiver) -> String {
     let base = format!("http://{listen}");
     let mut text = format!("Causeway listens on {base}, with emulated upstreams:\n");
     for (upstream, address) in emulator.addresses() {
@@ -104,8 +107,15 @@ Try:
   curl '{base}/v1/projects/acme-shop/instances/ledger/databaseOperations?$fields=operations(name,done,error)'
   curl --json '{{"friendlyName": "Web logs", "cloudResource": {{}}}}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'
 
+Be called when something happens: a receiver at {url} verifies what it gets, and prints it here.
+  curl --json '{{"url": "{url}", "secret": "{secret}"}}' {base}/v1/projects/acme-data/webhookEndpoints
+  curl -X POST {base}/v1/projects/acme-data/webhookEndpoints/ID:ping
+  curl {base}/v1/projects/acme-data/webhookEndpoints/ID/deliveries
+
 Stop it with Ctrl-C; nothing is kept.
-"#
+"#,
+        url = receiver.url(),
+        secret = receiver.secret(),
     ));
     text
 }

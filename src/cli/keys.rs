@@ -82,7 +82,7 @@ struct List {
 
 #[derive(Args, Debug)]
 struct Revoke {
-    /// The key's id, or its name: apiKeys/<id>.
+    /// The key's id, or its name: apiKeys/{id}.
     id: String,
 
     #[command(flatten)]

@@ -15,6 +15,8 @@ mod healthcheck;
 mod keys;
 mod live;
 mod migrate;
+mod openapi;
+mod receiver;
 mod serve;
 mod table;
 mod transcode;
@@ -55,6 +57,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Keys(keys::KeysCommand),
     Audit(audit::Audit),
+    Openapi(openapi::Openapi),
     Emulator(emulator::Emulator),
     Transcode(transcode::Transcode),
     Healthcheck(healthcheck::Healthcheck),
@@ -69,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Openapi(command) => command.run(),
         Command::Emulator(command) => command.run(),
         Command::Transcode(command) => command.run(),
         Command::Healthcheck(command) => command.run(),

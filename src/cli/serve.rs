@@ -49,6 +49,7 @@ pub(super) fn runtime(config: &Config) -> std::io::Result<runtime::Runtime> {
 
 async fn serve(config: Config) -> Outcome {
     let mut signals = lifecycle::signals()?;
-    let app = App::build(config, Arc::new(SystemClock)).await?;
+    // Boxed: it is needed once, and larger than a stack should have to hold.
+    let app = Box::pin(App::build(config, Arc::new(SystemClock))).await?;
     Ok(app.run(async move || signals.next().await).await?)
 }

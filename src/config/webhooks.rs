@@ -14,8 +14,6 @@ pub struct Webhooks {
 
 impl Webhooks {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        s.without_effect("allow_cidrs");
-        s.without_effect("allow_http");
         Self { allow_cidrs: s.value("allow_cidrs", Vec::new()), allow_http: s.value("allow_http", false) }
     }
 }

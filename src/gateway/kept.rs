@@ -30,7 +30,7 @@ pub(super) fn print(result: &Result<Reply>) -> Vec<u8> {
     out
 }
 
-/// Reads what [`print`] printed; `None` for anything else.
+/// Reads what [`print()`] printed; `None` for anything else.
 pub(super) fn read(kept: &[u8]) -> Option<Result<Reply>> {
     let (code, mut rest) = kept.strip_prefix(&[FORMAT])?.split_first_chunk()?;
     let first = take(&mut rest)?;

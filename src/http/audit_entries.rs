@@ -6,6 +6,7 @@
 
 use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Server, body::Body};
 use crate::{
@@ -29,6 +30,131 @@ const EXPORT_ROWS_MAX: u32 = 10_000;
 /// Says where an export goes on.
 const NEXT: &str = "causeway-next-page-token";
 
+/// Tag of these endpoints.
+const TAG: &str = "audit";
+
+/// Describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(list, list_of_project, export, export_of_project),
+    tags((name = TAG, description = "Who did what, when, and how it ended: one entry for each request."))
+)]
+pub(super) struct Described;
+
+/// One request, as the audit log has it. What does not apply is left out.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = audit::Entry)]
+#[serde(rename_all = "camelCase")]
+struct AuditEntry {
+    /// Name of the entry, below its project if it has one.
+    #[schema(example = "projects/acme-data/auditEntries/0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e")]
+    name: String,
+    /// Its number in the log; a 64-bit integer.
+    #[schema(example = "42", format = "int64")]
+    sequence: String,
+    /// When the request came.
+    #[schema(format = "date-time", example = "2026-05-04T08:30:00Z")]
+    time: String,
+    /// When it was answered.
+    #[schema(format = "date-time", example = "2026-05-04T08:30:00.120Z")]
+    end_time: String,
+    /// Its id, as in `X-Request-Id`.
+    #[schema(required = false, example = "0a8af425842aa95403d5c6998ec6ebbe")]
+    request_id: String,
+    /// Trace that it belongs to.
+    #[schema(required = false)]
+    trace_id: String,
+    /// Who asked.
+    #[schema(required = false, example = "anonymous")]
+    principal: String,
+    /// How they proved it.
+    #[schema(required = false, example = "none")]
+    authentication: String,
+    /// What was called.
+    #[schema(required = false, example = "google.cloud.datastream.v1.Datastream.ListStreams")]
+    method: String,
+    /// Key of the upstream that it was for.
+    #[schema(required = false, example = "datastream")]
+    upstream: String,
+    /// What it was about.
+    #[schema(required = false, example = json!(["projects/acme-data/locations/europe-west1"]))]
+    resource_names: Vec<String>,
+    /// What one had to be allowed.
+    #[schema(required = false, example = "datastream.streams.list")]
+    permission: String,
+    /// Whether it was allowed.
+    #[schema(required = false, example = true)]
+    granted: bool,
+    /// How it ended, in a word.
+    #[schema(required = false, example = "SUCCESS")]
+    result: String,
+    /// HTTP status of the answer.
+    #[schema(required = false, example = 200)]
+    http_status: u16,
+    /// Canonical code of the answer, as a number.
+    #[schema(required = false, example = 0)]
+    grpc_code: i32,
+    /// Why the gateway refused, if it did.
+    #[schema(required = false)]
+    reason: String,
+    /// How long it took, in seconds.
+    #[schema(required = false, example = 0.12)]
+    latency_seconds: f64,
+    /// Address that it came from.
+    #[schema(required = false, example = "127.0.0.1")]
+    caller_address: String,
+    /// Program that sent it, by its own account.
+    #[schema(required = false, example = "curl/8.5.0")]
+    user_agent: String,
+    /// Path that was asked for.
+    #[schema(required = false, example = "/v1/projects/acme-data/locations/europe-west1/streams")]
+    target: String,
+    /// Operation that it started.
+    #[schema(required = false)]
+    operation: String,
+    /// Whether the answer was that of an earlier request with the same `Idempotency-Key`.
+    #[schema(required = false)]
+    replayed: bool,
+    /// Requests that this entry stands for besides its own; a 64-bit integer.
+    #[schema(required = false, format = "int64")]
+    further_requests: String,
+    /// The request, without its secrets.
+    #[schema(required = false)]
+    request: serde_json::Value,
+    /// What chains it to the entry before it, as base64.
+    #[schema(required = false, example = "ZHVtbXk=")]
+    digest: String,
+}
+
+/// One page of the audit log.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = audit::Page)]
+#[serde(rename_all = "camelCase")]
+struct AuditPage {
+    /// The entries.
+    audit_entries: Vec<AuditEntry>,
+    /// Send it as `pageToken` for the next page; absent on the last.
+    next_page_token: Option<String>,
+}
+
+/// What one can ask the log for.
+#[expect(dead_code, reason = "it describes what is read by name")]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+struct Asked {
+    /// Which entries, such as `principal="anonymous" AND httpStatus>=400`.
+    filter: Option<String>,
+    /// `time desc`, newest first, or `time`.
+    order_by: Option<String>,
+    /// How many at most.
+    #[param(minimum = 0)]
+    page_size: Option<i32>,
+    /// Where to go on: the token of the page before.
+    page_token: Option<String>,
+}
+
 /// What somebody wants to see.
 struct Wanted<'c> {
     parent: &'c str,
@@ -37,7 +163,66 @@ struct Wanted<'c> {
     walk: Walk,
 }
 
-/// Answers with a page.
+/// Lists the requests of one project.
+///
+/// Newest first. What was asked before the list is in it.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/auditEntries",
+    tag = TAG,
+    operation_id = "audit.ListOfProject",
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    responses(
+        (status = 200, description = "A page of entries.", body = AuditPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn list_of_project(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    list(server, captures, query, notes).await
+}
+
+/// Exports the requests of one project.
+///
+/// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/auditEntries:export",
+    tag = TAG,
+    operation_id = "audit.ExportOfProject",
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    responses(
+        (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn export_of_project(
+    server: &Server,
+    captures: &Captures<'_>,
+    query: &str,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    export(server, captures, query, notes).await
+}
+
+/// Lists the requests to the gateway.
+///
+/// Newest first. What was asked before the list is in it.
+#[utoipa::path(
+    get,
+    path = "/v1/auditEntries",
+    tag = TAG,
+    operation_id = "audit.List",
+    params(Asked),
+    responses(
+        (status = 200, description = "A page of entries.", body = AuditPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn list(
     server: &Server,
     captures: &Captures<'_>,
@@ -55,7 +240,20 @@ pub(super) async fn list(
     Ok(super::json(&answer))
 }
 
-/// Answers with one entry on each line, oldest first.
+/// Exports the requests to the gateway.
+///
+/// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/auditEntries:export",
+    tag = TAG,
+    operation_id = "audit.Export",
+    params(Asked),
+    responses(
+        (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn export(
     server: &Server,
     captures: &Captures<'_>,
@@ -120,7 +318,7 @@ fn wanted<'c>(
         _ => return Err(Error::invalid_field("orderBy", "expected time or time desc")),
     };
     let mut filter = filter::parse(&filter_text)?;
-    if !matches!(parent, "" | "projects/-") {
+    if !parent.is_empty() {
         filter.project = Some(parent.to_owned());
     }
     let direction = if ascending { "time" } else { "time desc" };

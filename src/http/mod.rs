@@ -3,6 +3,7 @@
 //! - [`Listener`] accepts, `connection` speaks HTTP/1.1 or HTTP/2, `watch` and `stall` drop peers that do nothing.
 //! - [`Server`] is what requests share; `edge` is what each goes through, in order.
 //! - `proxied` answers from an upstream, `stream` does so message by message, `own` answers by itself.
+//! - [`openapi`] describes all of it.
 //! - `error` prints the one envelope, `status` is the one table of codes.
 //!
 //! What holds: every answer carries a request id; every failure past the HTTP parser is an envelope; a request of the
@@ -23,6 +24,7 @@ pub mod limits;
 mod listener;
 mod metrics;
 mod negotiate;
+pub mod openapi;
 mod own;
 mod proxied;
 mod server;
@@ -33,7 +35,7 @@ mod tls;
 mod watch;
 
 use ::http::{HeaderValue, Response, header};
-use serde_json::Value;
+use serde::Serialize;
 
 use self::body::Body;
 
@@ -49,9 +51,10 @@ use self::server::Target;
 /// What JSON answers say they are.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// Answers with a JSON value of ours.
-fn json(value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::full(value.to_string()));
+/// Answers with a value of ours, as JSON.
+fn json(value: &impl Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(value).expect("our values are made of what JSON can say");
+    let mut response = Response::new(Body::full(text));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }

@@ -43,6 +43,22 @@ pub(super) fn stream_format(headers: &HeaderMap) -> StreamFormat {
     best.1
 }
 
+/// Tells whether the caller is a browser, or likes HTML better than JSON for another reason.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let (mut html, mut json, mut any) = (0, 0, 0);
+    for (name, weight) in weighted(headers, &header::ACCEPT) {
+        if name.eq_ignore_ascii_case("text/html") {
+            html = weight;
+        } else if name.eq_ignore_ascii_case("application/json") || name.eq_ignore_ascii_case("application/*")
+        {
+            json = weight.max(json);
+        } else if name == "*/*" {
+            any = weight;
+        }
+    }
+    html > json && html >= any
+}
+
 /// Tells whether the caller takes gzip, and likes it no less than plain bytes.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
@@ -115,6 +131,24 @@ mod tests {
             assert_eq!(accepts_gzip(&with(header::ACCEPT_ENCODING, value)), expected, "{value}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn browsers_get_pages_and_programs_get_json() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+        let cases = [
+            (browser, true),
+            ("text/html", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/html", false),
+            ("application/json;q=0.5, text/html", true),
+            ("text/html;q=0", false),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(prefers_html(&with(header::ACCEPT, value)), expected, "{value}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What all requests share, and what is done with each of them at the end.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
@@ -14,7 +18,7 @@ use super::{
     edge::Exchange,
     error::{self, Style},
     metrics::{self as numbers, BindingMetrics},
-    own::{self, Own},
+    own::{self, Own, Spec},
     status,
 };
 use crate::{
@@ -29,6 +33,7 @@ use crate::{
     schema::{RouteTable, Template},
     store::{Health, Store},
     transcode::System,
+    webhooks::Endpoints,
 };
 
 /// Everything that answering needs.
@@ -41,6 +46,7 @@ pub struct Server {
     pub(super) about: About,
     pub(super) identity: Identity,
     pub(super) limits: Arc<Limits>,
+    pub(super) webhooks: Endpoints,
     /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
     pub(super) policies: [HeaderValue; 2],
     /// Places for requests that are worked on.
@@ -51,6 +57,8 @@ pub struct Server {
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
+    /// Made when it is first asked for.
+    pub(super) spec: OnceLock<Spec>,
     unrouted: BindingMetrics,
 }
 
@@ -68,6 +76,8 @@ pub struct Parts {
     pub audit: Audit,
     /// What takes long.
     pub operations: Desk,
+    /// Who is told what.
+    pub webhooks: Endpoints,
     /// What is known of the process.
     pub about: About,
 }
@@ -121,7 +131,7 @@ impl Server {
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
-        let Parts { gateway, store, identity, limits, audit, operations, about } = parts;
+        let Parts { gateway, store, identity, limits, audit, operations, webhooks, about } = parts;
         let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
@@ -133,6 +143,7 @@ impl Server {
             policies: [policy(false), policy(true)],
             identity,
             limits,
+            webhooks,
             places: Semaphore::new(bounds.concurrency_max),
             trusted_proxies: config.trusted_proxies.clone(),
             about,
@@ -140,6 +151,7 @@ impl Server {
             in_flight: gauge!("causeway_requests_in_flight"),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,
+            spec: OnceLock::new(),
             unrouted: BindingMetrics::new("", ""),
         })
     }
@@ -266,7 +278,8 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
         .catalog()
         .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    for (verb, path, own) in own::ALL {
+    let rpcs = own::grpc::ALL.map(|(path, rpc)| ("POST", path, Own::Grpc(rpc)));
+    for (verb, path, own) in own::ALL.iter().copied().chain(rpcs) {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
         if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {

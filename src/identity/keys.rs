@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Code, Error, Reason, Result},
     model::{ApiKey, Pattern, Principal, Role},
-    store::{Store, TOUCHED_MAX},
+    store::{Health, Store, TOUCHED_MAX},
 };
 
 /// Live keys of one principal. Two are enough to change one for another without a gap; the rest is for several places
@@ -28,6 +28,8 @@ pub const LIVE_KEYS_MAX: u32 = 10;
 const PATTERNS_MAX: usize = 64;
 /// Bytes of a principal's name, and of a note.
 const TEXT_BYTES_MAX: usize = 256;
+/// When to try again while the database is away.
+const AWAY_WAIT: Duration = Duration::from_secs(2);
 /// How often marks of use are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// Marks of use that wait to be written.
@@ -125,6 +127,15 @@ impl Keys {
                 "The API key is not whole; a key begins with {PREFIX} and has 54 characters."
             ))
         })?;
+        if self.store.health() == Health::Away {
+            // Asking would take as long as the wait for a connection, for every request.
+            return Err(Error::new(
+                Code::Unavailable,
+                Reason::StoreUnavailable,
+                "The gateway's database cannot be reached, so the key cannot be looked up. Try again later.",
+            )
+            .with_retry_after(AWAY_WAIT));
+        }
         let kept = self.store.find_key(shown.id()).await?.ok_or_else(unknown)?;
         if !shown.has_hash(&kept.hash) || kept.revoked.is_some() {
             return Err(unknown());

@@ -148,14 +148,15 @@ impl Identity {
         };
         let digest = crypto::sha256(&[shown.as_bytes()]);
         let now = self.clock.now();
+        // What is not known yet is boxed: it is larger, and rare.
         let principal = match (self.verified.find(&digest, now), sorted.shown) {
             (Known::Good(principal), _) => principal,
-            (known, Shown::Key(key)) => self.look_up(key, digest, known, now, address).await?,
+            (known, Shown::Key(key)) => Box::pin(self.look_up(key, digest, known, now, address)).await?,
             (known, _) => {
                 if known == Known::Nothing {
                     self.limits.check_failures(address)?;
                 }
-                self.check_token(shown, digest, now).await?
+                Box::pin(self.check_token(shown, digest, now)).await?
             }
         };
         Ok(Authenticated { principal, authorization_is_free: sorted.authorization_is_free })

@@ -88,8 +88,8 @@ impl Desk {
         // Whoever looked in between has seen more; the request is noted all the same.
         for _ in 0..3 {
             let now = self.get(name).await?;
-            let change = Sighting::of(Observation::CancelRequested)
-                .apply(&now, self.tracker.store().now().as_microsecond());
+            let seen = Sighting::of(Observation::CancelRequested);
+            let change = self.tracker.applied(&seen, &now, self.tracker.store().now().as_microsecond());
             if !change.visible || self.tracker.store().write_seen(&change, now.version).await? {
                 break;
             }
@@ -176,7 +176,7 @@ impl Desk {
             it.source = Run::adopt(&object).bytes();
         }
         let seen = source.read(&it, &message)?;
-        let birth = Tracker::born(it, &seen);
+        let birth = self.tracker.born(it, &seen);
         if self.tracker.store().insert_operation(&birth).await? {
             return Ok(birth.operation);
         }

@@ -2,13 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::View;
 use crate::{
     model::{Event, EventKind, Operation},
     store::time_ordered,
 };
 
-/// Makes the event of a move. It tells what everybody with an interest may know: the result itself is read from the
-/// operation.
+/// Bytes of what is told that are kept: a result may be of any size, an event is there for each move of each operation.
+const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Makes the event of a move. What it tells is added by [`tell`].
 pub(super) fn of(operation: &Operation, kind: EventKind) -> Event {
     Event {
         id: time_ordered(operation.updated_at),
@@ -19,7 +22,32 @@ pub(super) fn of(operation: &Operation, kind: EventKind) -> Event {
         version: operation.version,
         source: operation.kind,
         upstream: operation.upstream.clone(),
-        payload: json!({"operation": operation.name(), "metadata": facts(operation)}).to_string(),
+        payload: String::new(),
+    }
+}
+
+/// Adds to events what they tell: the operation as it is read. One that is too large to be kept with each of its events
+/// loses what is largest in it, and a link says where that is.
+pub(super) fn tell(events: &mut [Event], operation: &Operation, view: &View) {
+    if events.is_empty() {
+        return;
+    }
+    let mut told = json!({"operation": view.json(operation)});
+    let mut payload = told.to_string();
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        told["omitted"] = json!(["operation.response", "operation.metadata.value.upstreamMetadata"]);
+        told["link"] = format!("/v1/{}", operation.name()).into();
+        if let Some(it) = told["operation"].as_object_mut() {
+            it.remove("response");
+            if let Some(facts) = it.get_mut("metadata").and_then(|metadata| metadata["value"].as_object_mut())
+            {
+                facts.remove("upstreamMetadata");
+            }
+        }
+        payload = told.to_string();
+    }
+    for event in events {
+        event.payload.clone_from(&payload);
     }
 }
 

@@ -17,6 +17,7 @@
 mod desk;
 mod event;
 pub mod filter;
+mod open;
 mod pace;
 mod poller;
 mod quota;

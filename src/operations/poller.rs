@@ -192,9 +192,7 @@ impl Poller {
         let store = self.0.tracker.store();
         let floor = store.now().as_microsecond().saturating_sub(pace::micros(self.0.retention));
         for _ in 0..FORGET_ROUNDS_MAX {
-            let operations = store.forget_operations(floor, FORGET_ROWS_MAX).await?;
-            let events = store.forget_events(floor, FORGET_ROWS_MAX).await?;
-            if operations.max(events) < u64::from(FORGET_ROWS_MAX) {
+            if store.forget_operations(floor, FORGET_ROWS_MAX).await? < u64::from(FORGET_ROWS_MAX) {
                 break;
             }
         }
@@ -447,7 +445,7 @@ impl Poller {
             seen = Some(Sighting::of(Observation::TooOld).with_error(2, text));
         }
         let mut change = match seen {
-            Some(seen) => seen.apply(operation, now),
+            Some(seen) => tracker.applied(&seen, operation, now),
             None => Change { operation: operation.clone(), visible: false, events: Vec::new() },
         };
         if let Some(problem) = problem

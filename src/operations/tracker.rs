@@ -1,11 +1,14 @@
 //! Takes note of what passes through the gateway: what starts an operation, and what tells about one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
+use tokio::time::timeout;
 
 use super::{
-    Sighting, event, pace,
+    Sighting, View, event,
+    open::Open,
+    pace,
     sources::{Run, Sources},
     transition::Observation,
 };
@@ -19,7 +22,10 @@ use crate::{
         longrunning,
     },
     schema::{Catalog, Method, PollHints, RouteTable},
-    store::{Store, operations::Birth},
+    store::{
+        Store,
+        operations::{Birth, Change},
+    },
 };
 
 /// What a method has to do with operations.
@@ -44,6 +50,9 @@ pub enum Role {
     /// It answers with a page of objects.
     ListsObjects,
 }
+
+/// The longest that an answer waits while what it tells is noted.
+const NOTE_TIME_MAX: Duration = Duration::from_millis(250);
 
 /// The service of operations.
 const OPERATIONS: &str = "google.longrunning.Operations.";
@@ -95,7 +104,9 @@ pub struct Answered<'a> {
 pub struct Tracker {
     store: Store,
     sources: Arc<Sources>,
+    view: View,
     known: Arc<Known>,
+    open: Arc<Open>,
 }
 
 /// What the catalog says.
@@ -130,7 +141,8 @@ impl Tracker {
                 _ => {}
             }
         }
-        Self { store, sources, known: Arc::new(known) }
+        let view = View::new(sources.transcoder().clone());
+        Self { store, sources, view, known: Arc::new(known), open: Arc::default() }
     }
 
     /// Returns the sources.
@@ -232,20 +244,28 @@ impl Tracker {
     }
 
     /// Finishes a record with what was seen at once.
-    pub(super) fn born(operation: Operation, seen: &Sighting) -> Birth {
-        let mut created = operation.clone();
-        created.version = 1;
-        let change = seen.apply(&operation, operation.created_at);
-        let mut birth =
-            Birth { events: vec![event::of(&created, EventKind::Created)], operation: change.operation };
-        if birth.operation.state.is_final() {
-            birth.events.extend(change.events);
+    pub(super) fn born(&self, operation: Operation, seen: &Sighting) -> Birth {
+        self.open.born(&operation.upstream);
+        let mut change = self.applied(seen, &operation, operation.created_at);
+        let created = if change.operation.state.is_final() {
+            &operation
         } else {
             // What it is like from the start is no move.
-            birth.operation.version = 1;
-            birth.events = vec![event::of(&birth.operation, EventKind::Created)];
-        }
-        birth
+            change.operation.version = 1;
+            change.events.clear();
+            &change.operation
+        };
+        let mut events = vec![event::of(created, EventKind::Created)];
+        event::tell(&mut events, created, &self.view);
+        events.extend(change.events);
+        Birth { operation: change.operation, events }
+    }
+
+    /// Applies what was seen, and says what there is to tell about it.
+    pub(super) fn applied(&self, seen: &Sighting, before: &Operation, now: i64) -> Change {
+        let mut change = seen.apply(before, now);
+        event::tell(&mut change.events, &change.operation, &self.view);
+        change
     }
 
     /// Returns the operation that an answer tells of, to be committed with the outcome of the call.
@@ -270,7 +290,7 @@ impl Tracker {
         let Some(mut operation) = self.begin(kind, from, &name, id) else { return Ok(None) };
         operation.source = source;
         let seen = self.sources.of(kind).read(&operation, &message)?;
-        Ok(Some(Self::born(operation, &seen)))
+        Ok(Some(self.born(operation, &seen)))
     }
 
     /// Returns the name of the operation that an answer from before told of.
@@ -292,10 +312,21 @@ impl Tracker {
     }
 
     /// Takes in what an answer tells about operations that are on record. Failures are logged: whoever asked the upstream
-    /// gets its answer whatever becomes of our notes.
+    /// gets its answer whatever becomes of our notes, and does not wait long for them.
     pub async fn saw(&self, role: Role, from: &Answered<'_>) {
-        if let Err(error) = self.try_saw(role, from).await {
-            tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+        let noted = async {
+            if self.open.anything(&self.store, from.upstream).await? {
+                self.try_saw(role, from).await?;
+            }
+            Ok(())
+        };
+        match timeout(NOTE_TIME_MAX, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error: crate::error::Error = error;
+                tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+            }
+            Err(_elapsed) => tracing::debug!("what was seen of an operation is not recorded in time"),
         }
     }
 
@@ -354,7 +385,7 @@ impl Tracker {
     /// # Errors
     /// The database is away.
     pub(super) async fn take_in(&self, operation: &Operation, seen: &Sighting) -> Result<()> {
-        let change = seen.apply(operation, self.store.now().as_microsecond());
+        let change = self.applied(seen, operation, self.store.now().as_microsecond());
         if change.visible {
             self.store.write_seen(&change, operation.version).await?;
         }

@@ -6,7 +6,9 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
+    binding::Binding,
     catalog::{Catalog, Owner, place},
+    method::Method,
     problem::Problem,
     route::RouteTable,
     template::Template,
@@ -14,6 +16,19 @@ use super::{
 
 /// Paths shown of a conflict between two upstreams, which often share dozens.
 const SHOWN_MAX: usize = 3;
+
+/// Where a binding is found.
+#[derive(Clone, Debug)]
+pub struct Address<'c> {
+    /// The method.
+    pub method: &'c Method,
+    /// One of its bindings.
+    pub binding: &'c Binding,
+    /// Whether it is the first of them.
+    pub primary: bool,
+    /// The binding's template, with the upstream's key in front if the bare path is not its own.
+    pub template: Template,
+}
 
 /// A verb and the shape of a template: what only one method can have.
 type Place = (String, String);
@@ -69,6 +84,33 @@ impl Catalog {
         }
         problems.extend(rivals.into_iter().map(|(keys, places)| rivalry(&keys, &places)));
         if problems.is_empty() { Ok(table) } else { Err(problems) }
+    }
+
+    /// Returns where each binding is found, in the order of methods and bindings: under its bare path, or under its
+    /// upstream's key if another upstream has the bare one. Bindings that conflict are left out, and so are upstreams
+    /// without a section in the configuration, unless there is no section at all.
+    pub fn addresses(&self) -> Vec<Address<'_>> {
+        let any_configured = self.owners.iter().any(|owner| owner.configured);
+        let mut found: BTreeMap<(usize, usize), (bool, Template)> = BTreeMap::new();
+        for claims in self.claims(&mut Vec::new()).values() {
+            let Ok(claim) = winner(claims) else { continue };
+            if any_configured && !claim.owner.configured {
+                continue;
+            }
+            let known = found.get(&(claim.method, claim.binding));
+            if known.is_none_or(|(prefixed, _)| *prefixed) {
+                found.insert((claim.method, claim.binding), (claim.prefixed, claim.template.clone()));
+            }
+        }
+        found
+            .into_iter()
+            .map(|((method, binding), (_, template))| Address {
+                method: &self.methods[method],
+                binding: &self.methods[method].bindings[binding],
+                primary: binding == 0,
+                template,
+            })
+            .collect()
     }
 
     fn claims(&self, problems: &mut Vec<Problem>) -> BTreeMap<Place, Vec<Claim<'_>>> {

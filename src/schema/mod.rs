@@ -54,6 +54,7 @@ mod template;
 pub use binding::{Binding, Body};
 pub use builtin::{BUILTINS, Builtin, EMBEDDED};
 pub use catalog::{Catalog, UpstreamSpec};
+pub use claims::Address;
 pub use collection::is_version;
 pub use descriptor::*;
 pub use effect::Effect;

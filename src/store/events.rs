@@ -44,12 +44,4 @@ impl Store {
     pub async fn events_of(&self, operation: OperationId) -> Result<Vec<Event>> {
         both!(self, events::of_operation(operation))
     }
-
-    /// Forgets up to `rows_max` events that happened before `floor`, in microseconds since 1970. Returns how many.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn forget_events(&self, floor: i64, rows_max: u32) -> Result<u64> {
-        both!(self, events::forget(floor, rows_max))
-    }
 }

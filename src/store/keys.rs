@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Store, both};
 use crate::{
     error::{Error, Result},
-    model::{ApiKey, Role},
+    model::{ApiKey, Pattern, Role},
 };
 
 /// Keys that one statement marks as used.
@@ -61,7 +61,7 @@ impl Store {
 
 impl Row {
     fn of(key: &ApiKey) -> Self {
-        let resources: Vec<&str> = key.resources.iter().map(|pattern| pattern.as_str()).collect();
+        let resources: Vec<&str> = key.resources.iter().map(Pattern::as_str).collect();
         let micros = |time: Option<Timestamp>| time.map(Timestamp::as_microsecond);
         Self {
             id: key.id.clone(),

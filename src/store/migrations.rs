@@ -18,4 +18,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     1 "0001_journal"
     2 "0002_keys"
     3 "0003_operations"
+    4 "0004_webhooks"
 };

@@ -16,6 +16,7 @@
 
 pub mod audit;
 mod clock;
+mod deliveries;
 pub mod events;
 mod failure;
 mod generated;
@@ -29,9 +30,12 @@ pub mod operations;
 mod page;
 mod postgres;
 mod sqlite;
+mod webhook_endpoints;
+mod webhook_events;
 
 use std::{path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use sqlx::PgPool;
 
 use self::{clock::Offset, sqlite::Files};
@@ -39,10 +43,12 @@ use crate::clock::Clock;
 
 pub use self::{
     clock::Health,
+    deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
     instance::{InstanceId, time_ordered},
     keys::TOUCHED_MAX,
     migrate::MigrationStatus,
     page::Cursor,
+    webhook_events::EventQuery,
 };
 
 /// The database. Cheap to clone.
@@ -89,6 +95,11 @@ macro_rules! both {
 }
 use both;
 
+/// Reads a time as it is kept: microseconds since 1970.
+fn time_of(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
+
 impl Store {
     fn is_postgres(&self) -> bool {
         matches!(self.0.backend, Backend::Postgres(_))
@@ -114,4 +125,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;

@@ -285,6 +285,14 @@ impl Store {
         both!(self, operations::open_named(&plain(upstream), &names))
     }
 
+    /// Whether an upstream has operations that have not ended.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn any_open_operation(&self, upstream: &str) -> Result<bool> {
+        both!(self, operations::any_open(upstream))
+    }
+
     /// Claims up to `rows_max` operations of an upstream that are due, those of one parent together. Each is held for a
     /// [`LEASE`].
     ///

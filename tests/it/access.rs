@@ -180,3 +180,111 @@ async fn the_configuration_grants_too() {
     assert_eq!(status("DELETE", "/v1/shelves/mine/books/b").await, 403);
     assert_eq!(status("DELETE", "/v1/shelves/more/books/b").await, 200);
 }
+
+/// Who may use the gateway's own endpoints; `None` is everybody. One that is described and not here fails.
+const OWN: &[(&str, &str, Option<Role>)] = &[
+    ("get", "/", None),
+    ("get", "/docs", None),
+    ("get", "/docs/{file}", None),
+    ("get", "/healthz", None),
+    ("get", "/metrics", Some(Role::Viewer)),
+    ("get", "/openapi.json", None),
+    ("get", "/readyz", None),
+    ("get", "/v1/apiKeys", Some(Role::Admin)),
+    ("post", "/v1/apiKeys", Some(Role::Admin)),
+    ("get", "/v1/apiKeys/{key}", Some(Role::Admin)),
+    ("delete", "/v1/apiKeys/{key}", Some(Role::Admin)),
+    ("get", "/v1/auditEntries", Some(Role::Admin)),
+    ("get", "/v1/auditEntries:export", Some(Role::Admin)),
+    ("get", "/v1/projects/{project}/auditEntries", Some(Role::Admin)),
+    ("get", "/v1/projects/{project}/auditEntries:export", Some(Role::Admin)),
+    ("get", "/v1/eventTypes", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/events", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/events/{event}", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints", Some(Role::Viewer)),
+    ("post", "/v1/projects/{project}/webhookEndpoints", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Viewer)),
+    ("patch", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Editor)),
+    ("delete", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping", Some(Role::Operator)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}", Some(Role::Viewer)),
+    (
+        "get",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
+        Some(Role::Viewer),
+    ),
+    (
+        "post",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
+        Some(Role::Operator),
+    ),
+];
+
+#[tokio::test]
+async fn every_endpoint_of_our_own_is_open_to_the_right_roles() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let ring = Keyring::new().await;
+    let settings = ring.settings();
+    let gateway = Gateway::library_with(&upstream, &[&settings[0], &settings[1]]).await;
+    let document = gateway.get("/openapi.json").await.json();
+    let mut described: Vec<(&str, &str)> = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let verbs = operations.as_object().unwrap().keys().map(String::as_str);
+        let verbs = verbs.filter(|verb| ["get", "post", "put", "patch", "delete"].contains(verb));
+        described
+            .extend(verbs.filter(|_| !path.starts_with("/v1/shelves")).map(|verb| (verb, path.as_str())));
+    }
+    described.sort_unstable();
+    let mut known: Vec<(&str, &str)> = OWN.iter().map(|(verb, path, _)| (*verb, *path)).collect();
+    known.sort_unstable();
+    assert_eq!(described, known, "decide who may use it, and say so above");
+
+    let mut connection = gateway.connect().await;
+    for (verb, path, needed) in OWN {
+        let named =
+            [("{project}", "own"), ("{key}", "nobody"), ("{file}", "index.css"), ("{endpoint}", "we_1")];
+        let numbered = [("{event}", "evt_1"), ("{delivery}", "evt_1"), ("{replay}", "rp_1")];
+        let target = named
+            .iter()
+            .chain(&numbered)
+            .fold((*path).to_owned(), |path, (variable, id)| path.replace(variable, id));
+        let verb = verb.to_uppercase();
+        let without = connection.send(&verb, &target, &[], "").await;
+        let Some(needed) = needed else {
+            assert!(!matches!(without.status.as_u16(), 401 | 403), "{verb} {path}: {}", without.text());
+            continue;
+        };
+        without.refused(401, "UNAUTHENTICATED");
+        for role in Role::ALL {
+            let (kept, key) = ring.make("somebody", role, &["*"]).await;
+            let response = connection.send(&verb, &target, &[("x-goog-api-key", &key)], "").await;
+            match role >= *needed {
+                true => assert!(
+                    !matches!(response.status.as_u16(), 401 | 403 | 405),
+                    "{verb} {path} as {}: {}",
+                    role.name(),
+                    response.text()
+                ),
+                false => drop(response.refused(403, "PERMISSION_DENIED")),
+            }
+            ring.keys.revoke(&kept.id).await.unwrap();
+        }
+    }
+    // An admin of one project reads its entries, and nobody else's.
+    let (_, own) = ring.make("own-admin", Role::Admin, &["projects/own"]).await;
+    for (target, status) in [
+        ("/v1/projects/own/auditEntries", 200),
+        ("/v1/projects/others/auditEntries", 403),
+        ("/v1/projects/-/auditEntries", 403),
+        ("/v1/auditEntries", 403),
+        ("/v1/auditEntries:export", 403),
+    ] {
+        let response = connection.send("GET", target, &[("x-goog-api-key", &own)], "").await;
+        assert_eq!(response.status.as_u16(), status, "{target}: {}", response.text());
+    }
+}

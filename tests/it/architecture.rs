@@ -167,13 +167,20 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("tonic_prost", &["emulator", "pb.rs"], "gRPC is spoken at the far side, and nowhere between"),
     ("tonic_health", &["upstream", "emulator"], "gRPC is spoken at the far side, and nowhere between"),
     ("tonic_reflection", &["emulator"], "gRPC is spoken at the far side, and nowhere between"),
-    ("hyper", &["http", "cli/healthcheck.rs"], "only the edge knows its server"),
+    (
+        "hyper",
+        &["http", "egress", "cli/healthcheck.rs"],
+        "only the edge knows its server, and one module its client",
+    ),
     (
         "hyper_util",
-        &["http", "cli/healthcheck.rs", "upstream/connector.rs"],
+        &["http", "egress", "cli/healthcheck.rs", "upstream/connector.rs"],
         "only the edge knows its server; a connector of tonic's needs its socket adapter",
     ),
-    ("redis", &["kv"], "one link to Redis, with one budget"),
+    ("redis", &["kv.rs"], "one link to Redis, with one budget"),
+    ("jsonwebtoken", &["identity/jwt"], "tokens are believed in one place"),
+    ("utoipa", &["http"], "only the edge describes itself"),
+    ("utoipa_swagger_ui", &["http/own"], "only the edge describes itself"),
     ("reqwest", &["egress"], "addresses that callers name are vetted in one place"),
     (
         "google_cloud_auth",

@@ -67,9 +67,9 @@ fn put(message: &mut DynamicMessage, path: &str) {
     let inner = |descriptor: &MessageDescriptor| {
         let mut inner = DynamicMessage::new(descriptor.clone());
         if rest.is_empty() {
-            fill(&mut inner, 0)
+            fill(&mut inner, 0);
         } else {
-            put(&mut inner, rest)
+            put(&mut inner, rest);
         }
         Field::Message(inner)
     };

@@ -200,7 +200,7 @@ fn migrate_brings_an_empty_database_up_to_date() {
         run(&arguments)
     };
     let lacking = with(&["--status"]);
-    assert!(!lacking.status.success() && out(&lacking).contains("0001_journal  -"), "{}", out(&lacking));
+    assert!(!lacking.status.success() && out(&lacking).contains("0001_journal "), "{}", out(&lacking));
     let done = with(&[]);
     assert!(
         done.status.success() && out(&done).starts_with("applied 0001_journal"),
@@ -227,4 +227,59 @@ fn a_database_that_lacks_migrations_is_not_served_from() {
     ]);
     assert!(!output.status.success());
     assert!(err(&output).contains("run `causeway migrate`"), "{}", err(&output));
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked() {
+    let database = crate::harness::Database::sqlite();
+    let setting = database.setting();
+    let keys = |arguments: &[&str]| {
+        let all: Vec<&str> =
+            ["keys"].into_iter().chain(arguments.iter().copied()).chain(["--set", &setting]).collect();
+        run(&all)
+    };
+    let create = ["create", "--principal", "alice", "--role", "editor", "--resources", "projects/acme-*"];
+    let made = keys(&[&create[..], &["--expires", "90d", "--note", "for the story"]].concat());
+    assert!(made.status.success(), "{}", err(&made));
+    let text = out(&made);
+    let key = text.lines().last().expect("the key comes last");
+    assert!(key.starts_with("cw_") && key.len() == 54, "{text}");
+    let id = key.split('_').nth(1).expect("an id");
+
+    let listed = out(&keys(&["list"]));
+    assert!(listed.contains(id) && listed.contains("alice") && listed.contains("active"), "{listed}");
+    assert!(!listed.contains(&key[16..]), "{listed}");
+    assert!(!out(&keys(&["list", "--principal", "bob"])).contains(id));
+
+    let whole = keys(&["revoke", key]);
+    assert!(!whole.status.success() && !err(&whole).contains(&key[16..]), "{}", err(&whole));
+    assert!(keys(&["revoke", &format!("apiKeys/{id}")]).status.success());
+    assert!(out(&keys(&["list"])).contains("revoked"));
+    assert!(!keys(&["revoke", "nobody"]).status.success());
+    for wrong in [
+        &["--role", "root"][..],
+        &["--resources", "/projects/"],
+        &["--principal", "anonymous"],
+        &["--expires", "tomorrow"],
+        &["--expires", "2001-01-01T00:00:00Z"],
+    ] {
+        let mut arguments = create.to_vec();
+        for pair in wrong.chunks(2) {
+            match arguments.iter().position(|argument| *argument == pair[0]) {
+                Some(at) => arguments[at + 1] = pair[1],
+                None => arguments.extend(pair),
+            }
+        }
+        let refused = keys(&arguments);
+        assert!(!refused.status.success() && out(&refused).is_empty(), "{wrong:?}: {}", out(&refused));
+    }
+    let nowhere = run(&["keys", "list"]);
+    assert!(!nowhere.status.success() && err(&nowhere).contains("database.url"), "{}", err(&nowhere));
+}
+
+#[test]
+fn a_gateway_that_asks_for_keys_needs_somewhere_to_keep_them() {
+    let output = run(&["serve", "--set", "identity.mode=keys", "--set", "http.listen=127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("database.url: missing"), "{}", err(&output));
 }

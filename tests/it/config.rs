@@ -43,6 +43,7 @@ fn complete_example() -> String {
         "worker_threads",
         "service_config",
         "grants",
+        "issuers",
     ];
     let mut text =
         example().replace("# key = \"…\"", "key = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"");

@@ -312,7 +312,7 @@ async fn the_address_of_a_caller_is_only_taken_from_proxies_that_are_trusted() {
         let gateway = Gateway::library_with(&upstream, &[setting]).await;
         gateway.send("GET", BOOK, &forwarded, "").await;
         let entries = gateway.get("/v1/auditEntries?filter=requestId=r1").await.json();
-        assert_eq!(entries["auditEntries"][0]["caller"], expected, "{entries}");
+        assert_eq!(entries["auditEntries"][0]["callerAddress"], expected, "{entries}");
     }
 }
 
@@ -371,4 +371,33 @@ async fn replicas_count_together_in_redis() {
     }
     let refilled = started.elapsed().as_secs() + 1;
     assert!((8..=8 + refilled).contains(&allowed), "{allowed} in {refilled} s");
+}
+
+#[tokio::test]
+async fn a_key_in_use_outlives_the_database_for_a_while_and_an_unknown_one_waits() {
+    let Some(database) = Database::postgres().await else { return };
+    let (near, link) = database.behind().await;
+    let (upstream, ring) = (library().await, Keyring::of(database).await);
+    let settings = ["identity.mode=keys", &near.setting()];
+    let gateway = Gateway::library_with(&upstream, &settings).await;
+    let (_, key) = ring.make("alice", Role::Viewer, &["shelves/*"]).await;
+    let (_, other) = ring.make("bob", Role::Viewer, &["shelves/*"]).await;
+    let get = async |key: &str| gateway.send("GET", BOOK, &[("x-goog-api-key", key)], "").await;
+    assert_eq!(get(&key).await.status, 200);
+    link.cut();
+    let cut = Instant::now();
+    // Past the time after which it is looked up again.
+    while cut.elapsed() < REVOKED_AFTER_MAX + REVOKED_AFTER_MAX / 2 {
+        assert_eq!(get(&key).await.status, 200);
+        sleep(REVOKED_AFTER_MAX / 20).await;
+    }
+    let refused = get(&other).await;
+    refused.refused(503, "STORE_UNAVAILABLE");
+    assert_eq!(refused.header("retry-after"), "2");
+    link.mend();
+    let mended = Instant::now();
+    while get(&other).await.status != 200 {
+        assert!(mended.elapsed().as_secs() < 20, "it recovers by itself");
+        sleep(REVOKED_AFTER_MAX / 20).await;
+    }
 }

@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
+use causeway::model::Role;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
-use crate::harness::{Answer, Database, Gateway, Link, Scripted};
+use crate::harness::{Answer, Database, Gateway, Keyring, Link, Scripted};
 
 const BOOKS: &str = "/v1/shelves/s/books";
 const ARCHIVE: &str = "/v1/shelves/s/books/b:archive";
@@ -108,6 +109,32 @@ async fn a_key_means_one_request_and_survives_a_restart() {
         assert_eq!((gone.status.as_u16(), gone.header("idempotency-replayed")), (404, "true"));
         assert_eq!(gone.json()["error"]["message"], "no such book");
         assert_eq!(upstream.calls().len(), calls, "nothing was sent again");
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_of_another_principal_is_another_key() {
+    for database in Database::each().await {
+        let (upstream, ring) = (Scripted::start(|_| book()).await, Keyring::of(database).await);
+        let settings = ring.settings();
+        let gateway = Gateway::library_with(&upstream, &settings.each_ref().map(String::as_str)).await;
+        let (_, alice) = ring.make("alice", Role::Editor, &["shelves/*"]).await;
+        let (_, again) = ring.make("alice", Role::Editor, &["shelves/*"]).await;
+        let (_, bob) = ring.make("bob", Role::Editor, &["shelves/*"]).await;
+        let post = async |credential: &str, body: &str| {
+            let headers = [JSON, ("idempotency-key", "k"), ("x-goog-api-key", credential)];
+            let answer = gateway.send("POST", ARCHIVE, &headers, body.to_owned()).await;
+            (answer.status.as_u16(), answer.header("idempotency-replayed").to_owned())
+        };
+        assert_eq!(post(&alice, r#"{"reason":"old"}"#).await, (200, String::new()));
+        assert_eq!(post(&bob, r#"{"reason":"new"}"#).await, (200, String::new()));
+        assert_eq!(
+            post(&again, r#"{"reason":"old"}"#).await,
+            (200, "true".to_owned()),
+            "a rotated credential"
+        );
+        assert_eq!(post(&bob, r#"{"reason":"old"}"#).await.0, 422);
+        assert_eq!(upstream.calls().len(), 2);
     }
 }
 

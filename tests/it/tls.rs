@@ -72,6 +72,6 @@ async fn a_certificate_that_cannot_be_used_is_named_at_start() {
     ];
     let set = set.map(str::to_owned).to_vec();
     let config = Config::load(Sources { set, ..Sources::default() }).into_config().unwrap();
-    let error = App::build(config, Arc::new(SystemClock)).await.err().unwrap().to_string();
+    let error = Box::pin(App::build(config, Arc::new(SystemClock))).await.err().unwrap().to_string();
     assert!(error.contains("http.tls") && error.contains("/no/such.crt"), "{error}");
 }

@@ -49,7 +49,7 @@ pub(in crate::emulator) fn setup(now: Timestamp) -> Setup {
     Setup {
         pace: Pace::default(),
         profiles: profiles(now),
-        private_connections: vec![office(now)],
+        private_connections: vec![office(now), branch(now)],
         routes: routes(now),
         streams,
         objects,
@@ -59,17 +59,19 @@ pub(in crate::emulator) fn setup(now: Timestamp) -> Setup {
 
 /// What the data platform's people did since yesterday.
 fn operations() -> Vec<SeedOperation> {
-    let operation = |stream: &str, verb, hours: u64, failure| SeedOperation {
+    let operation = |id, stream: &str, verb, hours: u64, failure| SeedOperation {
+        id: Some(id),
         stream: format!("{HOME}/streams/{stream}"),
         verb,
         ago: Duration::from_secs(hours * 3600),
         takes: Duration::from_secs(40),
         failure,
     };
+    let logging = "supplemental logging is switched off for HR.PAYROLL_RUNS";
     vec![
-        operation("shop-archive", "update", 26, None),
-        operation("erp-to-lake", "run", 3, Some("supplemental logging is switched off for HR.PAYROLL_RUNS")),
-        operation("help-desk-to-bigquery", "update", 2, None),
+        operation("operation-archive-paused", "shop-archive", "update", 26, None),
+        operation("operation-erp-started", "erp-to-lake", "run", 3, Some(logging)),
+        operation("operation-help-desk-changed", "help-desk-to-bigquery", "update", 2, None),
     ]
 }
 
@@ -317,6 +319,8 @@ fn profiles(now: Timestamp) -> Vec<ConnectionProfile> {
         profile(HOME, "lake", "Lake", lake, None),
         profile(HOME, "warehouse", "Warehouse", bigquery(), None),
         profile(AMERICA, "warehouse", "Warehouse", bigquery(), None),
+        // Nothing uses it.
+        profile(AMERICA, "spare", "Spare", bigquery(), None),
     ]
 }
 
@@ -329,6 +333,21 @@ fn office(now: Timestamp) -> PrivateConnection {
         vpc_peering_config: Some(VpcPeeringConfig {
             vpc: "projects/acme-network/global/networks/office".to_owned(),
             subnet: "10.20.255.0/29".to_owned(),
+        }),
+        ..Default::default()
+    }
+}
+
+/// To an office that was given up: nothing uses it any more.
+fn branch(now: Timestamp) -> PrivateConnection {
+    PrivateConnection {
+        name: format!("{HOME}/privateConnections/branch"),
+        create_time: Some(wire(before(now, Duration::from_secs(420 * DAY)))),
+        display_name: "Branch office, closed".to_owned(),
+        state: private_connection::State::Created.into(),
+        vpc_peering_config: Some(VpcPeeringConfig {
+            vpc: "projects/acme-network/global/networks/branch".to_owned(),
+            subnet: "10.22.255.0/29".to_owned(),
         }),
         ..Default::default()
     }

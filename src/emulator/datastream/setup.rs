@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     backfill::Run,
+    name::ancestor,
     object,
     operation::{Operation, Phase, Work, nothing},
     pace::{Pace, after, before},
@@ -44,6 +45,8 @@ pub struct Setup {
 /// An operation on a stream that was begun before the start. It changes nothing when it ends.
 #[derive(Clone, Debug)]
 pub struct SeedOperation {
+    /// Last part of its name; made up if `None`.
+    pub id: Option<&'static str>,
     /// Name of the stream. It is also what the operation answers, as it is then.
     pub stream: String,
     /// What is done: `create`, `update` or `run`.
@@ -106,6 +109,7 @@ impl Setup {
     #[must_use]
     pub fn with_many_operations(mut self, stream: &str, count: usize) -> Self {
         self.operations.extend((0..count).map(|_| SeedOperation {
+            id: None,
             stream: stream.to_owned(),
             verb: "update",
             ago: Duration::from_secs(3600),
@@ -147,8 +151,9 @@ impl SeedOperation {
             world.streams.get(&stream).map_or_else(nothing, Resource::to_any)
         });
         let work = Work { refusal, finish, undo: Box::new(|_, _| ()) };
+        let name = self.id.map(|id| format!("{}/operations/{id}", ancestor(&self.stream, 2)));
         Operation {
-            name: String::new(),
+            name: name.unwrap_or_default(),
             target: self.stream,
             verb: self.verb,
             created,

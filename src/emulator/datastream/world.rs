@@ -113,15 +113,17 @@ impl World {
         Ok(self.recall(operation))
     }
 
-    /// Keeps an operation under a new name, whatever else works on its target.
+    /// Keeps an operation, under a new name if it has none, whatever else works on its target.
     pub(super) fn recall(&mut self, mut operation: Operation) -> longrunning::Operation {
         self.operations_begun = self.operations_begun.wrapping_add(1);
-        operation.name = format!(
-            "{}/operations/operation-{}-{:08x}",
-            ancestor(&operation.target, 2),
-            operation.created.as_millisecond(),
-            self.operations_begun
-        );
+        if operation.name.is_empty() {
+            operation.name = format!(
+                "{}/operations/operation-{}-{:08x}",
+                ancestor(&operation.target, 2),
+                operation.created.as_millisecond(),
+                self.operations_begun
+            );
+        }
         let shown = operation.render();
         self.operations.insert(operation.name.clone(), operation);
         shown

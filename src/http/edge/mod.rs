@@ -180,7 +180,8 @@ async fn handle<'s>(
         Target::Own(own, numbers) => {
             notes.entry.method = numbers.binding().to_owned();
             let asked = own::Asked { captures, query: &query, head, inbound, exchange, notes };
-            own::answer(*own, server, asked).await
+            // Boxed: it is larger than what the many proxied requests need.
+            Box::pin(own::answer(*own, server, asked)).await
         }
         Target::Proxied(proxied) => {
             admit::to(server, &proxied.route, captures, exchange, notes).await?;

@@ -5,6 +5,7 @@
 use http::{HeaderValue, Response, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Asked;
 use crate::{
@@ -32,7 +33,123 @@ const COLLECTION: &str = "apiKeys";
 const PAGE_SIZE: u32 = 50;
 const PAGE_SIZE_MAX: u32 = 500;
 
-/// Makes a key. This answer is the only one that ever holds it.
+/// Tag of these endpoints.
+const TAG: &str = "keys";
+
+/// Describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(create, list, get, revoke),
+    tags((name = TAG, description = "API keys: who has them and what they open. For admins."))
+)]
+pub(super) struct Described;
+
+/// What a new key is to be.
+#[expect(dead_code, reason = "it describes what is read field by field")]
+#[derive(ToSchema)]
+#[schema(as = keys::NewApiKey)]
+#[serde(rename_all = "camelCase")]
+struct NewApiKey {
+    /// Who it stands for, as the audit log will say.
+    #[schema(example = "billing-job")]
+    principal: String,
+    /// What it may do: `viewer`, `operator`, `editor` or `admin`.
+    #[schema(example = "viewer")]
+    role: String,
+    /// Where: patterns of resource names, each with all that is below it.
+    #[schema(example = json!(["projects/acme-*"]))]
+    resources: Vec<String>,
+    /// What it is for, in your words.
+    #[schema(example = "nightly report")]
+    note: Option<String>,
+    /// When it stops working; never, if left out.
+    #[schema(format = "date-time", example = "2030-01-31T00:00:00Z")]
+    expire_time: Option<String>,
+}
+
+/// An API key, without the key.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = keys::ApiKey)]
+#[serde(rename_all = "camelCase")]
+struct ShownKey {
+    /// Its name, made of the id that is in the key.
+    #[schema(example = "apiKeys/k7f3m2q9")]
+    name: String,
+    /// Who it stands for.
+    #[schema(example = "billing-job")]
+    principal: String,
+    /// What it may do.
+    #[schema(example = "viewer")]
+    role: String,
+    /// Where: patterns of resource names.
+    #[schema(example = json!(["projects/acme-*"]))]
+    resources: Vec<String>,
+    /// `ACTIVE`, `EXPIRED` or `REVOKED`.
+    #[schema(example = "ACTIVE")]
+    state: String,
+    /// Who made it.
+    #[schema(example = "anonymous")]
+    created_by: String,
+    /// When it was made.
+    #[schema(format = "date-time", example = "2026-05-04T08:30:00Z")]
+    create_time: String,
+    /// When it stops working, if it does.
+    #[schema(format = "date-time")]
+    expire_time: Option<String>,
+    /// When it was revoked.
+    #[schema(format = "date-time")]
+    revoke_time: Option<String>,
+    /// When it was last used, give or take a minute.
+    #[schema(format = "date-time")]
+    last_use_time: Option<String>,
+    /// What it is for.
+    note: Option<String>,
+    /// The key itself: in the answer to its creation, and nowhere else.
+    key: Option<String>,
+}
+
+/// One page of keys.
+#[expect(dead_code, reason = "it describes what is printed field by field")]
+#[derive(ToSchema)]
+#[schema(as = keys::Page)]
+#[serde(rename_all = "camelCase")]
+struct KeyPage {
+    /// The keys, the newest first.
+    api_keys: Vec<ShownKey>,
+    /// Send it as `pageToken` for the next page; empty on the last.
+    next_page_token: String,
+}
+
+/// Which page.
+#[expect(dead_code, reason = "it describes what is read by name")]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+struct Wanted {
+    /// How many at most; 500 at most.
+    #[param(minimum = 0)]
+    page_size: Option<i32>,
+    /// Where to go on: the token of the page before.
+    page_token: Option<String>,
+}
+
+/// Makes a key.
+///
+/// This answer is the only one that ever holds it. What it opens must lie within what you are admin of.
+#[utoipa::path(
+    post,
+    path = "/v1/apiKeys",
+    tag = TAG,
+    operation_id = "keys.Create",
+    request_body(
+        content = NewApiKey,
+        example = json!({"principal": "billing-job", "role": "viewer", "resources": ["projects/acme-*"]})
+    ),
+    responses(
+        (status = 200, description = "The key.", body = ShownKey),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let body = asked.inbound.read(&asked.head.headers).await?;
@@ -44,7 +161,7 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
     entry.request = wish(&new).to_string();
     require_over(&principal, CREATE, &new.resources)?;
     let keys = server.identity.keys().clone();
-    let made = async move { keys.create(new, &principal.id).await };
+    let made = Box::pin(async move { keys.create(new, &principal.id).await });
     let (kept, key) = gateway::journaled(&server.gateway, asked.notes, made).await?;
     let mut shown = show(&kept, server.identity.keys().now());
     shown["key"] = json!(key.expose());
@@ -53,7 +170,20 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
     Ok(response)
 }
 
-/// Lists keys, the newest first. A page may be shorter than asked for, or empty, where keys of others are left out.
+/// Lists keys.
+///
+/// The newest first. A page may be shorter than asked for, or empty, where keys of others are left out.
+#[utoipa::path(
+    get,
+    path = "/v1/apiKeys",
+    tag = TAG,
+    operation_id = "keys.List",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page of keys.", body = KeyPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
     let principal = asked.exchange.principal()?;
     let page = Page::read(asked.query)?;
@@ -74,20 +204,48 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
 }
 
 /// Shows one key.
+///
+/// One that you are not admin of is not found.
+#[utoipa::path(
+    get,
+    path = "/v1/apiKeys/{key}",
+    tag = TAG,
+    operation_id = "keys.Get",
+    params(("key" = String, Path, description = "Id of the key.", example = "k7f3m2q9", pattern = "^[^/]+$")),
+    responses(
+        (status = 200, description = "The key, without itself.", body = ShownKey),
+        (status = 404, description = "There is no such key for you."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let key = find(server, asked).await?;
     Ok(json(&show(&key, server.identity.keys().now())))
 }
 
-/// Revokes a key and shows what is left of it.
+/// Revokes a key.
+///
+/// It opens nothing more, here at once and in other replicas within seconds; the answer shows what is left of it.
+#[utoipa::path(
+    delete,
+    path = "/v1/apiKeys/{key}",
+    tag = TAG,
+    operation_id = "keys.Revoke",
+    params(("key" = String, Path, description = "Id of the key.", example = "k7f3m2q9", pattern = "^[^/]+$")),
+    responses(
+        (status = 200, description = "The revoked key.", body = ShownKey),
+        (status = 404, description = "There is no such key for you."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let key = find(server, &asked).await?;
     asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
     let keys = server.identity.keys().clone();
     let id = key.id.clone();
-    let gone = async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) };
+    let gone = Box::pin(async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) });
     let revoked = gateway::journaled(&server.gateway, asked.notes, gone).await;
     server.identity.forget_key(&key.id);
     Ok(json(&show(&revoked?, server.identity.keys().now())))

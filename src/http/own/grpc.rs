@@ -39,6 +39,15 @@ pub(in crate::http) enum Rpc {
     Wait,
 }
 
+/// Their paths.
+pub(in crate::http) const ALL: [(&str, Rpc); 5] = [
+    ("/google.longrunning.Operations/GetOperation", Rpc::Get),
+    ("/google.longrunning.Operations/ListOperations", Rpc::List),
+    ("/google.longrunning.Operations/CancelOperation", Rpc::Cancel),
+    ("/google.longrunning.Operations/DeleteOperation", Rpc::Delete),
+    ("/google.longrunning.Operations/WaitOperation", Rpc::Wait),
+];
+
 /// Where the service's methods are.
 const SERVICE: &str = "/google.longrunning.Operations/";
 

@@ -100,7 +100,7 @@ impl Issuers {
         struct Says {
             iss: String,
         }
-        let says = token.split('.').nth(1).and_then(|claims| read::<Says>(claims));
+        let says = token.split('.').nth(1).and_then(read::<Says>);
         says.is_some_and(|says| self.0.iter().any(|issuer| issuer.issuer == says.iss))
     }
 

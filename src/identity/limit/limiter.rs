@@ -106,7 +106,11 @@ impl Limiter {
     pub(super) async fn take(&self, who: &str) -> Verdict {
         match &self.shared {
             None => self.take_here(who),
-            Some(shared) => self.take_leased(shared, who).await,
+            Some(shared) => match self.spend(who) {
+                Ok(verdict) => verdict,
+                // Boxed: it is larger than what most requests need.
+                Err(asking) => Box::pin(self.lease(shared, who, &asking)).await,
+            },
         }
     }
 
@@ -129,11 +133,8 @@ impl Limiter {
         self.verdict(granted > 0, remaining, reset)
     }
 
-    async fn take_leased(&self, shared: &Shared, who: &str) -> Verdict {
-        let asking = match self.spend(who) {
-            Ok(verdict) => return verdict,
-            Err(asking) => asking,
-        };
+    /// Asks Redis for a block, one request of a caller at a time.
+    async fn lease(&self, shared: &Shared, who: &str, asking: &sync::Mutex<()>) -> Verdict {
         let _alone = asking.lock().await;
         // Somebody else may have asked while this one waited.
         if let Ok(verdict) = self.spend(who) {
@@ -200,9 +201,9 @@ impl Limiter {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nanoseconds since the start, never zero: an account that was never used lies in the past.
+    /// Nanoseconds since the start.
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX / 2).max(1)
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX / 2)
     }
 }
 

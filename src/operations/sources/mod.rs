@@ -107,6 +107,7 @@ pub trait Source: Send + Sync {
 
 /// All sources.
 pub struct Sources {
+    transcoder: Transcoder,
     lro: Lro,
     backfill: Backfill,
     flyte: Flyte,
@@ -115,7 +116,12 @@ pub struct Sources {
 impl Sources {
     /// Makes them. `sealer` keeps what must not be read from the database.
     pub fn new(transcoder: Transcoder, sealer: Sealer) -> Self {
-        Self { lro: Lro::new(transcoder), backfill: Backfill, flyte: Flyte::new(sealer) }
+        Self { lro: Lro::new(transcoder.clone()), backfill: Backfill, flyte: Flyte::new(sealer), transcoder }
+    }
+
+    /// Returns the types that messages are made of.
+    pub fn transcoder(&self) -> &Transcoder {
+        &self.transcoder
     }
 
     /// Returns the source of a kind.

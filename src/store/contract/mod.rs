@@ -8,22 +8,40 @@ mod basics;
 mod journal;
 mod keys;
 mod operations;
+mod webhooks;
 
 use std::sync::Arc;
 
 use super::Store;
-use crate::{clock::SystemClock, config, crypto};
+use crate::{
+    clock::{Clock, SystemClock},
+    config, crypto,
+};
 
 /// Names the Postgres server of the tests.
 const SERVER: &str = "CAUSEWAY_TEST_POSTGRES";
 
 /// A fresh, migrated store on SQLite.
 pub(super) async fn on_sqlite() -> Option<Store> {
-    Some(open(None).await)
+    Some(open(None, Arc::new(SystemClock)).await)
+}
+
+/// A fresh store of each kind that there is, on a clock of the story's own.
+pub(crate) async fn each(clock: Arc<dyn Clock>) -> Vec<Store> {
+    let mut all = vec![open(None, clock.clone()).await];
+    if let Some(url) = schema().await {
+        all.push(open(Some(url), clock).await);
+    }
+    all
 }
 
 /// A fresh, migrated store in a schema of its own on Postgres; `None` without a server.
 pub(super) async fn on_postgres() -> Option<Store> {
+    Some(open(Some(schema().await?), Arc::new(SystemClock)).await)
+}
+
+/// The URL of a fresh schema on Postgres; `None` without a server.
+async fn schema() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
     let server = std::env::var(SERVER).ok();
     let Some(server) = server else {
@@ -37,17 +55,15 @@ pub(super) async fn on_postgres() -> Option<Store> {
         .await
         .expect("a fresh schema");
     let separator = if server.contains('?') { '&' } else { '?' };
-    Some(open(Some(format!("{server}{separator}options=-csearch_path%3D{schema}"))).await)
+    Some(format!("{server}{separator}options=-csearch_path%3D{schema}"))
 }
 
-async fn open(url: Option<String>) -> Store {
+async fn open(url: Option<String>, clock: Arc<dyn Clock>) -> Store {
     let mut set = vec!["identity.mode=none".to_owned()];
     set.extend(url.map(|url| format!("database.url={url}")));
     let sources = config::Sources { set, ..config::Sources::default() };
     let config = config::Config::load(sources).into_config().expect("the settings are right");
-    Store::open(&config.database, Arc::new(SystemClock))
-        .await
-        .unwrap_or_else(|error| panic!("{}", error.chain()))
+    Store::open(&config.database, clock).await.unwrap_or_else(|error| panic!("{}", error.chain()))
 }
 
 /// Makes two tests of each story `async fn(Store)`: one on each store.

@@ -73,7 +73,7 @@ pub struct KeyUse {
 pub enum Opened {
     /// Go ahead; it is durable.
     Go(Ticket),
-    /// It was done before, and this is what came of it, as it was given to [`Settlement::answer`].
+    /// It was done before, and this is what came of it, as the [`KeyFate`] of its settlement kept it.
     Replay(Vec<u8>),
     /// It is being done.
     InProgress,

@@ -44,15 +44,3 @@ pub(in crate::store) async fn of_operation(
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(&operation.0[..]).fetch_all(pool).await?;
     rows.iter().map(read).collect()
 }
-
-pub(in crate::store) async fn forget(pool: &PgPool, floor: i64, rows_max: u32) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "DELETE FROM events WHERE id = ANY (ARRAY(
-             SELECT id FROM events WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2))",
-    )
-    .bind(floor)
-    .bind(i64::from(rows_max))
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
-}

@@ -1,6 +1,9 @@
 //! The store on Postgres: what each noun says in SQL.
 
 pub(super) mod audit;
+pub(super) mod deliveries;
+#[path = "../both/delivery_records.rs"]
+pub(super) mod delivery_records;
 pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
@@ -8,11 +11,17 @@ pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
 pub(super) mod operations;
+#[path = "../both/webhook_endpoints.rs"]
+pub(super) mod webhook_endpoints;
+#[path = "../both/webhook_events.rs"]
+pub(super) mod webhook_events;
 
 use std::{str::FromStr as _, time::Duration};
 
 use sqlx::{
-    PgPool,
+    PgConnection as Connection, PgPool, PgPool as Handle, PgTransaction, Postgres,
+    pool::PoolConnection,
+    postgres::PgRow as Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -35,6 +44,16 @@ pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
         .max_lifetime(LIFETIME)
         .test_before_acquire(true)
         .connect_lazy_with(options))
+}
+
+/// Takes a connection that only reads.
+async fn reader(pool: &Handle) -> sqlx::Result<PoolConnection<Postgres>> {
+    pool.acquire().await
+}
+
+/// Begins a transaction that writes.
+async fn writer(pool: &Handle) -> sqlx::Result<PgTransaction<'static>> {
+    pool.begin().await
 }
 
 /// Refuses a server that says "committed" before it is.

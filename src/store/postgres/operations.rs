@@ -104,6 +104,13 @@ pub(in crate::store) async fn open_named(
     rows.iter().map(read).collect()
 }
 
+pub(in crate::store) async fn any_open(pool: &PgPool, upstream: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM operations WHERE upstream = $1 AND ended_at IS NULL)")
+        .bind(upstream)
+        .fetch_one(pool)
+        .await
+}
+
 /// Takes the parents of what has been due for longest, and of each what is due or nearly so.
 pub(in crate::store) async fn claim(
     pool: &PgPool,

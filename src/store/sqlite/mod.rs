@@ -1,6 +1,9 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
 pub(super) mod audit;
+pub(super) mod deliveries;
+#[path = "../both/delivery_records.rs"]
+pub(super) mod delivery_records;
 pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
@@ -8,12 +11,19 @@ pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
 pub(super) mod operations;
+#[path = "../both/webhook_endpoints.rs"]
+pub(super) mod webhook_endpoints;
+#[path = "../both/webhook_events.rs"]
+pub(super) mod webhook_events;
 
 use std::{path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Sqlite, SqliteConnection as Connection, SqlitePool, Transaction,
+    pool::PoolConnection,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow as Row, SqliteSynchronous,
+    },
 };
 
 use super::open::ACQUIRE_TIME_MAX;
@@ -27,6 +37,18 @@ const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Files {
     writer: SqlitePool,
     reader: SqlitePool,
+}
+
+use Files as Handle;
+
+/// Takes a connection that only reads.
+async fn reader(files: &Handle) -> sqlx::Result<PoolConnection<Sqlite>> {
+    files.reader.acquire().await
+}
+
+/// Begins a transaction that writes.
+async fn writer(files: &Handle) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    files.begin().await
 }
 
 impl Files {

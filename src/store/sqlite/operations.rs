@@ -113,6 +113,13 @@ pub(in crate::store) async fn open_named(
     rows.iter().map(read).collect()
 }
 
+pub(in crate::store) async fn any_open(files: &Files, upstream: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM operations WHERE upstream = ? AND ended_at IS NULL)")
+        .bind(upstream)
+        .fetch_one(files.reader())
+        .await
+}
+
 /// Takes the parents of what has been due for longest, and of each what is due or nearly so.
 pub(in crate::store) async fn claim(
     files: &Files,

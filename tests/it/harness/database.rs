@@ -70,6 +70,7 @@ impl Database {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was left out")]
 fn server() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
     let server = std::env::var(SERVER).ok();

@@ -33,7 +33,9 @@ impl Gateway {
         let config = Config::load(Sources { set, ..Sources::default() })
             .into_config()
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let app = App::build(config, Arc::new(SystemClock)).await.unwrap_or_else(|error| panic!("{error}"));
+        let app = Box::pin(App::build(config, Arc::new(SystemClock)))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let address = app.local_addr();
         let (signals, mut wishes) = mpsc::channel(2);
         let mut tasks = JoinSet::new();

@@ -112,7 +112,10 @@ async fn a_restored_database_serves_first_and_is_optimized_then() {
     assert_eq!(restored.state(), State::ReadyOptimizing);
     let shown: RestoreDatabaseMetadata = metadata(&ended, "database.v1.RestoreDatabaseMetadata");
     let second = shown.optimize_database_operation_name;
-    assert_eq!(backup(&story, MONDAY).await.expect("there").referencing_databases, [restored.name.clone()]);
+    assert_eq!(
+        backup(&story, MONDAY).await.expect("there").referencing_databases,
+        std::slice::from_ref(&restored.name)
+    );
 
     story.pass(10);
     let optimizing = story.operation(&second).await.expect("it runs");

@@ -11,7 +11,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LIST, WATCH, authorize, named, no_parameters, note, parameters, parent_of, wanted};
+use super::shape::{OperationPath, ProjectPath, WatchQuery};
+use super::{
+    LIST, TAG, WATCH, authorize, named, note, parent_of,
+    wanted::{parameters, wanted},
+};
 use crate::{
     error::{Error, Result},
     http::{Server, body::Body, feed::Feed, own::Asked},
@@ -32,10 +36,24 @@ const KNOWN_MAX: usize = 10_000;
 /// Commits may become visible in another order than that of their times, by so much.
 const OVERLAP: i64 = 5_000_000;
 
-/// Tells the changes of one operation until it ends.
+/// Tells the changes of an operation.
+///
+/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/operations/{operation}:watch",
+    tag = TAG,
+    operation_id = "operations.Watch",
+    params(OperationPath),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = named(&asked, WATCH)?;
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     note(asked.notes, &name);
     let (desk, view) = (server.operations.clone(), super::view(server));
     let first = desk.get(&name).await?;
@@ -63,7 +81,20 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     }))
 }
 
-/// Tells the state of the open operations of a collection, then every change of any of it.
+/// Tells the changes of all operations.
+///
+/// As server-sent events: what is open now, then every change.
+#[utoipa::path(
+    get,
+    path = "/v1/operations:watch",
+    tag = TAG,
+    operation_id = "operations.WatchAll",
+    params(WatchQuery),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = parent_of(asked.captures);
     authorize(&asked, LIST, &parent)?;
@@ -76,6 +107,24 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let first = server.operations.list(&open).await?;
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
     Ok(events(move |lines| follow(Following { desk, view, soft, page, since }, first, lines)))
+}
+
+/// Tells the changes of a project's operations.
+///
+/// As server-sent events: what is open now, then every change.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/operations:watch",
+    tag = TAG,
+    operation_id = "operations.WatchProject",
+    params(ProjectPath, WatchQuery),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(in crate::http::own) async fn watch_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    watch_all(server, asked).await
 }
 
 /// What it takes to follow a collection.

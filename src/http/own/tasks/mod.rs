@@ -1,13 +1,19 @@
 //! `tasks`: BigQuery queries that Flyte's connector runs.
 
+mod draft;
+mod shape;
+
 use http::Response;
 use prost::Message as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Asked, operations};
+use super::{
+    Asked, operations,
+    operations::shape::{Nothing, Operation as Shown},
+};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{self, NewTask},
+    gateway,
     http::{Server, body::Body, edge::body as inbound, idempotency, json},
     identity::access,
     model::{Kind, Operation, OperationId, Role},
@@ -19,6 +25,19 @@ use crate::{
     },
     transcode::{JsonOptions, Query},
 };
+use draft::read;
+use shape::{LocationPath, TaskPage, TaskPath, TaskQuery};
+
+/// Tag of these endpoints.
+const TAG: &str = "tasks";
+
+/// Describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(create, list, get, delete, metrics, logs),
+    tags((name = TAG, description = "Queries that Flyte's connector runs in BigQuery."))
+)]
+pub(super) struct Described;
 
 pub(super) const CREATE: (&str, Role) = ("flyte.tasks.create", Role::Editor);
 pub(super) const LIST: (&str, Role) = ("flyte.tasks.list", Role::Viewer);
@@ -30,10 +49,24 @@ const PAGE_SIZES: [u32; 2] = [50, 1000];
 /// Messages of a log that one answer shows.
 const LOG_MESSAGES_MAX: usize = 1000;
 
-/// Starts a task, and answers with its operation.
+/// Starts a query.
+///
+/// Answers with its operation. With an `Idempotency-Key` a repeated request starts nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/projects/{project}/locations/{location}/tasks",
+    tag = TAG,
+    operation_id = "tasks.Create",
+    params(LocationPath),
+    request_body(content = shape::NewTask, example = json!({"query": "SELECT country, COUNT(*) FROM shop.orders GROUP BY country", "labels": {"team": "sales"}})),
+    responses(
+        (status = 200, description = "The operation.", body = Shown),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = authorize(&asked, CREATE)?;
-    operations::no_parameters(asked.query)?;
+    asked.no_parameters()?;
     asked.notes.idempotency_key = idempotency::key(&asked.head.headers)?;
     let body = asked.inbound.read(&asked.head.headers).await?;
     inbound::require_json(&asked.head.headers, &body)?;
@@ -47,15 +80,42 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
 }
 
 /// Shows a task.
+///
+/// With what it left behind, once it has ended.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/locations/{location}/tasks/{task}",
+    tag = TAG,
+    operation_id = "tasks.Get",
+    params(TaskPath),
+    responses(
+        (status = 200, description = "The task.", body = shape::Task),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = authorize(&asked, GET)?;
-    operations::no_parameters(asked.query)?;
+    asked.no_parameters()?;
     asked.notes.entry.resource_names = vec![name.clone()];
     let it = find(server, &name).await?;
     Ok(json(&server.operations.tracker().task_json(server.gateway.transcoder(), &it)))
 }
 
-/// Lists tasks, the newest first.
+/// Lists tasks.
+///
+/// The newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/locations/{location}/tasks",
+    tag = TAG,
+    operation_id = "tasks.List",
+    params(LocationPath, TaskQuery),
+    responses(
+        (status = 200, description = "A page of tasks.", body = TaskPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = authorize(&asked, LIST)?;
     asked.notes.entry.resource_names = vec![parent.clone()];
@@ -106,10 +166,24 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
     Ok(json(&answer))
 }
 
-/// Asks a task to stop.
+/// Stops a task.
+///
+/// BigQuery is asked to stop the job, and may take its time.
+#[utoipa::path(
+    delete,
+    path = "/v1/projects/{project}/locations/{location}/tasks/{task}",
+    tag = TAG,
+    operation_id = "tasks.Delete",
+    params(TaskPath),
+    responses(
+        (status = 200, description = "Done.", body = Nothing),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = authorize(&asked, DELETE)?;
-    operations::no_parameters(asked.query)?;
+    asked.no_parameters()?;
     asked.notes.entry.resource_names = vec![name.clone()];
     let it = find(server, &name).await?;
     let desk = server.operations.clone();
@@ -117,10 +191,24 @@ pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response
     Ok(json(&json!({})))
 }
 
-/// Shows what a task used, where its connector tells.
+/// Shows what a task used.
+///
+/// 501 where its connector does not tell; the one for BigQuery does not.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/locations/{location}/tasks/{task}:metrics",
+    tag = TAG,
+    operation_id = "tasks.Metrics",
+    params(TaskPath),
+    responses(
+        (status = 200, description = "The metrics.", body = Nothing),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn metrics(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = authorize(&asked, GET)?;
-    operations::no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let it = find(server, &name).await?;
     let request = GetTaskMetricsRequest {
         resource_meta: server.operations.tracker().sources().flyte().resource_meta(&it)?,
@@ -134,10 +222,24 @@ pub(super) async fn metrics(server: &Server, asked: Asked<'_>) -> Result<Respons
     message(server, "flyteidl.admin.GetTaskMetricsResponse", &reply.message).map(|shown| json(&shown))
 }
 
-/// Shows what a task wrote, where its connector tells.
+/// Shows what a task wrote.
+///
+/// 501 where its connector does not tell; the one for BigQuery does not.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/locations/{location}/tasks/{task}:logs",
+    tag = TAG,
+    operation_id = "tasks.Logs",
+    params(TaskPath),
+    responses(
+        (status = 200, description = "The messages.", body = Nothing),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn logs(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = authorize(&asked, GET)?;
-    operations::no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let it = find(server, &name).await?;
     let request = GetTaskLogsRequest {
         resource_meta: server.operations.tracker().sources().flyte().resource_meta(&it)?,
@@ -214,69 +316,4 @@ async fn find(server: &Server, name: &str) -> Result<Operation> {
     let found = server.operations.get(&format!("projects/{project}/operations/{id}")).await;
     let it = found.map_err(|error| if error.code() == Code::NotFound { missing() } else { error })?;
     if it.kind == Kind::FlyteTask && it.target == name { Ok(it) } else { Err(missing()) }
-}
-
-/// Reads what a new task is to be.
-fn read(parent: &str, body: &[u8]) -> Result<NewTask> {
-    let (project, location) = place(parent)?;
-    if project == "-" || location == "-" {
-        return Err(Error::invalid_field("parent", "a task belongs to one project and one location"));
-    }
-    let mut task =
-        NewTask { project: project.to_owned(), location: location.to_owned(), ..NewTask::default() };
-    for (field, value) in operations::fields(body)? {
-        match (field.as_str(), value) {
-            ("query", Value::String(query)) => task.query = query,
-            ("query", _) => return Err(Error::invalid_field("query", "expected text")),
-            ("labels", Value::Object(labels)) => {
-                for (key, value) in labels {
-                    let Value::String(value) = value else {
-                        return Err(Error::invalid_field(format!("labels.{key}"), "expected text"));
-                    };
-                    task.labels.insert(key, value);
-                }
-            }
-            ("labels", _) => return Err(Error::invalid_field("labels", "expected an object")),
-            ("parameters", Value::Object(parameters)) => {
-                for (name, value) in parameters {
-                    let read =
-                        parameter(value).map_err(|error| error.within(&format!("parameters.{name}")))?;
-                    task.parameters.insert(name, read);
-                }
-            }
-            ("parameters", _) => return Err(Error::invalid_field("parameters", "expected an object")),
-            ("taskTypeVersion" | "task_type_version", Value::Number(version)) => {
-                let version = version.as_i64().and_then(|version| i32::try_from(version).ok());
-                task.version = version
-                    .filter(|version| *version >= 0)
-                    .ok_or_else(|| Error::invalid_field("taskTypeVersion", "expected a version from 0"))?;
-            }
-            ("taskTypeVersion" | "task_type_version", _) => {
-                return Err(Error::invalid_field("taskTypeVersion", "expected a number"));
-            }
-            ("resourceMeta" | "resource_meta", _) => {
-                return Err(Error::unknown_field("resourceMeta", "a task is never started from one"));
-            }
-            (other, _) => {
-                let known = "there are query, parameters, labels and taskTypeVersion";
-                return Err(Error::unknown_field(other, known));
-            }
-        }
-    }
-    Ok(task)
-}
-
-fn parameter(value: Value) -> Result<(String, Value)> {
-    let Value::Object(mut fields) = value else {
-        return Err(Error::invalid_field("", "expected an object with type and value"));
-    };
-    let kind = match fields.remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err(Error::invalid_field("type", "expected the name of a type of BigQuery's")),
-    };
-    let value = fields.remove("value").unwrap_or(Value::Null);
-    match Map::into_iter(fields).next() {
-        None => Ok((kind, value)),
-        Some((other, _)) => Err(Error::unknown_field(other, "there are type and value")),
-    }
 }

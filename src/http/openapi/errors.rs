@@ -1,0 +1,434 @@
+//! Errors: the one envelope, and one shared response for each status that a proxied call can be answered with.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    ArrayBuilder, Content, ContentBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+    Responses, ResponsesBuilder, Schema, SchemaFormat, Type,
+    header::HeaderBuilder,
+    schema::{AdditionalProperties, AnyOfBuilder, Object},
+};
+
+use crate::error::{Code, Reason};
+
+/// Name of the envelope's component.
+const ENVELOPE: &str = "Error";
+
+/// What every error says how to read.
+const SHAPE: &str = "See 400 for the form.";
+
+/// One status that says that something went wrong.
+pub(super) struct Failure {
+    /// HTTP status.
+    pub(super) status: u16,
+    /// Name of the shared response.
+    name: &'static str,
+    /// What it means and what to do.
+    text: &'static str,
+    /// Canonical code of the example.
+    code: Code,
+    /// Reason of the example; `None` for one that an upstream gives.
+    reason: Option<Reason>,
+    message: &'static str,
+    /// Who can get it.
+    pub(super) whose: Whose,
+}
+
+/// Which operations a failure belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// All, our own endpoints too.
+    All,
+    /// Those that call an upstream.
+    Proxied,
+    /// Those of them that take a body.
+    WithBody,
+    /// Those of them that change something.
+    Mutation,
+}
+
+/// All of them, by status.
+pub(super) const FAILURES: &[Failure] = &[
+    Failure {
+        status: 400,
+        name: "BadRequest",
+        text: "The request is wrong: a field, a parameter, the JSON, or something that the upstream does not accept in \
+               its present state. `details` names each field.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::UnknownField),
+        message: "frendlyName: no such field",
+        whose: Whose::All,
+    },
+    Failure {
+        status: 401,
+        name: "Unauthorized",
+        text: "The caller is not known, to the gateway or to the upstream.",
+        code: Code::Unauthenticated,
+        reason: None,
+        message: "Request had invalid authentication credentials.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 403,
+        name: "Forbidden",
+        text: "The caller is known and may not do this, by the gateway's rules or by the upstream's.",
+        code: Code::PermissionDenied,
+        reason: None,
+        message: "The caller does not have permission.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 404,
+        name: "NotFound",
+        text: "There is no such resource, or no such path.",
+        code: Code::NotFound,
+        reason: None,
+        message: "Not found.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 409,
+        name: "Conflict",
+        text: "It exists already, or another request was in the way.",
+        code: Code::AlreadyExists,
+        reason: None,
+        message: "Already exists.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 413,
+        name: "ContentTooLarge",
+        text: "The body is larger than the gateway takes.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::BodyTooLarge),
+        message: "The body is larger than 4194304 bytes, decoded or as sent.",
+        whose: Whose::WithBody,
+    },
+    Failure {
+        status: 414,
+        name: "UriTooLong",
+        text: "The URL is too long. Send the query as the form body of a POST with `X-HTTP-Method-Override: GET`.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::LimitExceeded),
+        message: "The URL has 20000 bytes; at most 16384 are allowed.",
+        whose: Whose::All,
+    },
+    Failure {
+        status: 415,
+        name: "UnsupportedMediaType",
+        text: "The body is not JSON in UTF-8, plain or gzip.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::UnsupportedMediaType),
+        message: "The body is of type \"text/plain\"; send JSON with Content-Type: application/json.",
+        whose: Whose::WithBody,
+    },
+    Failure {
+        status: 422,
+        name: "UnprocessableContent",
+        text: "The `Idempotency-Key` was used for another request.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::IdempotencyMismatch),
+        message: "The Idempotency-Key was used for another request.",
+        whose: Whose::Mutation,
+    },
+    Failure {
+        status: 429,
+        name: "TooManyRequests",
+        text: "A quota of the gateway's or the upstream's is used up, or too many calls are under way. Try again later; `Retry-After` may say when.",
+        code: Code::ResourceExhausted,
+        reason: None,
+        message: "Quota exceeded.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 431,
+        name: "RequestHeaderFieldsTooLarge",
+        text: "Too many headers, or too large ones.",
+        code: Code::InvalidArgument,
+        reason: Some(Reason::LimitExceeded),
+        message: "The request has 101 header lines; at most 100 are allowed.",
+        whose: Whose::All,
+    },
+    Failure {
+        status: 499,
+        name: "ClientClosedRequest",
+        text: "The call was cancelled.",
+        code: Code::Cancelled,
+        reason: None,
+        message: "The call was cancelled.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 500,
+        name: "InternalServerError",
+        text: "The upstream failed, or answered with something that cannot be shown; or the gateway failed.",
+        code: Code::Internal,
+        reason: Some(Reason::UpstreamInvalidResponse),
+        message: "The upstream's answer cannot be read.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 501,
+        name: "NotImplemented",
+        text: "The upstream does not offer this method, or the configuration has no section for the upstream.",
+        code: Code::Unimplemented,
+        reason: Some(Reason::UpstreamNotConfigured),
+        message: "The upstream datastream is known but not configured.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 503,
+        name: "ServiceUnavailable",
+        text: "The upstream cannot be reached, or the gateway is stopping. Safe to try again if the call changes nothing; \
+               `Retry-After` may say when.",
+        code: Code::Unavailable,
+        reason: Some(Reason::UpstreamUnavailable),
+        message: "The upstream cannot be reached.",
+        whose: Whose::Proxied,
+    },
+    Failure {
+        status: 504,
+        name: "GatewayTimeout",
+        text: "The upstream did not answer in time. The call may have taken effect.",
+        code: Code::DeadlineExceeded,
+        reason: Some(Reason::UpstreamTimeout),
+        message: "The upstream did not answer in time.",
+        whose: Whose::Proxied,
+    },
+];
+
+/// Adds the failures of an operation to its responses.
+pub(super) fn add(responses: ResponsesBuilder, with_body: bool, mutation: bool) -> ResponsesBuilder {
+    let apply = FAILURES.iter().filter(|failure| match failure.whose {
+        Whose::All | Whose::Proxied => true,
+        Whose::WithBody => with_body,
+        Whose::Mutation => mutation,
+    });
+    apply.fold(responses, |responses, failure| {
+        let shared = format!("#/components/responses/{}", failure.name);
+        responses.response(failure.status.to_string(), Ref::new(shared))
+    })
+}
+
+/// Completes the responses of an endpoint of ours: adds what is found before anybody knows what a request wants, and puts
+/// the envelope where a failure is described by words alone.
+pub(super) fn complete(responses: &mut Responses, with_body: bool, public: bool) {
+    for failure in FAILURES {
+        let status = failure.status.to_string();
+        match responses.responses.get_mut(&status) {
+            Some(RefOr::T(told)) if told.content.is_empty() => {
+                told.content.insert("application/json".to_owned(), RefOr::T(content(failure)));
+            }
+            Some(_) => {}
+            None if applies(failure, with_body, public) => {
+                let shared = Ref::new(format!("#/components/responses/{}", failure.name));
+                responses.responses.insert(status, RefOr::Ref(shared));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether a failure can come from an endpoint of ours.
+fn applies(failure: &Failure, with_body: bool, public: bool) -> bool {
+    match failure.whose {
+        Whose::All => true,
+        Whose::WithBody => with_body,
+        Whose::Proxied => !public && matches!(failure.status, 401 | 403 | 429 | 503),
+        Whose::Mutation => false,
+    }
+}
+
+/// Returns the shared responses by name.
+pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
+    FAILURES.iter().map(|failure| {
+        let text = match failure.status {
+            400 => failure.text.to_owned(),
+            _ => format!("{} {SHAPE}", failure.text),
+        };
+        let mut response =
+            ResponseBuilder::new().description(text).content("application/json", content(failure));
+        if matches!(failure.status, 429 | 503) {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+            let header = HeaderBuilder::new()
+                .schema(Some(Schema::from(seconds)))
+                .description(Some("Seconds to wait before trying again, where known."))
+                .build();
+            response = response.header("Retry-After", header);
+        }
+        (failure.name.to_owned(), RefOr::T(response.build()))
+    })
+}
+
+/// The envelope, with an example of a failure.
+fn content(failure: &Failure) -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(ENVELOPE)))
+        .example(Some(example(failure)))
+        .build()
+}
+
+fn example(failure: &Failure) -> Value {
+    let mut details = Vec::new();
+    if let Some(reason) = failure.reason {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason.name(),
+            "domain": "causeway",
+        }));
+    }
+    if let (Some(Reason::UnknownField), Some((field, why))) =
+        (failure.reason, failure.message.split_once(": "))
+    {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{"field": field, "description": why}],
+        }));
+    }
+    let mut error = json!({
+        "code": failure.status,
+        "message": failure.message,
+        "status": failure.code.name(),
+    });
+    if !details.is_empty() {
+        error["details"] = Value::Array(details);
+    }
+    json!({"error": error})
+}
+
+/// Returns the schemas of the envelope and of the details that the gateway itself gives.
+pub(super) fn schemas() -> [(&'static str, RefOr<Schema>); 4] {
+    let reasons: Vec<String> = Reason::ALL.iter().map(|reason| format!("`{}`", reason.name())).collect();
+    let info = detail("google.rpc.ErrorInfo", "Why it was refused, for programs.")
+        .property(
+            "reason",
+            text(&format!(
+                "The reason, in a vocabulary of its domain. That of `causeway` is {}.",
+                reasons.join(", ")
+            )),
+        )
+        .property("domain", text("Whose reason it is: `causeway`, or the upstream's host."))
+        .property(
+            "metadata",
+            strings("Facts about the reason, such as the limit that was passed, or `requestId`."),
+        );
+    let violation = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("field", text("Path of the field, as the caller wrote it."))
+        .property("description", text("What is wrong, and what would be right."))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)));
+    let bad_request = detail("google.rpc.BadRequest", "Which fields are wrong.").property(
+        "fieldViolations",
+        ArrayBuilder::new().items(violation).description(Some("One entry for each.")),
+    );
+    let retry = detail("google.rpc.RetryInfo", "When it is worth trying again.")
+        .property("retryDelay", text("How long to wait, such as `2s`."));
+    [
+        (ENVELOPE, RefOr::T(envelope())),
+        ("ErrorInfo", RefOr::T(info.into())),
+        ("BadRequestDetail", RefOr::T(bad_request.into())),
+        ("RetryDetail", RefOr::T(retry.into())),
+    ]
+}
+
+fn envelope() -> Schema {
+    let codes = Code::ALL.iter().map(|code| code.name());
+    let status = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes))
+        .description(Some("The canonical code, see google.rpc.Code."));
+    let code = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .description(Some("The HTTP status."));
+    let kinds = ["ErrorInfo", "BadRequestDetail", "RetryDetail", "protobuf.Any"];
+    let detail = kinds
+        .into_iter()
+        .fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(name)))
+        .description(Some("Messages of google.rpc, and those of the upstream."));
+    let details = ArrayBuilder::new()
+        .items(detail)
+        .description(Some("More about it, for programs; an upstream's details are passed through."));
+    let error = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("What went wrong."))
+        .property("code", code)
+        .property("message", text("What went wrong, for people."))
+        .property("status", status)
+        .property("details", details)
+        .required("code")
+        .required("message")
+        .required("status");
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("How every error is told, whoever it comes from (AIP-193)."))
+        .property("error", error)
+        .required("error")
+        .into()
+}
+
+/// A message of `google.rpc` that is packed into an error.
+fn detail(full_name: &str, about: &str) -> ObjectBuilder {
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([format!("type.googleapis.com/{full_name}")]))
+        .description(Some("Names the type."));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(about))
+        .property("@type", name)
+        .required("@type")
+}
+
+fn text(about: &str) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(about)).build()
+}
+
+fn strings(about: &str) -> Object {
+    let value =
+        AdditionalProperties::RefOr(RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::String))));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(value))
+        .description(Some(about))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{error::Error, http::status};
+
+    /// What a caller of a documented path and verb cannot get, and what nobody can get yet.
+    const NOT_OF_AN_OPERATION: &[Reason] = &[Reason::MethodNotAllowed];
+
+    #[test]
+    fn exactly_the_statuses_that_are_sent_are_documented() {
+        let codes = Code::ALL.iter().map(|code| status::of(&Error::upstream(*code, "", Vec::new())));
+        let reasons = Reason::ALL
+            .iter()
+            .filter(|reason| !NOT_OF_AN_OPERATION.contains(reason))
+            .map(|reason| status::of(&Error::new(Code::InvalidArgument, *reason, "")));
+        let limits = [status::LIMIT_URL, status::LIMIT_HEADERS, status::LIMIT_HEADER_BYTES]
+            .map(|limit| status::of(&Error::limit("").with_metadata(status::LIMIT, limit)));
+        let sent: BTreeSet<u16> = codes.chain(reasons).chain(limits).map(|status| status.as_u16()).collect();
+        let documented: BTreeSet<u16> = FAILURES.iter().map(|failure| failure.status).collect();
+        assert_eq!(documented, sent);
+    }
+
+    #[test]
+    fn examples_have_the_status_that_their_code_and_reason_have() {
+        for failure in FAILURES {
+            let error = match failure.reason {
+                Some(Reason::LimitExceeded) => Error::limit("").with_metadata(
+                    status::LIMIT,
+                    if failure.status == 414 { status::LIMIT_URL } else { status::LIMIT_HEADERS },
+                ),
+                Some(reason) => Error::new(failure.code, reason, ""),
+                None => Error::upstream(failure.code, "", Vec::new()),
+            };
+            assert_eq!(status::of(&error).as_u16(), failure.status);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One operation: a binding of a method, described.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    Content, ContentBuilder, Deprecated, HttpMethod, Ref, RefOr, Required, ResponseBuilder, Responses,
+    ResponsesBuilder, Schema, ToArray,
+    path::{Operation, OperationBuilder},
+    request_body::{RequestBody, RequestBodyBuilder},
+};
+
+use super::{
+    Writer,
+    address::Path,
+    errors, parameters,
+    prose::{listed, lower_camel, paragraphs},
+    schemas::{Form, string},
+};
+use crate::schema::{Address, Body, Effect, FieldPath, Kind, MessageId, Method, Segment};
+
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
+const EVENTS: &str = "text/event-stream";
+const ANYTHING: &str = "*/*";
+
+/// Returns the verb of a binding as OpenAPI knows it; a binding for all verbs is shown with the one that suits it.
+/// `None` for verbs that OpenAPI 3.1 cannot describe.
+pub(super) fn verb(address: &Address<'_>) -> Option<HttpMethod> {
+    Some(match address.binding.verb.as_str() {
+        "GET" => HttpMethod::Get,
+        "PUT" => HttpMethod::Put,
+        "POST" => HttpMethod::Post,
+        "DELETE" => HttpMethod::Delete,
+        "PATCH" => HttpMethod::Patch,
+        "HEAD" => HttpMethod::Head,
+        "OPTIONS" => HttpMethod::Options,
+        "TRACE" => HttpMethod::Trace,
+        "*" if address.binding.body == Body::None => HttpMethod::Get,
+        "*" => HttpMethod::Post,
+        _ => return None,
+    })
+}
+
+/// Describes a binding.
+pub(super) fn describe(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Operation {
+    let method = address.method;
+    let (summary, rest) = writer.prose.summary(&method.comment);
+    let summary = if summary.is_empty() { method.name().to_owned() } else { summary };
+    let place = if address.primary { None } else { places(address).last().cloned() };
+    let title = place.map_or(summary.clone(), |place| format!("{summary} ({place})"));
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(writer.operation_id(address)))
+        .tag(writer.tag(method))
+        .summary(Some(title))
+        .description(Some(description(writer, method, &summary, rest)))
+        .deprecated(method.deprecated.then_some(Deprecated::True));
+    operation = operation.request_body(request_body(writer, address));
+    let mut operation = operation.responses(responses(writer, address)).build();
+    operation.parameters = Some(parameters::of(writer, address, path));
+    operation
+}
+
+/// Returns the collections that a path leads through, without the project.
+pub(super) fn places(address: &Address<'_>) -> Vec<String> {
+    let segments = address.template.segments();
+    let pairs = segments.windows(2).filter_map(|pair| match pair {
+        [Segment::Literal(collection), Segment::Any | Segment::AnyDepth] => Some(collection.to_string()),
+        _ => None,
+    });
+    let last = segments.last().and_then(|segment| match segment {
+        Segment::Literal(literal) => Some(literal.to_string()),
+        Segment::Any | Segment::AnyDepth => None,
+    });
+    let mut places: Vec<String> = pairs.filter(|collection| collection != "projects").collect();
+    places.extend(last);
+    // What all bindings of one method have in common says nothing: an operation is one wherever it is.
+    let collection = &address.method.collection;
+    if places.len() > 1 && places.last().is_some_and(|last| last == collection) {
+        places.pop();
+    }
+    places
+}
+
+fn description(writer: &Writer<'_>, method: &Method, summary: &str, rest: String) -> String {
+    let pool = writer.pool;
+    let mut text = vec![format!("{summary}."), rest];
+    if let Some(started) = &method.long_running {
+        let mut told =
+            "Takes time: the answer is a long-running operation. Read it under its `name` until `done` is \
+                        true; then it has `error`, or `response`"
+                .to_owned();
+        if let Some(name) = &started.response_type {
+            told.push_str(&format!(" with a `{name}`"));
+        }
+        told.push('.');
+        if let Some(name) = &started.metadata_type {
+            told.push_str(&format!(" Until then `metadata` tells how far it has come, as a `{name}`."));
+        }
+        text.push(told);
+    }
+    if let Some(list) = &method.list {
+        let items = lower_camel(&list.items);
+        let output = pool.message(method.output);
+        let mut told = match output.field("next_page_token") {
+            Some(_) => format!(
+                "The answer is one page: `{items}`, and `nextPageToken` while there is more. Send that as `pageToken`, \
+                 with everything else unchanged, for the next page."
+            ),
+            None => format!("The answer lists all `{items}`."),
+        };
+        if list.unreachable {
+            told.push_str(" Places that could not be read are named in `unreachable`.");
+        }
+        text.push(told);
+    }
+    if method.server_streaming {
+        text.push(format!(
+            "Answers message by message: as a JSON array, or by `Accept` as lines (`{LINES}`) or server-sent events \
+             (`{EVENTS}`). A failure after the first message is the last element, `{{\"error\": …}}`."
+        ));
+    }
+    if !method.secret_fields.is_empty() {
+        let fields: Vec<String> = method.secret_fields.iter().map(|field| lower_camel(field)).collect();
+        if fields.len() <= 3 {
+            text.push(format!("Never returned or logged: {}.", listed(&fields)));
+        }
+    }
+    text.push(format!("Calls `{}` of the upstream `{}`.", method.full_name, method.upstream));
+    paragraphs(text)
+}
+
+fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<RequestBody> {
+    let form = if address.binding.verb == "PATCH" { Form::Open } else { Form::Input };
+    let pool = writer.pool;
+    let method = address.method;
+    let (schema, raw, about, required) = match &address.binding.body {
+        Body::None => return None,
+        Body::All => {
+            let raw = is_http_body(writer, method.input);
+            let bound = bound(address);
+            let input = pool.message(method.input);
+            let demanded = input
+                .fields
+                .iter()
+                .any(|field| super::schemas::is_required(field) && !bound.contains(&field.name));
+            let schema = if raw { binary() } else { writer.request(address, &bound) };
+            (schema, raw, writer.prose.text(&input.comment), demanded)
+        }
+        Body::Field(name) => {
+            let field =
+                pool.message(method.input).field(name).expect("a binding was checked when it was made");
+            let raw = field.kind.message().is_some_and(|id| is_http_body(writer, id));
+            let schema = if raw {
+                binary()
+            } else {
+                let value = writer.schemas.kind(field.kind, form);
+                if field.is_repeated() { RefOr::T(value.to_array().into()) } else { value }
+            };
+            (schema, raw, writer.schemas.description(field), true)
+        }
+    };
+    let mut content = ContentBuilder::new().schema(Some(schema));
+    if !raw {
+        content = content.example(Some(writer.examples.body(address, &bound(address))));
+    }
+    let required = if required { Required::True } else { Required::False };
+    Some(
+        RequestBodyBuilder::new()
+            .description((!about.is_empty()).then_some(about))
+            .required(Some(required))
+            .content(if raw { ANYTHING } else { JSON }, content.build())
+            .build(),
+    )
+}
+
+/// Returns the fields of the request that come from the path.
+fn bound(address: &Address<'_>) -> Vec<String> {
+    address.template.variables().iter().map(FieldPath::as_str).map(str::to_owned).collect()
+}
+
+fn responses(writer: &mut Writer<'_>, address: &Address<'_>) -> Responses {
+    let method = address.method;
+    let output = writer.pool.message(method.output);
+    let (schema, raw) = match &address.binding.response_body {
+        None => (writer.schemas.message(method.output, Form::Open), is_http_body(writer, method.output)),
+        Some(name) => {
+            let field = output.field(name).expect("a binding was checked when it was made");
+            let raw = matches!(field.kind, Kind::Message(id) if is_http_body(writer, id));
+            (writer.schemas.field(field, Form::Open), raw)
+        }
+    };
+    let about = if method.long_running.is_some() {
+        "The operation that was started.".to_owned()
+    } else {
+        let text = writer.prose.text(&output.comment);
+        if text.is_empty() { "Done.".to_owned() } else { text }
+    };
+    let mut success = ResponseBuilder::new().description(about);
+    if raw {
+        success = success.content(ANYTHING, Content::new(Some(binary())));
+    } else {
+        let example = writer.examples.answer(address);
+        for (kind, content) in printed(method.server_streaming, schema, example) {
+            success = success.content(kind, content);
+        }
+    }
+    success = success.header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"));
+    let with_body = address.binding.body != Body::None;
+    let mutation = method.effect == Effect::Mutation;
+    errors::add(ResponsesBuilder::new().response("200", success), with_body, mutation).build()
+}
+
+/// Returns the forms in which messages are answered.
+fn printed(stream: bool, schema: RefOr<Schema>, example: Value) -> Vec<(&'static str, Content)> {
+    let content = |schema: RefOr<Schema>, example: Value| {
+        ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
+    };
+    if !stream {
+        return vec![(JSON, content(schema, example))];
+    }
+    let line = example.to_string();
+    let text = || RefOr::T(Schema::from(string(None, None)));
+    vec![
+        (JSON, content(RefOr::T(schema.to_array().into()), json!([example]))),
+        (LINES, content(text(), json!(format!("{line}\n")))),
+        (EVENTS, content(text(), json!(format!("data: {line}\n\n")))),
+    ]
+}
+
+fn binary() -> RefOr<Schema> {
+    RefOr::T(string(None, Some("binary")).into())
+}
+
+fn is_http_body(writer: &Writer<'_>, id: MessageId) -> bool {
+    &*writer.pool.message(id).full_name == "google.api.HttpBody"
+}

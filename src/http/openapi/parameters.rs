@@ -1,0 +1,231 @@
+//! Parameters: what stands in the path, what may stand in the query, and what speaks to the gateway itself.
+
+use utoipa::openapi::{
+    Deprecated, ObjectBuilder, Ref, RefOr, Required, Schema, Type,
+    path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
+};
+
+use super::{
+    Writer,
+    address::{Path, Wildcard},
+    known,
+    prose::lower_camel,
+    schemas::{Form, is_required, string},
+};
+use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, FieldPath, Kind, MessageId};
+
+/// How deep query parameters reach into messages: `a.b.c` is 3.
+const QUERY_DEPTH_MAX: usize = 3;
+
+/// Query parameters of one operation.
+const QUERY_PARAMETERS_MAX: usize = 100;
+
+/// The parameter of what changes something.
+const IDEMPOTENCY_KEY: &str = "IdempotencyKey";
+
+/// What such a key can be: visible ASCII; one in quotes is fine too.
+const KEY: &str = "^[!#-~][!-~]{0,254}$";
+
+/// What one segment of a path can be.
+const ONE_SEGMENT: &str = "^[^/]+$";
+
+/// What `**` can be.
+const SEGMENTS: &str = "^[^/]+(/[^/]+)*$";
+
+/// Describes the parameters of an operation.
+pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Vec<RefOr<Parameter>> {
+    let mut parameters = Vec::new();
+    for wildcard in &path.wildcards {
+        parameters.push(RefOr::T(in_path(writer, address, wildcard)));
+    }
+    let mut query = Query { address, found: Vec::new() };
+    query.walk(writer, address.method.input, &mut Vec::new());
+    parameters.extend(query.found.into_iter().map(RefOr::T));
+    let mutation = address.method.effect == Effect::Mutation;
+    let shared = shared().into_iter().filter(|(name, _)| mutation || *name != IDEMPOTENCY_KEY);
+    parameters
+        .extend(shared.map(|(name, _)| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")))));
+    parameters
+}
+
+fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) -> Parameter {
+    let template = &address.template;
+    let pattern = if wildcard.deep { SEGMENTS } else { ONE_SEGMENT };
+    let mut schema: RefOr<Schema> = RefOr::T(string(Some(pattern), None).into());
+    let mut text = String::new();
+    if let Some(variable) = wildcard.variable {
+        let span = template.span(variable);
+        let name = &template.variables()[variable];
+        let field = name.resolve(writer.pool, address.method.input).ok();
+        let comment = field.map(|field| writer.schemas.description(field)).unwrap_or_default();
+        if span.len() == 1 {
+            text = comment;
+            if let Some(kind) = field.map(|field| field.kind).filter(|kind| *kind != Kind::String) {
+                schema = writer.schemas.kind(kind, Form::Open);
+            }
+        } else {
+            let spelled = writer.spelled(template, variable);
+            let whole = lower_camel(name.as_str());
+            text = format!("The `{}` in `{whole}`, which is `{spelled}`.", wildcard.name);
+            if wildcard.position + 1 == span.len() && !comment.is_empty() {
+                text.push_str(&format!(" {comment}"));
+            }
+        }
+    }
+    if wildcard.deep {
+        text.push_str(
+            " May have several segments: slashes are part of it and are sent as they are, not as %2F.",
+        );
+    }
+    let example = writer.examples.wildcard(address, wildcard);
+    ParameterBuilder::new()
+        .name(&wildcard.name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(text.trim()))
+        .schema(Some(schema))
+        .example(Some(example))
+        .build()
+}
+
+/// The query parameters of one operation in the making.
+struct Query<'a> {
+    address: &'a Address<'a>,
+    found: Vec<Parameter>,
+}
+
+impl Query<'_> {
+    /// Adds the fields of a message; `outer` leads to it.
+    fn walk(&mut self, writer: &mut Writer<'_>, message: MessageId, outer: &mut Vec<String>) {
+        let pool = writer.pool;
+        for field in &pool.message(message).fields {
+            let taken = match &self.address.binding.body {
+                Body::None => false,
+                Body::All => true,
+                Body::Field(name) => outer.is_empty() && *name == field.name,
+            };
+            if taken || field.is(Behavior::OutputOnly) || self.found.len() == QUERY_PARAMETERS_MAX {
+                continue;
+            }
+            outer.push(field.name.clone());
+            self.field(writer, field, outer);
+            outer.pop();
+        }
+    }
+
+    fn field(&mut self, writer: &mut Writer<'_>, field: &Field, path: &mut Vec<String>) {
+        let name = path.join(".");
+        if self.address.template.variables().iter().map(FieldPath::as_str).any(|variable| variable == name) {
+            return;
+        }
+        let message = field.kind.message().filter(|id| is_spelled_out(writer, *id));
+        match (message, field.cardinality) {
+            (_, Cardinality::Map(entry)) => {
+                let pool = writer.pool;
+                let value = pool.message(entry).field("value").and_then(|value| value.kind.message());
+                if value.is_none() {
+                    self.push(writer, field, path, Some(ParameterStyle::DeepObject));
+                }
+            }
+            (None, _) => self.push(writer, field, path, None),
+            (Some(_), Cardinality::Repeated) => {}
+            (Some(inner), _) if path.len() < QUERY_DEPTH_MAX => self.walk(writer, inner, path),
+            (Some(_), _) => {}
+        }
+    }
+
+    fn push(
+        &mut self,
+        writer: &mut Writer<'_>,
+        field: &Field,
+        path: &[String],
+        style: Option<ParameterStyle>,
+    ) {
+        let name = lower_camel(&path.join("."));
+        let required = path.len() == 1 && is_required(field);
+        let mut schema = writer.schemas.field(field, Form::Open);
+        match &mut schema {
+            RefOr::Ref(reference) => reference.description.clear(),
+            RefOr::T(Schema::Object(object)) => {
+                object.description = None;
+                // Every service refuses a negative one.
+                let pages = self.address.method.list.is_some() && name == "pageSize";
+                object.minimum = pages.then(|| 0.into()).or(object.minimum.take());
+            }
+            RefOr::T(Schema::Array(array)) => array.description = None,
+            RefOr::T(_) => {}
+        }
+        let parameter = ParameterBuilder::new()
+            .parameter_in(ParameterIn::Query)
+            .required(if required { Required::True } else { Required::False })
+            .description(Some(writer.schemas.description(field)))
+            .deprecated(field.deprecated.then_some(Deprecated::True))
+            .explode(style.as_ref().map(|_| true))
+            .style(style)
+            .schema(Some(schema))
+            .example(writer.examples.query(self.address, &name, field, required));
+        self.found.push(parameter.name(name).build());
+    }
+}
+
+/// Whether a message is given field by field; others have a text form.
+fn is_spelled_out(writer: &Writer<'_>, id: MessageId) -> bool {
+    known::schema(&writer.pool.message(id).full_name).is_none()
+}
+
+/// The parameters that every proxied operation takes, and the one that those take which change something, by their names
+/// as components.
+pub(super) fn shared() -> [(&'static str, Parameter); 4] {
+    let query = |name: &str, text: &str, schema: Schema| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(text))
+            .schema(Some(schema))
+            .build()
+    };
+    [
+        (
+            "fields",
+            query(
+                "$fields",
+                "Which parts of the answer are wanted: names separated by commas, `name,state`; parentheses or dots \
+                 reach inside, `streams(name,state),nextPageToken`. Also as `fields`, or in the header \
+                 `X-Goog-FieldMask`.",
+                string(None, None).into(),
+            ),
+        ),
+        (
+            "alt",
+            query(
+                "$alt",
+                "Form of the answer: `json`; `json;enum-encoding=int` for enums as numbers; `json;defaults=true` for \
+                 fields that are zero or empty too; `media` for the bytes of a body that is no JSON; `proto` for the \
+                 message in wire format; `sse` for server-sent events where a method streams.",
+                string(None, None).into(),
+            ),
+        ),
+        (
+            "prettyPrint",
+            query(
+                "$prettyPrint",
+                "Whether JSON is printed over several lines.",
+                ObjectBuilder::new().schema_type(Type::Boolean).build().into(),
+            ),
+        ),
+        (
+            IDEMPOTENCY_KEY,
+            ParameterBuilder::new()
+                .name("Idempotency-Key")
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(
+                    "A text of your own choice, new for each thing that you want done. A request with the same key is \
+                     not done again: it gets the same answer, with `Idempotency-Replayed`. Kept for 24 hours.",
+                ))
+                .schema(Some(Schema::from(string(Some(KEY), None))))
+                .build(),
+        ),
+    ]
+}

@@ -1,0 +1,393 @@
+//! The gateway's own endpoints. They stand in the same route table as the proxied bindings, and in the same document:
+//! what is written above each of them here is what its users read there.
+//!
+//! To add one:
+//!
+//! 1. Write its handler in the file of its noun, with `#[utoipa::path]` above it. The first line of its comment is the
+//!    summary, the rest the description. Give `tag`, an `operation_id` (`operations.Get`), and an `example` for each
+//!    parameter and body that works on a fresh `causeway dev`. What is sent and answered derives `ToSchema`, with a comment
+//!    on each field and `#[schema(as = operations::Operation)]`.
+//! 2. Add a variant to [`Own`], a line to [`ALL`] and an arm to [`answer`]. A test finds a path that is served and not
+//!    described, or described and not served: `/v1/{name=projects/*/operations/*}:cancel` here is
+//!    `/v1/projects/{project}/operations/{operation}:cancel` there.
+//! 3. Name it in `paths(…)` of its part. A new part derives `utoipa::OpenApi`, with the tag and what it is about, and is
+//!    added to [`PARTS`].
+//! 4. `causeway openapi --write`, and read the page at `/docs`.
+//!
+//! Of errors, say only which can come and when, `(status = 404, description = "There is no such operation.")`: the form is
+//! filled in, and so is what every request can meet (400, 414, 431; 413 and 415 with a body; 401, 403, 429 and 503 where
+//! one has to be known).
+
+mod api_keys;
+mod docs;
+mod fields;
+pub(super) mod grpc;
+mod health;
+mod landing;
+pub(super) mod operations;
+mod page;
+mod spec;
+mod tasks;
+mod webhooks;
+
+use http::{HeaderValue, Response, header, request::Parts};
+use metrics::gauge;
+use utoipa::{OpenApi as _, openapi::OpenApi};
+
+use super::{
+    Server, audit_entries,
+    body::Body,
+    edge::{Exchange, body::Inbound},
+    openapi,
+};
+use crate::{
+    error::{Error, Result},
+    gateway::Notes,
+    identity::access,
+    model::Role,
+    schema::Captures,
+    transcode::Query,
+    upstream::BreakerState,
+};
+
+pub(super) use self::spec::Spec;
+
+use self::{grpc::Rpc, webhooks::Webhook};
+
+/// An endpoint that needs no upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Root,
+    Live,
+    Ready,
+    Metrics,
+    Spec,
+    Docs,
+    DocsFile,
+    CreateKey,
+    ListKeys,
+    GetKey,
+    RevokeKey,
+    AuditEntries,
+    ProjectAuditEntries,
+    ExportAuditEntries,
+    ExportProjectAuditEntries,
+    ListOperations,
+    ListProjectOperations,
+    GetOperation,
+    CancelOperation,
+    DeleteOperation,
+    WaitOperation,
+    WatchOperation,
+    WatchOperations,
+    WatchProjectOperations,
+    TrackOperation,
+    TrackProjectOperation,
+    CreateTask,
+    ListTasks,
+    GetTask,
+    DeleteTask,
+    TaskMetrics,
+    TaskLogs,
+    Webhook(Webhook),
+    /// Over gRPC, whose paths are not part of the document.
+    Grpc(Rpc),
+}
+
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, known or not.
+    Public,
+    /// Whoever has this permission: the least role that has it, on anything at all. On what in particular is checked by the
+    /// endpoint.
+    Permission(&'static str, Role),
+}
+
+/// What reading the audit log needs.
+const AUDIT_LIST: &str = "causeway.auditEntries.list";
+const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
+impl Access {
+    const fn of((permission, role): (&'static str, Role)) -> Self {
+        Self::Permission(permission, role)
+    }
+}
+
+impl Own {
+    /// Tells who may use it.
+    pub(super) fn access(self) -> Access {
+        match self {
+            Self::Root | Self::Live | Self::Ready | Self::Spec | Self::Docs | Self::DocsFile => {
+                Access::Public
+            }
+            Self::Metrics => Access::Permission("causeway.metrics.get", Role::Viewer),
+            Self::CreateKey => Access::Permission(api_keys::CREATE, Role::Admin),
+            Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
+            Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
+            Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
+            Self::AuditEntries | Self::ProjectAuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
+            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
+                Access::Permission(AUDIT_EXPORT, Role::Admin)
+            }
+            Self::ListOperations | Self::ListProjectOperations | Self::Grpc(Rpc::List) => {
+                Access::of(operations::LIST)
+            }
+            // What a call needs at an upstream is told by the name in its message.
+            Self::GetOperation | Self::Grpc(Rpc::Get) => Access::of(operations::GET),
+            Self::CancelOperation | Self::Grpc(Rpc::Cancel) => Access::of(operations::CANCEL),
+            Self::DeleteOperation | Self::Grpc(Rpc::Delete) => Access::of(operations::DELETE),
+            Self::WaitOperation | Self::Grpc(Rpc::Wait) => Access::of(operations::WAIT),
+            Self::WatchOperation | Self::WatchOperations | Self::WatchProjectOperations => {
+                Access::of(operations::WATCH)
+            }
+            Self::TrackOperation | Self::TrackProjectOperation => Access::of(operations::TRACK),
+            Self::CreateTask => Access::of(tasks::CREATE),
+            Self::ListTasks => Access::of(tasks::LIST),
+            Self::GetTask | Self::TaskMetrics | Self::TaskLogs => Access::of(tasks::GET),
+            Self::DeleteTask => Access::of(tasks::DELETE),
+            Self::Webhook(what) => {
+                let permission = what.permission();
+                Access::Permission(permission, access::role_for(permission, what.is_read_only()))
+            }
+        }
+    }
+
+    /// Whether it only looks at the process, and is not worth an entry in the audit log.
+    pub(super) fn is_probe(self) -> bool {
+        use Own::{Docs, DocsFile, Live, Metrics, Ready, Root, Spec};
+        matches!(self, Root | Live | Ready | Metrics | Spec | Docs | DocsFile)
+    }
+}
+
+/// Their whole URL space: verbs and path templates, as in `google.api.http`.
+pub(super) const ALL: &[(&str, &str, Own)] = &[
+    ("GET", "/", Own::Root),
+    ("GET", "/healthz", Own::Live),
+    ("GET", "/readyz", Own::Ready),
+    ("GET", "/metrics", Own::Metrics),
+    ("GET", "/openapi.json", Own::Spec),
+    ("GET", "/docs", Own::Docs),
+    ("GET", "/docs/{file}", Own::DocsFile),
+    ("POST", "/v1/apiKeys", Own::CreateKey),
+    ("GET", "/v1/apiKeys", Own::ListKeys),
+    ("GET", "/v1/apiKeys/{key}", Own::GetKey),
+    ("DELETE", "/v1/apiKeys/{key}", Own::RevokeKey),
+    ("GET", "/v1/auditEntries", Own::AuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries", Own::ProjectAuditEntries),
+    ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
+    ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportProjectAuditEntries),
+    ("GET", "/v1/operations", Own::ListOperations),
+    ("GET", "/v1/{parent=projects/*}/operations", Own::ListProjectOperations),
+    ("GET", "/v1/{name=projects/*/operations/*}", Own::GetOperation),
+    ("DELETE", "/v1/{name=projects/*/operations/*}", Own::DeleteOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:cancel", Own::CancelOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:wait", Own::WaitOperation),
+    ("GET", "/v1/{name=projects/*/operations/*}:watch", Own::WatchOperation),
+    ("GET", "/v1/operations:watch", Own::WatchOperations),
+    ("GET", "/v1/{parent=projects/*}/operations:watch", Own::WatchProjectOperations),
+    ("POST", "/v1/operations:track", Own::TrackOperation),
+    ("POST", "/v1/{parent=projects/*}/operations:track", Own::TrackProjectOperation),
+    ("POST", "/v1/{parent=projects/*/locations/*}/tasks", Own::CreateTask),
+    ("GET", "/v1/{parent=projects/*/locations/*}/tasks", Own::ListTasks),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}", Own::GetTask),
+    ("DELETE", "/v1/{name=projects/*/locations/*/tasks/*}", Own::DeleteTask),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:metrics", Own::TaskMetrics),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:logs", Own::TaskLogs),
+    ("POST", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::Create)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::List)),
+    ("GET", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Get)),
+    ("PATCH", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Patch)),
+    ("DELETE", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Delete)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping", Own::Webhook(Webhook::Ping)),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret",
+        Own::Webhook(Webhook::RotateSecret),
+    ),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable", Own::Webhook(Webhook::Enable)),
+    ("POST", "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay", Own::Webhook(Webhook::Replay)),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}",
+        Own::Webhook(Webhook::GetReplay),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries",
+        Own::Webhook(Webhook::ListDeliveries),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}",
+        Own::Webhook(Webhook::GetDelivery),
+    ),
+    (
+        "GET",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
+        Own::Webhook(Webhook::ListAttempts),
+    ),
+    (
+        "POST",
+        "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
+        Own::Webhook(Webhook::Resend),
+    ),
+    ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
+    ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
+    ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
+];
+
+/// The descriptions of all parts, in the order in which they are shown.
+const PARTS: &[fn() -> OpenApi] = &[
+    operations::Described::openapi,
+    tasks::Described::openapi,
+    api_keys::Described::openapi,
+    audit_entries::Described::openapi,
+    webhooks::described,
+    Gateway::openapi,
+];
+
+/// Describes the endpoints about the gateway itself.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(landing::root, health::live, health::ready, metrics, spec::spec, docs::docs, docs::file),
+    tags((name = openapi::GATEWAY, description = "The gateway itself: what it serves, and how it is doing."))
+)]
+struct Gateway;
+
+/// Returns the description of all of them.
+pub(super) fn document() -> OpenApi {
+    let parts = PARTS.iter().map(|part| part());
+    parts.reduce(OpenApi::merge_from).expect("there is a part")
+}
+
+/// A request to one of them.
+pub(super) struct Asked<'r> {
+    /// The values of the template's variables.
+    pub(super) captures: &'r Captures<'r>,
+    /// The query.
+    pub(super) query: &'r str,
+    /// The head.
+    pub(super) head: &'r Parts,
+    /// The body, not yet read.
+    pub(super) inbound: &'r mut Inbound,
+    /// What is known of the request.
+    pub(super) exchange: &'r Exchange,
+    /// What is noted of it.
+    pub(super) notes: &'r mut Notes,
+}
+
+impl Asked<'_> {
+    /// Refuses parameters where there are none.
+    fn no_parameters(&self) -> Result<()> {
+        match Query::parse(self.query, |_| false)?.pairs.first() {
+            Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Answers a request to an endpoint of ours, once its principal may make it.
+pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let Asked { captures, query, head, .. } = asked;
+    if let Access::Permission(permission, role) = own.access() {
+        asked.notes.entry.permission = permission.to_owned();
+        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        if matches!(permission, AUDIT_LIST | AUDIT_EXPORT) {
+            // Without a parent it is everybody's entries that are asked for.
+            let parent = captures.first().map_or("-", |parent| parent);
+            access::require(asked.exchange.principal()?, permission, role, parent)?;
+        }
+    }
+    match own {
+        Own::Root => Ok(landing::root(server, head)),
+        Own::Live => Ok(health::live()),
+        Own::Ready => Ok(health::ready(server)),
+        Own::Metrics => Ok(metrics(server)),
+        Own::Spec => Ok(spec::spec(server, head)),
+        Own::Docs => Ok(docs::docs(head)),
+        Own::DocsFile => docs::file(captures, head),
+        Own::CreateKey => api_keys::create(server, asked).await,
+        Own::ListKeys => api_keys::list(server, &asked).await,
+        Own::GetKey => api_keys::get(server, &asked).await,
+        Own::RevokeKey => api_keys::revoke(server, asked).await,
+        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
+        Own::ProjectAuditEntries => {
+            audit_entries::list_of_project(server, captures, query, asked.notes).await
+        }
+        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
+        Own::ExportProjectAuditEntries => {
+            audit_entries::export_of_project(server, captures, query, asked.notes).await
+        }
+        Own::ListOperations => operations::list(server, asked).await,
+        Own::ListProjectOperations => operations::list_of_project(server, asked).await,
+        Own::GetOperation => operations::get(server, asked).await,
+        Own::CancelOperation => operations::cancel(server, asked).await,
+        Own::DeleteOperation => operations::delete(server, asked).await,
+        Own::WaitOperation => operations::wait(server, asked).await,
+        Own::WatchOperation => operations::watch(server, asked).await,
+        Own::WatchOperations => operations::watch_all(server, asked).await,
+        Own::WatchProjectOperations => operations::watch_project(server, asked).await,
+        Own::TrackOperation => operations::track(server, asked).await,
+        Own::TrackProjectOperation => operations::track_in_project(server, asked).await,
+        Own::CreateTask => tasks::create(server, asked).await,
+        Own::ListTasks => tasks::list(server, asked).await,
+        Own::GetTask => tasks::get(server, asked).await,
+        Own::DeleteTask => tasks::delete(server, asked).await,
+        Own::TaskMetrics => tasks::metrics(server, asked).await,
+        Own::TaskLogs => tasks::logs(server, asked).await,
+        Own::Webhook(what) => webhooks::answer(what, server, asked).await,
+        Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
+    }
+}
+
+/// Tells the numbers.
+///
+/// Requests, latencies and upstreams, in the text format that Prometheus reads.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = openapi::GATEWAY,
+    operation_id = "gateway.Metrics",
+    responses((
+        status = 200,
+        description = "The numbers.",
+        body = String,
+        content_type = "text/plain",
+        example = "causeway_requests_in_flight 1\n"
+    ))
+)]
+fn metrics(server: &Server) -> Response<Body> {
+    for upstream in server.gateway.upstreams().iter() {
+        let health = upstream.health();
+        let key = upstream.key().to_owned();
+        gauge!("causeway_upstream_in_flight", "upstream" => key.clone()).set(health.in_flight as f64);
+        let breaker = match health.breaker {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        };
+        gauge!("causeway_upstream_breaker_state", "upstream" => key).set(breaker);
+    }
+    text("text/plain; version=0.0.4; charset=utf-8", (server.about.metrics)())
+}
+
+fn text(kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_described_and_no_other() {
+        let described: BTreeSet<String> = document().paths.paths.keys().cloned().collect();
+        let served: BTreeSet<String> = ALL.iter().map(|(_, path, _)| openapi::spelled(path)).collect();
+        assert_eq!(described, served);
+    }
+}

@@ -1,0 +1,144 @@
+//! `/v1/projects/*/webhookEndpoints`, `…/events` and `/v1/eventTypes`: who is told what, and how telling them went.
+
+mod deliveries;
+mod described;
+mod draft;
+mod endpoints;
+mod events;
+mod page;
+
+use http::{HeaderValue, Response, header};
+use serde_json::Value;
+
+use super::{Asked, fields::Fields};
+use crate::{
+    error::Result,
+    gateway,
+    http::{Server, body::Body, edge::body as inbound, json},
+    identity::access,
+};
+
+pub(super) use self::described::described;
+
+/// What can be done with webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Webhook {
+    Create,
+    Get,
+    List,
+    Patch,
+    Delete,
+    Ping,
+    RotateSecret,
+    Enable,
+    Replay,
+    GetReplay,
+    ListDeliveries,
+    GetDelivery,
+    ListAttempts,
+    Resend,
+    ListEvents,
+    GetEvent,
+    ListTypes,
+}
+
+impl Webhook {
+    /// What it needs.
+    pub(in crate::http) fn permission(self) -> &'static str {
+        match self {
+            Self::Create => "causeway.webhookEndpoints.create",
+            Self::Get => "causeway.webhookEndpoints.get",
+            Self::List => "causeway.webhookEndpoints.list",
+            Self::Patch => "causeway.webhookEndpoints.update",
+            Self::Delete => "causeway.webhookEndpoints.delete",
+            Self::Ping => "causeway.webhookEndpoints.ping",
+            Self::RotateSecret => "causeway.webhookEndpoints.rotateSecret",
+            Self::Enable => "causeway.webhookEndpoints.enable",
+            Self::Replay => "causeway.webhookEndpoints.replay",
+            Self::GetReplay => "causeway.webhookEndpoints.getReplay",
+            Self::ListDeliveries => "causeway.deliveries.list",
+            Self::GetDelivery => "causeway.deliveries.get",
+            Self::ListAttempts => "causeway.deliveries.listAttempts",
+            Self::Resend => "causeway.deliveries.resend",
+            Self::ListEvents => "causeway.events.list",
+            Self::GetEvent => "causeway.events.get",
+            Self::ListTypes => "causeway.eventTypes.list",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(in crate::http) fn is_read_only(self) -> bool {
+        matches!(
+            self,
+            Self::Get
+                | Self::List
+                | Self::GetReplay
+                | Self::ListDeliveries
+                | Self::GetDelivery
+                | Self::ListAttempts
+                | Self::ListEvents
+                | Self::GetEvent
+                | Self::ListTypes
+        )
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
+    if what == Webhook::ListTypes {
+        return events::types(&asked);
+    }
+    let ids: Vec<String> = asked.captures.iter().map(ToString::to_string).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let project = ids.first().copied().unwrap_or_default();
+    let parent = format!("projects/{project}");
+    let resource = match ids[1..] {
+        [] => parent.clone(),
+        _ => format!("{parent}/{}", ids[1..].join("/")),
+    };
+    asked.notes.entry.resource_names = vec![resource];
+    let role = access::role_for(what.permission(), what.is_read_only());
+    access::require(asked.exchange.principal()?, what.permission(), role, &parent)?;
+    match what {
+        Webhook::Create => endpoints::create(server, asked, project).await,
+        Webhook::Get => endpoints::get(server, &asked, &ids).await,
+        Webhook::List => endpoints::list(server, &asked, project).await,
+        Webhook::Patch => endpoints::patch(server, asked, &ids).await,
+        Webhook::Delete => endpoints::delete(server, asked, &ids).await,
+        Webhook::Ping => endpoints::ping(server, asked, &ids).await,
+        Webhook::RotateSecret => endpoints::rotate(server, asked, &ids).await,
+        Webhook::Enable => endpoints::enable(server, asked, &ids).await,
+        Webhook::Replay => endpoints::replay(server, asked, &ids).await,
+        Webhook::GetReplay => endpoints::get_replay(server, &asked, &ids).await,
+        Webhook::ListDeliveries => deliveries::list(server, &asked, &ids).await,
+        Webhook::GetDelivery => deliveries::get(server, &asked, &ids).await,
+        Webhook::ListAttempts => deliveries::attempts(server, &asked, &ids).await,
+        Webhook::Resend => deliveries::resend(server, &mut asked, &ids).await,
+        Webhook::ListEvents => events::list(server, &asked, project).await,
+        Webhook::GetEvent => events::get(server, &asked, &ids).await,
+        Webhook::ListTypes => events::types(&asked),
+    }
+}
+
+/// Reads the body as a JSON object.
+async fn body(asked: &mut Asked<'_>) -> Result<Fields> {
+    let body = asked.inbound.read(&asked.head.headers).await?;
+    inbound::require_json(&asked.head.headers, &body)?;
+    Fields::read(&body)
+}
+
+/// Does what changes something: written down before and after, and done though the caller leaves.
+async fn journaled<T: Send + 'static>(
+    server: &Server,
+    asked: &mut Asked<'_>,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    gateway::journaled(&server.gateway, asked.notes, work).await
+}
+
+/// Answers with something that is shown once.
+fn once(value: &Value) -> Response<Body> {
+    let mut response = json(value);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,421 @@
+//! The ticks that deliver: events become deliveries, due deliveries are leased, attempts are made, results are written.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use jiff::{SignedDuration, Timestamp};
+use metrics::{counter, describe_counter, describe_histogram, histogram};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    body,
+    directory::{Directory, Receiver},
+    endpoints::event_about,
+    event_type,
+    verdict::{self, Judged, Timing},
+    window::Windows,
+};
+use crate::{
+    crypto::Sealer,
+    egress::{Egress, Fault, Message},
+    error::Result,
+    store::{EndpointHealth, Leased, NewDelivery, Store, Wanted},
+};
+
+/// How long a delivery is ours: twice what an attempt may take.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// Events that one tick turns into deliveries, and deliveries that it makes of them.
+const EVENTS_MAX: usize = 256;
+const DELIVERIES_MAX: usize = 4096;
+/// Endpoints that one tick looks after.
+const ENDPOINTS_PER_CLAIM_MAX: i64 = 500;
+/// Deliveries of one endpoint that one tick leases.
+const CLAIM_PER_ENDPOINT_MAX: u32 = 16;
+/// Waits between ticks: with something to do, and without.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
+const IDLE_WAIT: Duration = Duration::from_millis(25);
+/// How often due deliveries are looked for, when nobody knows of any and when somebody does.
+const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(20)];
+/// After a failure of the database.
+const AWAY_WAIT: Duration = Duration::from_millis(500);
+/// Results that are written in one commit, and how long the first of them waits for more.
+const SETTLE_MAX: usize = 512;
+const SETTLE_WAIT: Duration = Duration::from_millis(5);
+/// Times that writing results is tried; the lease has ended by then, and somebody else delivers.
+const SETTLE_TRIES: usize = 60;
+/// After so much of nothing but failure an endpoint is disabled.
+const DISABLE_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// A failure that was over sooner is not worth an event.
+const OUTAGE_MIN: SignedDuration = SignedDuration::from_secs(60);
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// Delivers. Cheap to clone.
+#[derive(Clone)]
+pub struct Courier(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    egress: Egress,
+    directory: Directory,
+    windows: Windows,
+    /// Whether an endpoint has more due than it was given.
+    behind: AtomicBool,
+}
+
+/// A delivery that is ours to make.
+struct Job {
+    receiver: Arc<Receiver>,
+    leased: Leased,
+}
+
+/// What one round came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Events that became deliveries.
+    pub dispatched: usize,
+    /// Attempts that were made.
+    pub attempts: usize,
+    /// Results that were written; the others came too late.
+    pub written: usize,
+}
+
+impl Courier {
+    /// Joins the parts; `sealer` is for [`crate::crypto::Purpose::WebhookSecret`].
+    pub fn new(store: Store, egress: Egress, sealer: Sealer) -> Self {
+        describe_counter!(
+            "causeway_webhook_attempts_total",
+            "Attempts to deliver, by outcome: OK or the class of the failure."
+        );
+        describe_histogram!(
+            "causeway_webhook_attempt_duration_seconds",
+            metrics::Unit::Seconds,
+            "Time of an attempt."
+        );
+        describe_histogram!(
+            "causeway_webhook_latency_seconds",
+            metrics::Unit::Seconds,
+            "Time from an event to the answer of the receiver that accepted it."
+        );
+        let directory = Directory::new(store.clone(), sealer, egress.policy().clone());
+        Self(Arc::new(Inner {
+            store,
+            egress,
+            directory,
+            windows: Windows::default(),
+            behind: AtomicBool::new(false),
+        }))
+    }
+
+    /// Does once everything that is due now, and waits until it is written: for tests and tools.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn round(&self) -> Result<Round> {
+        let (events, mut jobs) = self.dispatch().await?;
+        jobs.extend(self.claim().await?);
+        let mut attempts = JoinSet::new();
+        for job in jobs {
+            let courier = self.clone();
+            attempts.spawn(async move { courier.attempt(job).await });
+        }
+        let judged = attempts.join_all().await;
+        let attempts = judged.len();
+        Ok(Round { dispatched: events, attempts, written: self.settle(judged).await? })
+    }
+
+    /// Delivers until `stop` is cancelled, then finishes what is under way.
+    pub async fn run(self, stop: CancellationToken) {
+        let (sender, receiver) = mpsc::channel(SETTLE_MAX);
+        let mut settler = JoinSet::new();
+        settler.spawn(self.clone().settle_all(receiver));
+        let mut attempts = JoinSet::new();
+        let mut claimed_at = None;
+        while !stop.is_cancelled() {
+            let wait = match self.tick(&mut claimed_at, &mut attempts, &sender).await {
+                Ok(true) => BUSY_WAIT,
+                Ok(false) => IDLE_WAIT,
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "webhooks wait for the database");
+                    AWAY_WAIT
+                }
+            };
+            while attempts.try_join_next().is_some() {}
+            stop.run_until_cancelled(sleep(wait)).await;
+        }
+        drop(sender);
+        while attempts.join_next().await.is_some() {}
+        settler.join_all().await;
+    }
+
+    /// Begins what is due; tells whether there was anything.
+    async fn tick(
+        &self,
+        claimed_at: &mut Option<Instant>,
+        attempts: &mut JoinSet<()>,
+        sender: &mpsc::Sender<Judged>,
+    ) -> Result<bool> {
+        let (events, mut jobs) = self.dispatch().await?;
+        let every = CLAIM_EVERY[usize::from(self.0.behind.load(Ordering::Relaxed))];
+        if claimed_at.is_none_or(|at| at.elapsed() >= every) {
+            *claimed_at = Some(Instant::now());
+            jobs.extend(self.claim().await?);
+        }
+        let busy = events > 0 || !jobs.is_empty();
+        for job in jobs {
+            let (courier, sender) = (self.clone(), sender.clone());
+            attempts.spawn(async move {
+                let judged = courier.attempt(job).await;
+                // The settler ends after all attempts have.
+                drop(sender.send(judged).await);
+            });
+        }
+        Ok(busy)
+    }
+
+    /// Turns events into deliveries; those that can be made at once are ours.
+    async fn dispatch(&self) -> Result<(usize, Vec<Job>)> {
+        let Inner { store, directory, windows, .. } = &*self.0;
+        let mut events = store.undispatched_events(EVENTS_MAX as i64).await?;
+        if events.is_empty() {
+            return Ok((0, Vec::new()));
+        }
+        directory.refresh().await?;
+        let now = store.now();
+        let mut planned: Vec<(NewDelivery, Arc<Receiver>, usize)> = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            if planned.len() >= DELIVERIES_MAX {
+                events.truncate(at);
+                break;
+            }
+            for receiver in directory.project(&event.project).await? {
+                if !receiver.wants(event) {
+                    continue;
+                }
+                let endpoint = receiver.endpoint.id.clone();
+                let leased = !receiver.is_limited(now) && windows.take(&endpoint, 1) == 1;
+                let new = NewDelivery { endpoint, event: event.id.clone(), kind: event.kind.clone(), leased };
+                planned.push((new, receiver, at));
+            }
+        }
+        let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+        let new: Vec<NewDelivery> = planned.iter().map(|(new, _, _)| new.clone()).collect();
+        let made = store.dispatch(&ids, &new, now, later(now, LEASE)).await;
+        let made = made.inspect_err(|_| {
+            for new in new.iter().filter(|new| new.leased) {
+                windows.give(&new.endpoint, 1);
+            }
+        })?;
+        let mut made = made.into_iter().peekable();
+        let mut jobs = Vec::new();
+        for (index, (new, receiver, at)) in planned.into_iter().enumerate() {
+            let is_made = made.next_if_eq(&index).is_some();
+            if !new.leased {
+                self.0.behind.store(true, Ordering::Relaxed);
+            } else if is_made {
+                let leased = Leased { endpoint: new.endpoint, event: events[at].clone(), fence: 1, step: 0 };
+                jobs.push(Job { receiver, leased });
+            } else {
+                windows.give(&new.endpoint, 1);
+            }
+        }
+        Ok((ids.len(), jobs))
+    }
+
+    /// Leases deliveries that are due, a few of each endpoint.
+    async fn claim(&self) -> Result<Vec<Job>> {
+        let Inner { store, directory, windows, behind, .. } = &*self.0;
+        let now = store.now();
+        let mut after = String::new();
+        let mut jobs = Vec::new();
+        behind.store(false, Ordering::Relaxed);
+        loop {
+            let ready = store.ready_webhook_endpoints(now, &after, ENDPOINTS_PER_CLAIM_MAX).await?;
+            let Some(last) = ready.last().cloned() else { return Ok(jobs) };
+            if after.is_empty() {
+                directory.refresh().await?;
+            }
+            after = last;
+            let mut wanted = Vec::new();
+            for id in ready {
+                let Some(receiver) = directory.endpoint(&id).await? else { continue };
+                let slots = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
+                if slots > 0 {
+                    let settings = &receiver.endpoint.settings;
+                    let (rate, concurrency) = (settings.rate, settings.concurrency);
+                    wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver));
+                }
+            }
+            let asked: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
+            let leased = if asked.is_empty() {
+                Ok(Vec::new())
+            } else {
+                store.claim_deliveries(&asked, now, later(now, LEASE)).await
+            };
+            let leased = leased.inspect_err(|_| {
+                for wanted in &asked {
+                    windows.give(&wanted.endpoint, wanted.slots);
+                }
+            })?;
+            for (wanted, receiver) in wanted {
+                let mine: Vec<&Leased> =
+                    leased.iter().filter(|leased| leased.endpoint == wanted.endpoint).collect();
+                let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+                windows.give(&wanted.endpoint, wanted.slots - count.min(wanted.slots));
+                if count == wanted.slots {
+                    behind.store(true, Ordering::Relaxed);
+                }
+                jobs.extend(
+                    mine.into_iter().map(|leased| Job { receiver: receiver.clone(), leased: leased.clone() }),
+                );
+            }
+        }
+    }
+
+    /// Makes one attempt.
+    async fn attempt(&self, job: Job) -> Judged {
+        let Inner { store, egress, windows, .. } = &*self.0;
+        let (started_at, began) = (store.now(), Instant::now());
+        let answer = match &job.receiver.target {
+            Err(refusal) => Err(Fault::Refused(refusal.clone())),
+            Ok(target) => egress.send(target, message(&job, started_at)).await,
+        };
+        let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
+        let judged = verdict::of(&job.leased, answer, timing);
+        windows.done(&job.leased.endpoint, judged.succeeded);
+        let attempt = &judged.verdict.attempt;
+        let outcome = if judged.succeeded { "OK".to_owned() } else { attempt.error.clone() };
+        counter!("causeway_webhook_attempts_total", "outcome" => outcome).increment(1);
+        histogram!("causeway_webhook_attempt_duration_seconds").record(timing.took.as_secs_f64());
+        if judged.succeeded {
+            let latency = store.now().duration_since(job.leased.event.time);
+            histogram!("causeway_webhook_latency_seconds").record(latency.as_secs_f64().max(0.0));
+        }
+        judged
+    }
+
+    /// Writes results as they come, many in one commit.
+    async fn settle_all(self, mut receiver: mpsc::Receiver<Judged>) {
+        let mut batch = Vec::new();
+        while receiver.recv_many(&mut batch, SETTLE_MAX).await > 0 {
+            let until = Instant::now() + SETTLE_WAIT;
+            while batch.len() < SETTLE_MAX {
+                match timeout_at(until, receiver.recv()).await {
+                    Ok(Some(judged)) => batch.push(judged),
+                    _ => break,
+                }
+            }
+            let judged = std::mem::take(&mut batch);
+            for _ in 0..SETTLE_TRIES {
+                match self.settle(judged.clone()).await {
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = error.chain(),
+                            count = judged.len(),
+                            "results of webhooks wait for the database"
+                        );
+                        sleep(AWAY_WAIT).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes results, and does what they mean for the endpoints; returns how many came in time.
+    async fn settle(&self, judged: Vec<Judged>) -> Result<usize> {
+        if judged.is_empty() {
+            return Ok(0);
+        }
+        let store = &self.0.store;
+        let now = store.now();
+        let verdicts: Vec<_> = judged.iter().map(|judged| judged.verdict.clone()).collect();
+        let settled = store.settle_deliveries(&verdicts, now).await?;
+        for health in &settled.health {
+            self.react(health, now).await?;
+        }
+        for judged in judged {
+            let endpoint = &judged.verdict.endpoint;
+            if let Some(until) = judged.pause {
+                store.pause_webhook_endpoint(endpoint, until).await?;
+            }
+            if let Some(reason) = judged.disable {
+                self.disable(endpoint, &reason, None).await?;
+            }
+        }
+        Ok(settled.written)
+    }
+
+    /// Tells the world when an endpoint has been failing for too long, or accepts again.
+    async fn react(&self, health: &EndpointHealth, now: Timestamp) -> Result<()> {
+        let Some(since) = health.failing_since else { return Ok(()) };
+        let store = &self.0.store;
+        let lasted = now.duration_since(since);
+        if health.succeeded {
+            let endpoint = if lasted >= OUTAGE_MIN {
+                store.webhook_endpoint_by_id(&health.endpoint).await?
+            } else {
+                None
+            };
+            let event = endpoint.map(|endpoint| {
+                event_about(store, &endpoint, event_type::ENDPOINT_RECOVERED, "", Some(since))
+            });
+            store.recover_webhook_endpoint(&health.endpoint, event.as_ref()).await
+        } else if lasted >= DISABLE_AFTER {
+            self.disable(&health.endpoint, "nothing but failures for 5 days", Some(since)).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn disable(&self, id: &str, reason: &str, since: Option<Timestamp>) -> Result<()> {
+        let store = &self.0.store;
+        let Some(endpoint) = store.webhook_endpoint_by_id(id).await? else { return Ok(()) };
+        let event = event_about(store, &endpoint, event_type::ENDPOINT_DISABLED, reason, since);
+        if store.disable_webhook_endpoint(id, reason, &event).await? {
+            tracing::info!(endpoint = id, reason, "a webhook endpoint was disabled");
+        }
+        Ok(())
+    }
+
+    /// Attempts that are under way in this process.
+    pub fn in_flight(&self) -> usize {
+        self.0.windows.in_flight()
+    }
+}
+
+fn message(job: &Job, now: Timestamp) -> Message {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    const AGENT: HeaderValue = HeaderValue::from_static(concat!("causeway/", env!("CARGO_PKG_VERSION")));
+    let event = &job.leased.event;
+    let body = body::of(event);
+    let signature = job.receiver.secrets.sign(&event.id, now, body.as_bytes());
+    let mut headers: HeaderMap = job.receiver.headers.clone();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::USER_AGENT, AGENT);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
+    for (name, value) in [(WEBHOOK_ID, &event.id), (WEBHOOK_SIGNATURE, &signature)] {
+        // Both are made of letters, digits and a few signs.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    Message { method: Method::POST, headers, body: body.into() }
+}
+
+fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(now)
+}

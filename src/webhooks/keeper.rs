@@ -1,0 +1,129 @@
+//! What is done beside delivering: replays, tidying up, counting what waits.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use metrics::{describe_gauge, gauge};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::directory::Directory;
+use crate::{crypto::Sealer, egress::Egress, error::Result, model::WebhookEvent, store::Store};
+
+/// How often replays are looked for, and how long one part of one is ours.
+const REPLAY_EVERY: Duration = Duration::from_millis(500);
+const REPLAY_LEASE: Duration = Duration::from_secs(30);
+/// Events of one part of a replay.
+const REPLAY_EVENTS_MAX: i64 = 200;
+/// Parts of replays in one round.
+const REPLAY_PARTS_MAX: usize = 20;
+/// Rounds between counting, and between tidying up.
+const COUNT_EVERY: u64 = 10;
+const TIDY_EVERY: u64 = 120;
+/// What waits is counted up to this.
+const COUNT_MAX: i64 = 100_000;
+/// How long events, with their deliveries and attempts, are kept.
+const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Rows that one statement removes, and statements of one round.
+const EXPIRE_MAX: i64 = 500;
+const SWEEP_MAX: i64 = 2000;
+const TIDY_PARTS_MAX: usize = 20;
+
+/// Keeps things in order. Cheap to clone.
+#[derive(Clone)]
+pub struct Keeper {
+    store: Store,
+    directory: Arc<Directory>,
+}
+
+impl Keeper {
+    /// Joins the parts; `sealer` is for [`crate::crypto::Purpose::WebhookSecret`].
+    pub fn new(store: Store, egress: &Egress, sealer: Sealer) -> Self {
+        describe_gauge!("causeway_webhook_pending", "Deliveries that are pending, counted up to 100000.");
+        describe_gauge!(
+            "causeway_webhook_oldest_due_seconds",
+            "How long the oldest due delivery has been waiting."
+        );
+        let directory = Arc::new(Directory::new(store.clone(), sealer, egress.policy().clone()));
+        Self { store, directory }
+    }
+
+    /// Keeps things in order until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut round = 0_u64;
+        while stop.run_until_cancelled(sleep(REPLAY_EVERY)).await.is_some() {
+            if let Err(error) = self.round(round).await {
+                tracing::debug!(error = error.chain(), "webhooks could not be tidied up");
+            }
+            round += 1;
+        }
+    }
+
+    async fn round(&self, round: u64) -> Result<()> {
+        self.replay().await?;
+        if round.is_multiple_of(COUNT_EVERY) {
+            self.count().await?;
+        }
+        if round.is_multiple_of(TIDY_EVERY) {
+            self.tidy().await?;
+        }
+        Ok(())
+    }
+
+    /// Queues the next parts of replays; returns how many events were looked at.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn replay(&self) -> Result<usize> {
+        let mut looked_at = 0;
+        for _ in 0..REPLAY_PARTS_MAX {
+            let Some(mut replay) = self.store.claim_replay(REPLAY_LEASE).await? else { break };
+            self.directory.refresh().await?;
+            let events = self
+                .store
+                .events_between(&replay.project, &replay.cursor, replay.end, REPLAY_EVENTS_MAX)
+                .await?;
+            looked_at += events.len();
+            let receiver = self.directory.endpoint(&replay.endpoint).await?;
+            let wanted =
+                |event: &&WebhookEvent| receiver.as_ref().is_some_and(|receiver| receiver.wants(event));
+            let queued: Vec<(String, String)> =
+                events.iter().filter(wanted).map(|event| (event.id.clone(), event.kind.clone())).collect();
+            replay.done = i64::try_from(events.len()).is_ok_and(|count| count < REPLAY_EVENTS_MAX);
+            if let Some(last) = events.last() {
+                replay.cursor = (last.time, last.id.clone());
+            }
+            self.store.advance_replay(&replay, &queued).await?;
+        }
+        Ok(looked_at)
+    }
+
+    async fn count(&self) -> Result<()> {
+        let backlog = self.store.delivery_backlog(COUNT_MAX).await?;
+        gauge!("causeway_webhook_pending").set(backlog.depth as f64);
+        let waiting =
+            backlog.oldest_due_at.map_or(0.0, |due| self.store.now().duration_since(due).as_secs_f64());
+        gauge!("causeway_webhook_oldest_due_seconds").set(waiting.max(0.0));
+        Ok(())
+    }
+
+    /// Removes what is too old, and what belongs to endpoints that were deleted.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn tidy(&self) -> Result<()> {
+        let now = self.store.now();
+        let before = now.saturating_sub(RETENTION).unwrap_or(now);
+        for _ in 0..TIDY_PARTS_MAX {
+            if self.store.expire_events(before, EXPIRE_MAX).await? == 0 {
+                break;
+            }
+        }
+        for _ in 0..TIDY_PARTS_MAX {
+            if !self.store.sweep_webhook_endpoints(SWEEP_MAX).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! How many deliveries to one endpoint may be under way in this process.
+//!
+//! Every endpoint begins with a few, has more with each success, and one after a failure. All endpoints that are failing
+//! share a part of what the process can do. So an endpoint that never answers holds a handful of places and not all.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Deliveries under way in one process.
+const IN_FLIGHT_MAX: usize = 1024;
+/// Of these, to endpoints whose last attempt failed.
+const FAILING_MAX: usize = 256;
+/// What an endpoint begins with, and has at most.
+const SIZE_START: u32 = 2;
+const SIZE_MAX: u32 = 16;
+
+/// What is known of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    size: u32,
+    in_flight: u32,
+    failing: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { size: SIZE_START, in_flight: 0, failing: false }
+    }
+}
+
+impl Window {
+    fn succeeded(&mut self) {
+        self.size = (self.size + 1).min(SIZE_MAX);
+        self.failing = false;
+    }
+
+    fn failed(&mut self) {
+        self.size = 1;
+        self.failing = true;
+    }
+}
+
+/// The windows of all endpoints.
+#[derive(Default)]
+pub(super) struct Windows(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    windows: HashMap<String, Window>,
+    in_flight: usize,
+    failing: usize,
+}
+
+impl Windows {
+    /// Takes up to `wanted` places for an endpoint and returns how many there were.
+    pub(super) fn take(&self, endpoint: &str, wanted: u32) -> u32 {
+        let mut state = self.lock();
+        let (all, failing) = (
+            IN_FLIGHT_MAX - state.in_flight.min(IN_FLIGHT_MAX),
+            FAILING_MAX - state.failing.min(FAILING_MAX),
+        );
+        let window = state.windows.entry(endpoint.to_owned()).or_default();
+        let room = if window.failing { all.min(failing) } else { all };
+        let free = window.size.saturating_sub(window.in_flight).min(wanted);
+        let taken = free.min(u32::try_from(room).unwrap_or(u32::MAX));
+        window.in_flight += taken;
+        let is_failing = window.failing;
+        state.count(taken, is_failing, |count, by| count + by);
+        taken
+    }
+
+    /// Gives places back that nothing was done with.
+    pub(super) fn give(&self, endpoint: &str, places: u32) {
+        self.end(endpoint, places, |_| {});
+    }
+
+    /// Gives a place back after an attempt.
+    pub(super) fn done(&self, endpoint: &str, succeeded: bool) {
+        self.end(endpoint, 1, |window| if succeeded { window.succeeded() } else { window.failed() });
+    }
+
+    /// Places that are taken.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    fn end(&self, endpoint: &str, places: u32, learn: impl FnOnce(&mut Window)) {
+        let mut state = self.lock();
+        let Some(window) = state.windows.get_mut(endpoint) else { return };
+        let before = *window;
+        window.in_flight -= places.min(window.in_flight);
+        learn(window);
+        let after = *window;
+        if after == Window::default() {
+            state.windows.remove(endpoint);
+        }
+        state.in_flight -= (before.in_flight - after.in_flight) as usize;
+        let counted = |window: Window| if window.failing { window.in_flight as usize } else { 0 };
+        state.failing = state.failing + counted(after) - counted(before);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn count(&mut self, places: u32, failing: bool, change: fn(usize, usize) -> usize) {
+        self.in_flight = change(self.in_flight, places as usize);
+        if failing {
+            self.failing = change(self.failing, places as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_accepts_gets_more_and_one_that_does_not_gets_one() {
+        let windows = Windows::default();
+        assert_eq!(windows.take("a", 100), 2);
+        assert_eq!(windows.take("a", 100), 0);
+        windows.done("a", true);
+        assert_eq!(windows.take("a", 100), 2, "one is back, and one more is allowed");
+        for _ in 0..40 {
+            windows.done("a", true);
+            windows.take("a", 1);
+        }
+        windows.give("a", 100);
+        assert_eq!(windows.take("a", 100), SIZE_MAX);
+        windows.done("a", false);
+        assert_eq!(windows.take("a", 100), 0);
+        windows.give("a", 15);
+        assert_eq!(windows.take("a", 100), 1);
+        assert_eq!(windows.in_flight(), 1);
+    }
+
+    #[test]
+    fn those_that_fail_leave_room_for_the_others() {
+        let windows = Windows::default();
+        for n in 0..2000 {
+            let name = format!("dead{n}");
+            if windows.take(&name, 1) == 1 {
+                windows.done(&name, false);
+            }
+        }
+        let held: u32 = (0..2000).map(|n| windows.take(&format!("dead{n}"), 1)).sum();
+        assert_eq!(held as usize, FAILING_MAX);
+        assert_eq!(windows.take("alive", 2), 2);
+    }
+}

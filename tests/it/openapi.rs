@@ -1,0 +1,288 @@
+//! The document that describes everything, and the pages that show it.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use causeway::{
+    clock::{Clock as _, SystemClock},
+    emulator::{Emulator, Scenario, Upstream},
+};
+use serde_json::Value;
+
+use crate::harness::{Gateway, Response, Scripted};
+
+/// The document as it is kept in the repository.
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/causeway.json");
+
+/// What cannot work on sample data: methods that the connector for BigQuery does not have, which the emulated one refuses
+/// as the real one does.
+const REFUSED: &[&str] = &["AsyncAgentService.GetTaskMetrics", "AsyncAgentService.GetTaskLogs"];
+
+/// What is written for upstreams; other examples are made up.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/examples");
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// One operation of the document.
+struct Operation<'d> {
+    verb: String,
+    path: &'d str,
+    told: &'d Value,
+}
+
+fn operations(document: &Value) -> Vec<Operation<'_>> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (verb, told) in item.as_object().unwrap() {
+            operations.push(Operation { verb: verb.to_uppercase(), path, told });
+        }
+    }
+    operations
+}
+
+/// A gateway in front of everything that `causeway dev` emulates.
+async fn company() -> (Emulator, Gateway) {
+    let clock = Arc::new(SystemClock);
+    let emulator = Emulator::start_on_loopback(Scenario::sample(clock.now()), clock).await.unwrap();
+    let settings: Vec<String> = emulator
+        .addresses()
+        .map(|(upstream, address)| format!("upstreams.{}.endpoint=http://{address}", upstream.key()))
+        .collect();
+    (emulator, Gateway::start(&settings).await)
+}
+
+fn kept() -> Value {
+    serde_json::from_str(&fs::read_to_string(KEPT).unwrap()).unwrap()
+}
+
+/// Follows a reference into the components.
+fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).expect(reference),
+        None => value,
+    }
+}
+
+/// Writes text as it can stand in a path or a query.
+fn encoded(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+            (byte as char).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// Sends an operation as it stands in the document.
+async fn send_example(gateway: &Gateway, document: &Value, operation: &Operation<'_>) -> Response {
+    let mut target = operation.path.to_owned();
+    let mut query = Vec::new();
+    for parameter in operation.told["parameters"].as_array().into_iter().flatten() {
+        let parameter = resolved(document, parameter);
+        let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+        match parameter["in"].as_str() {
+            Some("path") => target = target.replace(&format!("{{{name}}}"), &encoded(example)),
+            _ if example.is_null() => {}
+            _ => query.push(format!("{name}={}", encoded(example))),
+        }
+    }
+    let target = format!("{target}?{}", query.join("&"));
+    let body = operation.told.pointer("/requestBody/content/application~1json/example");
+    let body = body.map(Value::to_string).unwrap_or_default();
+    gateway.send(&operation.verb, &target, &[JSON], body).await
+}
+
+#[test]
+fn the_document_in_the_repository_is_the_one_that_is_generated() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let checked = command.args(["openapi", "--check", "--file", KEPT]).env_clear().output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn a_document_that_is_out_of_date_is_told_with_the_first_difference() {
+    let stale = fs::read_to_string(KEPT).unwrap().replacen("Causeway", "Causway", 1);
+    let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/stale.json");
+    fs::write(file, stale).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let checked = command.args(["openapi", "--check", "--file", file]).env_clear().output().unwrap();
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&checked.stderr);
+    assert!(
+        told.contains("-     \"title\": \"Causway\"") && told.contains("+     \"title\": \"Causeway\""),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_served_is_what_is_kept() {
+    let (_emulator, gateway) = company().await;
+    let served = gateway.get("/openapi.json").await;
+    assert_eq!(served.header("content-type"), "application/json; charset=utf-8");
+    assert_eq!(served.json(), kept());
+    let etag = served.header("etag").to_owned();
+    let again = gateway.send("GET", "/openapi.json", &[("if-none-match", &etag)], "").await;
+    assert_eq!((again.status.as_u16(), again.text().as_str()), (304, ""));
+    let packed = gateway.send("GET", "/openapi.json", &[("accept-encoding", "gzip")], "").await;
+    assert_eq!((packed.header("content-encoding"), packed.header("vary")), ("gzip", "Accept-Encoding"));
+}
+
+#[test]
+fn every_operation_is_told_whole() {
+    let document = kept();
+    let tags: BTreeSet<&str> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let mut ids = BTreeSet::new();
+    for operation in operations(&document) {
+        let (told, name) = (operation.told, format!("{} {}", operation.verb, operation.path));
+        for text in ["summary", "description"] {
+            assert!(told[text].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {text}");
+        }
+        assert!(ids.insert(told["operationId"].as_str().expect(&name)), "{name}: its id is taken");
+        assert!(tags.contains(told["tags"][0].as_str().expect(&name)), "{name}: its tag is not described");
+        for parameter in told["parameters"].as_array().into_iter().flatten() {
+            let parameter = resolved(&document, parameter);
+            assert!(parameter["description"].is_string(), "{name}: {} is not described", parameter["name"]);
+            let in_path = parameter["in"] == "path";
+            assert!(
+                !in_path || !parameter["example"].is_null(),
+                "{name}: {} has no example",
+                parameter["name"]
+            );
+        }
+        let bodies = told["requestBody"]["content"].as_object().into_iter().flatten();
+        for (kind, body) in bodies.filter(|(kind, _)| *kind == "application/json") {
+            assert!(!body["example"].is_null(), "{name}: no example of {kind}");
+        }
+        for (status, response) in told["responses"].as_object().unwrap() {
+            let content = &resolved(&document, response)["content"]["application/json"];
+            // `/readyz` tells of a gateway that is stopping, not of an error.
+            if status.starts_with(['4', '5']) && operation.path != "/readyz" {
+                assert_eq!(content["schema"]["$ref"], "#/components/schemas/Error", "{name}: {status}");
+            }
+        }
+        // Our own answers have an example at each field instead.
+        if !told["tags"][0].as_str().is_some_and(|tag| tag.contains(':')) {
+            continue;
+        }
+        let success = told["responses"]["200"]["content"].as_object().expect(&name);
+        for (kind, content) in success.iter().filter(|(kind, _)| *kind == "application/json") {
+            assert!(!content["example"].is_null(), "{name}: no example of {kind}");
+        }
+    }
+}
+
+#[test]
+fn every_field_and_every_value_is_described() {
+    let document = kept();
+    let mut silent = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, told) in schema["properties"].as_object().into_iter().flatten() {
+            if told["description"].as_str().is_none_or(str::is_empty) {
+                silent.push(format!("{name}.{field}"));
+            }
+        }
+        let text = schema["description"].as_str().unwrap_or_default();
+        for value in schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let meaning = text.split(&format!("- `{value}`:")).nth(1).unwrap_or_default();
+            if meaning.lines().next().unwrap_or_default().trim().is_empty() {
+                silent.push(format!("{name} {value}"));
+            }
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_example_works_on_sample_data() {
+    let examples = fs::read_dir(EXAMPLES).unwrap().map(|file| file.unwrap().path());
+    let written: Vec<String> =
+        examples.map(|file| format!("{}:", file.file_stem().unwrap().to_str().unwrap())).collect();
+    let (_emulator, quiet) = company().await;
+    let document = quiet.get("/openapi.json").await.json();
+    let mut refused = Vec::new();
+    for operation in operations(&document) {
+        let tag = operation.told["tags"][0].as_str().unwrap();
+        if tag.contains(':') && !written.iter().any(|key| tag.starts_with(key)) {
+            continue;
+        }
+        // What changes something gets a company of its own, as one finds it after starting `causeway dev`.
+        let answer = if operation.verb == "GET" {
+            send_example(&quiet, &document, &operation).await
+        } else {
+            let (_emulator, fresh) = company().await;
+            send_example(&fresh, &document, &operation).await
+        };
+        let id = operation.told["operationId"].as_str().unwrap();
+        // What the gateway makes has an id that nobody knows beforehand.
+        let unmade = answer.status == 404 && answer.text().contains("\"RESOURCE_NOT_FOUND\"");
+        if answer.status != 200 && !unmade && !REFUSED.iter().any(|method| id.ends_with(method)) {
+            refused.push(format!(
+                "{} {}: {} {}",
+                operation.verb,
+                operation.path,
+                answer.status,
+                answer.text()
+            ));
+        }
+    }
+    assert_eq!(refused, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_service_that_an_operator_adds_is_in_the_document() {
+    let upstream = Scripted::start(|_| unreachable!("nothing is called")).await;
+    let gateway = Gateway::library(&upstream).await;
+    let document = gateway.get("/openapi.json").await.json();
+    let item = &document["paths"]["/v1/shelves/{shelf}/books/{book}"];
+    assert_eq!(item["get"]["operationId"], "library.Library.GetBook");
+    assert_eq!(item["get"]["parameters"][1]["schema"]["pattern"], "^[^/]+$");
+    let watch = &document["paths"]["/v1/shelves/{shelf}/books:watch"]["get"]["responses"]["200"]["content"];
+    assert_eq!(watch["application/json"]["schema"]["type"], "array");
+    assert!(watch["application/x-ndjson"].is_object() && watch["text/event-stream"].is_object());
+    let book = &document["components"]["schemas"]["acme.v1.Book"]["properties"];
+    assert_eq!((&book["pages"]["type"], &book["pages"]["format"]), (&"string".into(), &"int64".into()));
+}
+
+#[tokio::test]
+async fn the_page_that_shows_it_loads_nothing_from_elsewhere() {
+    let (_emulator, gateway) = company().await;
+    let page = gateway.get("/docs").await;
+    let policy = page.header("content-security-policy").to_owned();
+    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';"), "{policy}");
+    let text = page.text();
+    assert!(!text.contains("<script>") && !text.contains("://"), "{text}");
+    let links = text.split(['"']).filter(|part| part.starts_with("docs/"));
+    let mut loaded = 0;
+    for link in links {
+        let file = gateway.get(&format!("/{link}")).await;
+        assert_eq!(file.status, 200, "{link}");
+        assert_eq!(file.header("content-security-policy"), policy, "{link}");
+        assert_eq!(file.header("x-content-type-options"), "nosniff", "{link}");
+        loaded += 1;
+    }
+    assert!(loaded >= 5, "{text}");
+    let start = gateway.get("/docs/swagger-initializer.js").await.text();
+    assert!(start.contains("\"openapi.json\""), "{start}");
+    gateway.get("/docs/oauth2-redirect.html").await.refused(404, "ROUTE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn the_front_door_tells_people_what_is_up() {
+    let (mut emulator, gateway) = company().await;
+    let connections = "/v1/projects/acme-data/locations/eu/connections";
+    assert_eq!(gateway.get(connections).await.status, 200);
+    let html = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let page = gateway.send("GET", "/", &html, "").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    for part in ["href=\"docs\"", "href=\"openapi.json\"", "href=\"readyz\"", "bigqueryconnection", ">up<"] {
+        assert!(page.text().contains(part), "{part} is not in {}", page.text());
+    }
+    emulator.take_down(Upstream::BigQueryConnection).await;
+    assert_eq!(gateway.get(connections).await.status, 503);
+    let page = gateway.send("GET", "/", &html, "").await.text();
+    assert!(page.contains("class=\"down\""), "{page}");
+    let about = gateway.get("/").await;
+    assert_eq!((about.header("vary"), &about.json()["name"]), ("Accept", &"causeway".into()));
+}

@@ -1,0 +1,273 @@
+//! Stories about being called: endpoints, deliveries, and what is refused.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::timeout};
+
+use crate::harness::{Database, Gateway, Response};
+
+const ENDPOINTS: &str = "/v1/projects/acme/webhookEndpoints";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Heard = Arc<(Mutex<Vec<(HeaderMap, Bytes)>>, Notify)>;
+
+/// Somebody who listens.
+struct Receiver {
+    address: SocketAddr,
+    heard: Heard,
+    _task: JoinSet<()>,
+}
+
+async fn hear(State(heard): State<Heard>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    heard.0.lock().unwrap().push((headers, body));
+    heard.1.notify_waiters();
+    StatusCode::NO_CONTENT
+}
+
+impl Receiver {
+    async fn listen() -> Self {
+        let heard = Heard::default();
+        let routes = Router::new().route("/hook", post(hear)).with_state(heard.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { address, heard, _task: task }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// Waits until it has heard so many.
+    async fn hears(&self, count: usize) -> Vec<(HeaderMap, Bytes)> {
+        timeout(PATIENCE, async {
+            loop {
+                let next = self.heard.1.notified();
+                let heard = self.heard.0.lock().unwrap().clone();
+                if heard.len() >= count {
+                    return heard;
+                }
+                next.await;
+            }
+        })
+        .await
+        .expect("it is told in time")
+    }
+}
+
+async fn gateway(more: &[String]) -> Gateway {
+    let mut settings =
+        vec!["webhooks.allow_http=true".to_owned(), "webhooks.allow_cidrs=[\"127.0.0.1/32\"]".to_owned()];
+    settings.extend_from_slice(more);
+    Gateway::start(&settings).await
+}
+
+async fn create(gateway: &Gateway, body: &Value) -> Response {
+    gateway.post(ENDPOINTS, &body.to_string()).await
+}
+
+fn name(endpoint: &Value) -> String {
+    format!("/v1/{}", endpoint["name"].as_str().expect("an endpoint has a name"))
+}
+
+/// Waits until a resource shows what is wanted.
+async fn until(gateway: &Gateway, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    timeout(PATIENCE, async {
+        loop {
+            let shown = gateway.get(path).await.json();
+            if is_it(&shown) {
+                return shown;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it comes to that in time")
+}
+
+#[tokio::test]
+async fn a_ping_goes_round() {
+    for database in Database::each().await {
+        let (gateway, receiver) = (gateway(&[database.setting()]).await, Receiver::listen().await);
+        let made = create(&gateway, &json!({"url": receiver.url(), "headers": {"X-Token": "t"}})).await;
+        assert_eq!(
+            (made.status.as_u16(), made.header("cache-control")),
+            (200, "no-store"),
+            "{}",
+            made.text()
+        );
+        let made = made.json();
+        let secret = made["secret"].as_str().unwrap();
+        let shown = gateway.get(&name(&made)).await;
+        assert!(!shown.text().contains(secret), "the secret is shown once");
+        assert_eq!(
+            (&shown.json()["headerNames"], &shown.json()["state"]),
+            (&json!(["x-token"]), &json!("ENABLED"))
+        );
+        let ping = gateway.post(&format!("{}:ping", name(&made)), "").await;
+        assert_eq!(ping.status, 200, "{}", ping.text());
+        let (headers, body) = receiver.hears(1).await.remove(0);
+        Webhook::new(secret).unwrap().verify(&body, &headers).expect("the public library accepts it");
+        assert_eq!(
+            (&headers["x-token"], &headers["content-type"]),
+            (&"t".parse().unwrap(), &"application/json".parse().unwrap())
+        );
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["type"], &body["data"]["webhookEndpoint"]), (&json!("ping"), &made["name"]));
+        let delivery = format!("/v1/{}", ping.json()["name"].as_str().unwrap());
+        let delivery_shown = until(&gateway, &delivery, |shown| shown["state"] == "SUCCEEDED").await;
+        assert_eq!(
+            (&delivery_shown["attemptCount"], &delivery_shown["lastStatus"]),
+            (&json!(1), &json!(204))
+        );
+        let attempts = gateway.get(&format!("{delivery}/attempts")).await.json();
+        assert_eq!(attempts["attempts"][0]["status"], 204);
+        let event = gateway.get(&format!("/v1/{}", delivery_shown["event"].as_str().unwrap())).await.json();
+        assert_eq!(event["type"], "ping");
+        let events = gateway.get("/v1/projects/acme/events?filter=type%3D%22ping%22").await.json();
+        assert_eq!(events["events"], json!([event]));
+        gateway.post(&format!("{delivery}:resend"), "{}").await;
+        let heard = receiver.hears(2).await;
+        assert_eq!(heard[0].0["webhook-id"], heard[1].0["webhook-id"]);
+        let listed = gateway.get(&format!("{}/deliveries", name(&made))).await.json();
+        assert_eq!(listed["deliveries"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_changed_and_goes() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    let made =
+        create(&gateway, &json!({"url": receiver.url(), "eventTypes": ["operation.*"], "description": "a"}))
+            .await
+            .json();
+    let path = name(&made);
+    let patched = gateway
+        .send("PATCH", &path, &[], r#"{"description": "b", "maxDeliveriesPerSecond": 5}"#)
+        .await
+        .json();
+    assert_eq!((&patched["description"], &patched["eventTypes"]), (&json!("b"), &json!(["operation.*"])));
+    let target = format!("{path}?updateMask=event_types,maxDeliveriesPerSecond");
+    let masked = gateway.send("PATCH", &target, &[], r#"{"description": "c"}"#).await.json();
+    assert_eq!((&masked["description"], &masked["eventTypes"]), (&json!("b"), &json!([])));
+    assert!(masked.get("maxDeliveriesPerSecond").is_none());
+    let disabled = gateway.send("PATCH", &path, &[], r#"{"state": "DISABLED"}"#).await.json();
+    assert_eq!(disabled["disabledReason"], "disabled by its owner");
+    assert_eq!(
+        gateway.post(&format!("{path}:ping"), "").await.json()["error"]["status"],
+        "FAILED_PRECONDITION"
+    );
+    assert_eq!(gateway.post(&format!("{path}:enable"), "").await.json()["state"], "ENABLED");
+    let rotated = gateway.post(&format!("{path}:rotateSecret"), r#"{"overlap": "0s"}"#).await.json();
+    assert_ne!(rotated["secret"], made["secret"]);
+    assert_eq!(gateway.get(ENDPOINTS).await.json()["webhookEndpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(gateway.send("DELETE", &path, &[], "").await.text(), "{}");
+    gateway.get(&path).await.refused(404, "RESOURCE_NOT_FOUND");
+    gateway.get("/v1/projects/acme/events/evt_1").await.refused(404, "RESOURCE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_field() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    let good = receiver.url();
+    for (body, field) in [
+        (json!({}), "url"),
+        (json!({"url": "nowhere"}), "url"),
+        (json!({"url": "https://10.0.0.1/"}), "url"),
+        (json!({"url": "https://u:p@example.com/"}), "url"),
+        (json!({"url": 7}), "url"),
+        (json!({"url": good, "eventTypes": ["operation.succeeded", "operation.done"]}), "eventTypes[1]"),
+        (json!({"url": good, "eventTypes": "x"}), "eventTypes"),
+        (json!({"url": good, "secret": "whsec_c2hvcnQ="}), "secret"),
+        (json!({"url": good, "headers": {"X-A": "b\r\nX-C: d"}}), "headers.X-A"),
+        (json!({"url": good, "headers": {"Webhook-Id": "1"}}), "headers.Webhook-Id"),
+        (json!({"url": good, "headers": {"Transfer-Encoding": "chunked"}}), "headers.Transfer-Encoding"),
+        (json!({"url": good, "maxDeliveriesPerSecond": 0}), "maxDeliveriesPerSecond"),
+        (json!({"url": good, "maxConcurrentDeliveries": "many"}), "maxConcurrentDeliveries"),
+        (json!({"url": good, "urll": ""}), "urll"),
+    ] {
+        let refused = create(&gateway, &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.fields()),
+            (400, vec![field.to_owned()]),
+            "{body}: {}",
+            refused.text()
+        );
+    }
+    let path = name(&create(&gateway, &json!({"url": good})).await.json());
+    for (verb, target, body, field) in [
+        ("PATCH", format!("{path}?updateMask=url,nothing"), json!({"url": good}), "updateMask"),
+        ("PATCH", path.clone(), json!({"secret": "x"}), "secret"),
+        ("PATCH", path.clone(), json!({"state": "GONE"}), "state"),
+        ("POST", format!("{path}:rotateSecret"), json!({"overlap": "700000s"}), "overlap"),
+        ("POST", format!("{path}:rotateSecret"), json!({"overlap": "-1s"}), "overlap"),
+        ("POST", format!("{path}:replay"), json!({"endTime": "2026-01-01T00:00:00Z"}), "startTime"),
+        (
+            "POST",
+            format!("{path}:replay"),
+            json!({"startTime": "2026-01-01T00:00:00Z", "endTime": "2999-01-01T00:00:00Z"}),
+            "endTime",
+        ),
+        (
+            "POST",
+            format!("{path}:replay"),
+            json!({"startTime": "2020-01-01T00:00:00Z", "endTime": "2020-02-01T00:00:00Z"}),
+            "startTime",
+        ),
+        (
+            "POST",
+            format!("{path}:replay"),
+            json!({"startTime": "today", "endTime": "2020-02-01T00:00:00Z"}),
+            "startTime",
+        ),
+        ("POST", format!("{path}:ping"), json!({"x": 1}), "x"),
+        ("GET", format!("{path}/deliveries?filter=state%3DLOST"), json!({}), "filter"),
+        ("GET", format!("{ENDPOINTS}?pageToken=AAAA"), json!({}), "pageToken"),
+        ("GET", format!("{ENDPOINTS}?pageSize=-1"), json!({}), "pageSize"),
+    ] {
+        let body = if verb == "GET" { String::new() } else { body.to_string() };
+        let refused = gateway.send(verb, &target, &[], body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.fields()),
+            (400, vec![field.to_owned()]),
+            "{target}: {}",
+            refused.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_project_has_a_hundred_endpoints() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    for _ in 0..100 {
+        assert_eq!(create(&gateway, &json!({"url": receiver.url()})).await.status, 200);
+    }
+    let refused = create(&gateway, &json!({"url": receiver.url()})).await;
+    assert!(refused.refused(400, "LIMIT_EXCEEDED").contains("100"));
+    let page = gateway.get(&format!("{ENDPOINTS}?pageSize=60")).await.json();
+    let next = gateway
+        .get(&format!("{ENDPOINTS}?pageSize=60&pageToken={}", page["nextPageToken"].as_str().unwrap()))
+        .await
+        .json();
+    assert_eq!(
+        (
+            page["webhookEndpoints"].as_array().unwrap().len(),
+            next["webhookEndpoints"].as_array().unwrap().len()
+        ),
+        (60, 40)
+    );
+    assert_eq!(next["nextPageToken"], "");
+    let types = gateway.get("/v1/eventTypes").await.json();
+    assert!(
+        types["eventTypes"].as_array().unwrap().iter().any(|known| known["type"] == "operation.succeeded")
+    );
+}
