@@ -70,7 +70,7 @@ async fn make(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = upstream.unary(call).await;
+                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
                 let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -178,6 +178,22 @@ impl Started {
             principal: &self.entry.principal,
             names: &self.entry.resource_names,
             reply: &reply.message,
+        }
+    }
+
+    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
+    /// there for whoever asks, so it can be deleted.
+    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        let missing =
+            result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
+        let (true, Some(Role::DeletesLro), Some(name)) =
+            (missing, self.role, self.entry.resource_names.first())
+        else {
+            return result;
+        };
+        match ledger.tracker.remembered(&self.entry.upstream, name).await {
+            Some(_) => Ok(Reply { message: bytes::Bytes::new(), headers: http::HeaderMap::new() }),
+            None => result,
         }
     }
 

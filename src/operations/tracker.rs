@@ -315,7 +315,8 @@ impl Tracker {
     /// gets its answer whatever becomes of our notes, and does not wait long for them.
     pub async fn saw(&self, role: Role, from: &Answered<'_>) {
         let noted = async {
-            if self.open.anything(&self.store, from.upstream).await? {
+            // Whoever deletes means what has ended, too.
+            if role == Role::DeletesLro || self.open.anything(&self.store, from.upstream).await? {
                 self.try_saw(role, from).await?;
             }
             Ok(())

@@ -260,7 +260,10 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
         assert_eq!(b.tick().await, Tick::default(), "it is somebody else's");
         story.pass(31);
         story.far(|far| {
-            far.end("a", json!({"response": {"@type": "type.googleapis.com/google.protobuf.Empty"}}))
+            far.end(
+                "a",
+                json!({"response": {"@type": "type.googleapis.com/google.protobuf.Empty", "value": {}}}),
+            )
         });
         assert_eq!(b.tick().await.changed, 1, "within one lease it is found again");
         // The first one wakes up, with an answer from before.
@@ -563,7 +566,7 @@ async fn what_makes_no_sense_is_refused_with_its_place() {
         (r#"{"upstream":"nowhere","name":"projects/p/locations/us/operations/a"}"#, "upstream"),
         (r#"{"upstream":"datastream","name":"projects/p/locations/us"}"#, "name"),
         (r#"{"upstream":"datastream"}"#, "name"),
-        (r#"{"name":3}"#, "name"),
+        (r#"{"upstream":"datastream","name":3}"#, "name"),
     ] {
         let refused = gateway.post("/v1/operations:track", body).await;
         refused.refused(400, "INVALID_FIELD");

@@ -51,7 +51,7 @@ impl Story {
     }
 
     fn started(&self) -> u64 {
-        self.emulator.calls().count("*AsyncAgentService/CreateTask")
+        self.emulator.calls().count("flyteidl.service.AsyncAgentService/CreateTask")
     }
 }
 
