@@ -115,6 +115,8 @@ pub async fn journaled<T: Send + 'static>(
     notes: &mut Notes,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
+    // Boxed: it would be held several times over.
+    let work = Box::pin(work);
     let intent = Intent { entry: notes.entry.clone(), key: None };
     let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
     let journal = ledger.journal.clone();

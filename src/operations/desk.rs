@@ -176,7 +176,7 @@ impl Desk {
             it.source = Run::adopt(&object).bytes();
         }
         let seen = source.read(&it, &message)?;
-        let birth = self.tracker.born(it, &seen);
+        let birth = self.tracker.born(&it, &seen);
         if self.tracker.store().insert_operation(&birth).await? {
             return Ok(birth.operation);
         }
@@ -208,7 +208,8 @@ pub(super) async fn call(upstream: &Upstream, ask: Ask) -> Result<bytes::Bytes> 
         retryable: false,
         authorization: None,
     };
-    Ok(upstream.unary(call).await?.message)
+    // Boxed: it is larger than all that is around it.
+    Ok(Box::pin(upstream.unary(call)).await?.message)
 }
 
 /// Percent-encodes what a routing header cannot hold as it is.

@@ -14,7 +14,12 @@ use metrics::{counter, histogram};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Sighting, Tracker, desk, pace, quota::Quota, sources::Meaning, transition::Observation};
+use super::{
+    Tracker, desk,
+    judge::{Looked, is_about_the_list, judge, retry_info},
+    pace,
+    quota::Quota,
+};
 use crate::{
     config,
     error::{Code, Error, Result},
@@ -31,10 +36,6 @@ const ASKED_SINGLY_MAX: usize = 3;
 const PAGES_MAX: usize = 64;
 /// Calls under way at once in a lane.
 const CALLS_MAX: usize = 8;
-/// How long an operation that its upstream does not know may be so young that it is only not there yet.
-const GRACE: Duration = Duration::from_secs(60);
-/// Answers in a row that cannot be decoded, before an operation is left alone.
-const UNDECODABLE_MAX: i32 = 5;
 /// The wait between two ticks that find nothing.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what ended long ago is looked for, and how much of it is forgotten at once.
@@ -98,15 +99,6 @@ impl Lane {
 
 /// Parents whose lists are known to be of no use; with more, the first come are forgotten and found out anew.
 const UNLISTED_MAX: usize = 10_000;
-
-/// What became of asking about one operation.
-enum Looked {
-    Saw(Sighting),
-    Refused(Error),
-    Undecodable(Error),
-    /// There was no leave to ask; when there may be.
-    Later(Duration),
-}
 
 impl Poller {
     /// Joins the parts.
@@ -253,8 +245,10 @@ impl Poller {
         };
         // What was asked for together stays together.
         let random = fastrand::f64();
-        let changes: Vec<Change> =
-            looked.iter().map(|(operation, looked)| self.judge(lane, operation, looked, random)).collect();
+        let changes: Vec<Change> = looked
+            .iter()
+            .map(|(operation, looked)| judge(&self.0.tracker, self.0.max_age, operation, looked, random))
+            .collect();
         tick.changed = changes.iter().filter(|change| change.visible).count();
         tick.fenced = self.0.tracker.store().write_claimed(&changes).await?;
         counter!("causeway_operations_fenced_writes_total").increment(tick.fenced as u64);
@@ -374,116 +368,4 @@ impl Poller {
         }
         looked
     }
-
-    /// Says what becomes of an operation after a look.
-    fn judge(&self, lane: &Lane, operation: &Operation, looked: &Looked, random: f64) -> Change {
-        let tracker = &self.0.tracker;
-        let now = tracker.store().now().as_microsecond();
-        let hints = tracker.hints(&operation.upstream, &operation.method);
-        let age = Duration::from_micros(now.saturating_sub(operation.created_at).max(0).unsigned_abs());
-        let spacing = Duration::from_micros(operation.spacing.max(0).unsigned_abs());
-        let mut wait = pace::next(&hints, spacing);
-        let mut problem = None;
-        let mut failures = 0;
-        let mut kept_spacing = None;
-        let mut least = Duration::ZERO;
-        let mut seen = match looked {
-            Looked::Saw(sighting) => Some(sighting.clone()),
-            Looked::Later(later) => {
-                kept_spacing = Some(spacing);
-                failures = operation.failures;
-                wait = (*later).max(Duration::from_millis(200));
-                None
-            }
-            Looked::Undecodable(error) => {
-                failures = operation.failures.saturating_add(1);
-                wait = pace::after_failures(failures);
-                tracing::warn!(
-                    operation = operation.name(),
-                    error = error.chain(),
-                    "an operation cannot be decoded"
-                );
-                if failures >= UNDECODABLE_MAX {
-                    counter!("causeway_operations_quarantined_total").increment(1);
-                    wait = pace::QUARANTINED;
-                    problem = Some("The upstream's answer about it cannot be decoded.".to_owned());
-                }
-                None
-            }
-            Looked::Refused(error) => {
-                let meaning = tracker.sources().of(operation.kind).meaning(error);
-                failures = operation.failures.saturating_add(1);
-                match meaning {
-                    Meaning::Gone if age < GRACE => {
-                        kept_spacing = Some(spacing);
-                        Some(Sighting::of(Observation::NotYetThere))
-                    }
-                    Meaning::Gone => Some(Sighting::of(Observation::Gone)),
-                    Meaning::Unsupported => Some(Sighting::of(Observation::Unsupported)),
-                    Meaning::Denied => {
-                        wait = pace::DENIED;
-                        problem = Some("The gateway may not look at it.".to_owned());
-                        None
-                    }
-                    Meaning::TooMuch => {
-                        least = retry_info(error).unwrap_or_default();
-                        wait = wait.max(least);
-                        None
-                    }
-                    Meaning::Nothing => {
-                        wait = pace::after_failures(failures);
-                        None
-                    }
-                }
-            }
-        };
-        let ended = seen
-            .as_ref()
-            .is_some_and(|seen| super::transition(operation.state, seen.observation).0.is_final());
-        if age >= self.0.max_age && !ended {
-            let text = "It is older than operations.max_age, and nobody saw it end.";
-            seen = Some(Sighting::of(Observation::TooOld).with_error(2, text));
-        }
-        let mut change = match seen {
-            Some(seen) => tracker.applied(&seen, operation, now),
-            None => Change { operation: operation.clone(), visible: false, events: Vec::new() },
-        };
-        if let Some(problem) = problem
-            && change.operation.problem != problem
-        {
-            change.operation.problem = problem;
-            change.operation.updated_at = now;
-            change.operation.version = operation.version + 1;
-            change.visible = true;
-        }
-        let jittered = pace::micros(pace::jittered(wait, random).max(least));
-        change.operation.poll_at = now.saturating_add(jittered);
-        change.operation.spacing = pace::micros(kept_spacing.unwrap_or(wait));
-        change.operation.failures = failures;
-        if change.operation.state.is_final() && !operation.state.is_final() {
-            let (upstream, state) = (lane.upstream.key().to_owned(), change.operation.state.name());
-            counter!("causeway_operations_ended_total", "upstream" => upstream, "state" => state)
-                .increment(1);
-        }
-        change
-    }
-}
-
-/// Whether a refusal says that listing is of no use, rather than that the upstream is in trouble.
-fn is_about_the_list(error: &Error) -> bool {
-    error.reason().is_none()
-        && matches!(
-            error.code(),
-            Code::Unimplemented | Code::InvalidArgument | Code::NotFound | Code::PermissionDenied
-        )
-}
-
-/// Returns how long the upstream asks us to wait.
-fn retry_info(error: &Error) -> Option<Duration> {
-    use prost::Message as _;
-    let detail = error.details().iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
-    let info = crate::pb::google::rpc::RetryInfo::decode(&detail.value[..]).ok()?;
-    let delay = info.retry_delay?;
-    let seconds = u64::try_from(delay.seconds).ok()?;
-    Some(Duration::new(seconds.min(3600), u32::try_from(delay.nanos).unwrap_or_default().min(999_999_999)))
 }

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use prost::Message as _;
 
 use super::{
-    Tracker, desk,
+    Role, Tracker, desk,
     sources::{self, Run},
-    tracker::{Answered, Role},
+    tracker::Answered,
 };
 use crate::{
     error::{Error, Result},
@@ -98,7 +98,7 @@ impl Recovery {
         }
         it.source = run.bytes();
         let seen = source.read(&it, &message)?;
-        Ok(Some(self.tracker.born(it, &seen)))
+        Ok(Some(self.tracker.born(&it, &seen)))
     }
 
     async fn find_operation(
@@ -146,7 +146,7 @@ impl Recovery {
         let begun = self.tracker.begin(Kind::GoogleLro, from, &found.name, OperationId(orphan.id));
         let Some(it) = begun else { return Ok(None) };
         let seen = self.tracker.sources().of(Kind::GoogleLro).read(&it, &found.encode_to_vec())?;
-        Ok(Some(self.tracker.born(it, &seen)))
+        Ok(Some(self.tracker.born(&it, &seen)))
     }
 
     /// Whether an operation is about the same resource, or one within it that the request named, and began with the call.

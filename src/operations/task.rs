@@ -85,7 +85,7 @@ impl Tracker {
         let kept = serde_json::to_vec(&kept).expect("plain data prints as JSON");
         it.source = self.sources().flyte().seal(&kept);
         let seen = super::Sighting::of(super::Observation::Pending);
-        Ok(Some(self.born(it, &seen)))
+        Ok(Some(self.born(&it, &seen)))
     }
 
     /// Returns the name of the operation of a task that was started before.

@@ -6,7 +6,7 @@ use prost::Message as _;
 use tokio::time::timeout;
 
 use super::{
-    Sighting, View, event,
+    Role, Sighting, View, event,
     open::Open,
     pace,
     sources::{Run, Sources},
@@ -21,68 +21,15 @@ use crate::{
         },
         longrunning,
     },
-    schema::{Catalog, Method, PollHints, RouteTable},
+    schema::{Catalog, PollHints, RouteTable},
     store::{
         Store,
         operations::{Birth, Change},
     },
 };
 
-/// What a method has to do with operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It answers with a new operation.
-    StartsLro,
-    /// It starts the run of a backfill, and answers with the object.
-    StartsBackfill,
-    /// It stops a backfill, and answers with the object.
-    StopsBackfill,
-    /// It answers with an operation.
-    GetsLro,
-    /// It answers with a page of operations.
-    ListsLros,
-    /// It asks an operation to stop.
-    CancelsLro,
-    /// It makes the upstream forget an operation.
-    DeletesLro,
-    /// It answers with an object.
-    GetsObject,
-    /// It answers with a page of objects.
-    ListsObjects,
-}
-
 /// The longest that an answer waits while what it tells is noted.
 const NOTE_TIME_MAX: Duration = Duration::from_millis(250);
-
-/// The service of operations.
-const OPERATIONS: &str = "google.longrunning.Operations.";
-/// The service with objects.
-const DATASTREAM: &str = "google.cloud.datastream.v1.Datastream.";
-
-impl Role {
-    /// Tells what a method has to do with operations; `None` for nothing.
-    pub fn of(method: &Method) -> Option<Self> {
-        if let Some(name) = method.full_name.strip_prefix(OPERATIONS) {
-            return match name {
-                "GetOperation" | "WaitOperation" => Some(Self::GetsLro),
-                "ListOperations" => Some(Self::ListsLros),
-                "CancelOperation" => Some(Self::CancelsLro),
-                "DeleteOperation" => Some(Self::DeletesLro),
-                _ => None,
-            };
-        }
-        if method.starts.as_deref() == Some(Kind::DatastreamBackfill.name()) {
-            return Some(Self::StartsBackfill);
-        }
-        match method.full_name.strip_prefix(DATASTREAM) {
-            Some("StopBackfillJob") => return Some(Self::StopsBackfill),
-            Some("GetStreamObject") => return Some(Self::GetsObject),
-            Some("ListStreamObjects") => return Some(Self::ListsObjects),
-            _ => {}
-        }
-        method.long_running.is_some().then_some(Self::StartsLro)
-    }
-}
 
 /// A call that was answered well.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +118,7 @@ impl Tracker {
         let Some(table) = self.known.lists.get(upstream) else { return String::new() };
         let path = format!("/v1/{collection}");
         let found = table.find("GET", &path);
-        found.ok().and_then(|found| found.captures.first().map(|name| name.to_string())).unwrap_or_default()
+        found.ok().and_then(|found| found.captures.first().map(ToString::to_string)).unwrap_or_default()
     }
 
     /// Returns the places where operations on a resource may be listed, the nearest first.
@@ -244,11 +191,11 @@ impl Tracker {
     }
 
     /// Finishes a record with what was seen at once.
-    pub(super) fn born(&self, operation: Operation, seen: &Sighting) -> Birth {
+    pub(super) fn born(&self, operation: &Operation, seen: &Sighting) -> Birth {
         self.open.born(&operation.upstream);
-        let mut change = self.applied(seen, &operation, operation.created_at);
+        let mut change = self.applied(seen, operation, operation.created_at);
         let created = if change.operation.state.is_final() {
-            &operation
+            operation
         } else {
             // What it is like from the start is no move.
             change.operation.version = 1;
@@ -290,7 +237,7 @@ impl Tracker {
         let Some(mut operation) = self.begin(kind, from, &name, id) else { return Ok(None) };
         operation.source = source;
         let seen = self.sources.of(kind).read(&operation, &message)?;
-        Ok(Some(self.born(operation, &seen)))
+        Ok(Some(self.born(&operation, &seen)))
     }
 
     /// Returns the name of the operation that an answer from before told of.

@@ -263,7 +263,7 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
             far.end(
                 "a",
                 json!({"response": {"@type": "type.googleapis.com/google.protobuf.Empty", "value": {}}}),
-            )
+            );
         });
         assert_eq!(b.tick().await.changed, 1, "within one lease it is found again");
         // The first one wakes up, with an answer from before.
