@@ -24,6 +24,7 @@ mod notes;
 mod probe;
 mod route;
 mod routing_header;
+mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,6 +39,7 @@ pub use self::{
     notes::Notes,
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
+    tasks::{NewTask, create_task},
 };
 
 /// The services that are known, and the ways to reach them.

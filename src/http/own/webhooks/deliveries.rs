@@ -4,10 +4,8 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::{
-    super::Asked,
-    body,
-    fields::Fields,
-    journaled,
+    super::{Asked, fields::Fields},
+    body, journaled,
     page::{Page, equals, no_parameters},
 };
 use crate::{

@@ -4,10 +4,8 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::{
-    super::Asked,
-    body, deliveries, draft,
-    fields::Fields,
-    journaled, once,
+    super::{Asked, fields::Fields},
+    body, deliveries, draft, journaled, once,
     page::{Page, no_parameters},
 };
 use crate::{
