@@ -26,6 +26,7 @@ mod notes;
 mod probe;
 mod route;
 mod routing_header;
+mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -40,6 +41,7 @@ pub use self::{
     notes::Notes,
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
+    tasks::{NewTask, create_task},
 };
 
 /// The services that are known, and the ways to reach them.

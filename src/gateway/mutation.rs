@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::{
-    Gateway, Ledger, kept,
+    Gateway, Ledger,
+    announcement::Announcement,
+    kept,
     notes::Notes,
     route::{Repeat, Route},
 };
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
-    model::{Ending, Outcome},
+    model::{Ending, Entry, OperationId, Outcome},
+    operations::{Answered, Role, TaskDraft},
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
     transcode::Peeked,
     upstream::{Call, Reply, Upstream},
@@ -26,6 +29,7 @@ struct Done {
     journaled: bool,
     deferred: bool,
     replayed: bool,
+    operation: Option<String>,
 }
 
 /// Makes the call if the journal says so. It goes on when the caller leaves.
@@ -37,22 +41,49 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
+    let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
+    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone() };
+    make(ledger, upstream, key, call, started, notes).await
+}
+
+/// Starts a task, as [`run`] makes a call.
+pub(super) async fn run_task(
+    ledger: &Arc<Ledger>,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    task: TaskDraft,
+    notes: &mut Notes,
+) -> Result<Reply> {
+    let started = Started { role: None, task: Some(task), announcement: None, entry: notes.entry.clone() };
+    make(ledger, upstream, key, call, started, notes).await
+}
+
+async fn make(
+    ledger: &Arc<Ledger>,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    started: Started,
+    notes: &mut Notes,
+) -> Result<Reply> {
     let intent = Intent { entry: notes.entry.clone(), key };
     let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
-    let told = route.announcement.clone().filter(|told| !told.is_rehearsal(&call.message));
-    let entry = notes.entry.clone();
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = upstream.unary(call).await;
+                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
+                let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    operation: effects
+                        .operations
+                        .first()
+                        .map(|birth| birth.operation.name())
+                        .unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
-                let event = told.as_ref().zip(result.as_ref().ok());
-                let event = event.and_then(|(told, reply)| told.event(ledger.journal.store(), &entry, reply));
-                let effects = Effects { events: event.into_iter().collect() };
                 settle(&ledger, ticket, key, result, outcome, effects).await
             }
             Ok(Opened::Replay(sealed)) => {
@@ -62,7 +93,8 @@ pub(super) async fn run(
                         "a kept answer cannot be opened; was its key taken from secrets.old_keys?",
                     ))
                 });
-                Done { replayed: result.is_ok() || is_upstreams(&result), ..Done::refused(result) }
+                let operation = started.named(&ledger, &result).await;
+                Done { replayed: result.is_ok() || is_upstreams(&result), operation, ..Done::refused(result) }
             }
             Ok(Opened::InProgress) => Done::refused(Err(in_progress())),
             Ok(Opened::Mismatch) => Done::refused(Err(mismatch())),
@@ -72,6 +104,7 @@ pub(super) async fn run(
     };
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
+    notes.operation = done.operation;
     done.result
 }
 
@@ -85,6 +118,8 @@ pub async fn journaled<T: Send + 'static>(
     notes: &mut Notes,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
+    // Boxed: it would be held several times over.
+    let work = Box::pin(work);
     let intent = Intent { entry: notes.entry.clone(), key: None };
     let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
     let journal = ledger.journal.clone();
@@ -108,7 +143,7 @@ pub async fn journaled<T: Send + 'static>(
 
 impl Done {
     fn refused(result: Result<Reply>) -> Self {
-        Self { result, journaled: false, deferred: false, replayed: false }
+        Self { result, journaled: false, deferred: false, replayed: false, operation: None }
     }
 }
 
@@ -120,6 +155,7 @@ async fn settle(
     outcome: Outcome,
     effects: Effects,
 ) -> Done {
+    let operation = Some(outcome.operation.clone()).filter(|name| !name.is_empty());
     let fate = match key {
         None => KeyFate::Release,
         Some(key) => match certainty(&result) {
@@ -129,7 +165,75 @@ async fn settle(
         },
     };
     let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, effects).await;
-    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false }
+    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
+}
+
+/// What a call has to do with operations, and what it tells when it has succeeded.
+struct Started {
+    role: Option<Role>,
+    task: Option<TaskDraft>,
+    announcement: Option<Arc<Announcement>>,
+    entry: Entry,
+}
+
+impl Started {
+    fn answered<'a>(&'a self, reply: &'a Reply) -> Answered<'a> {
+        Answered {
+            upstream: &self.entry.upstream,
+            method: &self.entry.method,
+            principal: &self.entry.principal,
+            names: &self.entry.resource_names,
+            reply: &reply.message,
+        }
+    }
+
+    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
+    /// there for whoever asks, so it can be deleted.
+    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        let missing =
+            result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
+        let (true, Some(Role::DeletesLro), Some(name)) =
+            (missing, self.role, self.entry.resource_names.first())
+        else {
+            return result;
+        };
+        match ledger.tracker.remembered(&self.entry.upstream, name).await {
+            Some(_) => Ok(Reply { message: bytes::Bytes::new(), headers: http::HeaderMap::new() }),
+            None => result,
+        }
+    }
+
+    /// Returns the operation that the call started and what it tells, and notes what it did to other operations.
+    async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
+        let Ok(reply) = result else { return Effects::default() };
+        let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
+        let birth = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_started(draft, &answered, id),
+            (Some(role), None) => {
+                ledger.tracker.saw(role, &answered).await;
+                ledger.tracker.started(role, &answered, id)
+            }
+            (None, None) => Ok(None),
+        };
+        let birth = birth.unwrap_or_else(|error| {
+            tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+            None
+        });
+        let told = self.announcement.as_ref();
+        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, reply));
+        Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
+    }
+
+    /// Returns the name of the operation that was started when the answer was new.
+    async fn named(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<String> {
+        let answered = self.answered(result.as_ref().ok()?);
+        let name = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_named(draft, &answered).await,
+            (Some(role), None) => ledger.tracker.name_of(role, &answered).await,
+            (None, None) => return None,
+        };
+        name.ok().flatten()
+    }
 }
 
 /// What an answer says about whether anything was done.
@@ -179,6 +283,13 @@ pub(super) fn outcome<T>(result: &Result<T>, status_of: fn(&Error) -> u16) -> Ou
 
 fn is_upstreams(result: &Result<Reply>) -> bool {
     result.as_ref().is_err_and(|error| error.reason().is_none())
+}
+
+/// Works out what the key of a request to an endpoint of ours stands for. Nobody recognises a repetition of it but us.
+pub(super) fn own_key_use(notes: &Notes, asked: &[&[u8]]) -> Option<KeyUse> {
+    let key = notes.idempotency_key.as_ref()?;
+    let scope = digest(&[notes.entry.principal.as_bytes(), key.as_bytes()]);
+    Some(KeyUse { scope, fingerprint: digest(asked), reissuable: false })
 }
 
 /// Works out what the key stands for, and names the request to an upstream that can tell repetitions.

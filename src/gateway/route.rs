@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use super::{Access, Gateway, announcement::Announcement};
 use crate::{
     error::{Error, Result},
+    operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
     transcode::{Plan, RequestPlan, ResponsePlan, Selection, UnknownFields},
     upstream::Upstream,
@@ -31,6 +32,7 @@ pub struct Route {
     /// Whether it changes anything.
     pub mutation: bool,
     pub(super) announcement: Option<Arc<Announcement>>,
+    pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) path: PathAndQuery,
@@ -48,6 +50,18 @@ pub(super) enum Repeat {
     WithRequestId(Plan),
     /// Nobody can tell whether the first one took effect.
     Never,
+}
+
+impl Route {
+    /// Tells what it has to do with operations.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Returns what a caller needs.
+    pub fn permission(&self) -> &str {
+        &self.access.permission
+    }
 }
 
 impl Gateway {
@@ -75,6 +89,7 @@ impl Gateway {
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
             announcement: Announcement::of(self, method)?,
+            role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,

@@ -47,6 +47,10 @@ pub struct Method {
     pub long_running: Option<LongRunning>,
     /// The event of what it has done, where a rule says so.
     pub tells: Option<Tells>,
+    /// What it starts, where its answer does not tell.
+    pub starts: Option<String>,
+    /// How what it starts is best polled.
+    pub hints: PollHints,
     /// Paths of the request fields that are secret, by original names; a path through a list or map means every element.
     pub secret_fields: Vec<String>,
     /// Whether the request has a string field `request_id`, by which the upstream tells repetitions apart.
@@ -135,6 +139,8 @@ impl Method {
             list,
             long_running: LongRunning::of(pool, &service.full_name, rpc, hints),
             tells,
+            starts: facts.starts,
+            hints,
             secret_fields,
             request_id: request_id.is_some_and(|field| field.kind == Kind::String && !field.is_repeated()),
             update_mask: UpdateMask::of(pool, rpc, effect, facts.derive_mask),

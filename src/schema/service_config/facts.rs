@@ -8,6 +8,9 @@ use super::{
     duration,
 };
 
+/// What a method can start besides operations of its own service.
+const STARTED: &[&str] = &["DATASTREAM_BACKFILL"];
+
 /// What descriptors cannot tell about a method; `None` and empty where no rule speaks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -29,6 +32,8 @@ pub struct Facts {
     pub derive_mask: Option<bool>,
     /// Type of the event that tells of what it has done, for a method that is done when it answers.
     pub tells: Option<String>,
+    /// What it starts, where its answer is no `google.longrunning.Operation`: `DATASTREAM_BACKFILL`.
+    pub starts: Option<String>,
 }
 
 /// A field that a rule calls secret.
@@ -78,6 +83,9 @@ impl Facts {
             method if method.contains('.') => Ok((name, Part::Method(source))),
             other => Err(format!("parts.{name}: {other:?} is neither \"config\" nor a full method name")),
         });
+        if let Some(text) = rule.starts.as_deref().filter(|text| !STARTED.contains(text)) {
+            return Err(format!("starts: {text:?} is not one of {}", STARTED.join(", ")));
+        }
         let cache = rule.cache.map(|cache| {
             Ok::<_, String>(CacheRule {
                 enabled: cache.enabled,
@@ -113,6 +121,7 @@ impl Facts {
             secret: secret.collect::<Result<_, String>>()?,
             derive_mask: rule.derive_mask,
             tells: rule.tells,
+            starts: rule.starts,
         })
     }
 
@@ -127,6 +136,7 @@ impl Facts {
         replace(&mut self.permission, &later.permission);
         replace(&mut self.derive_mask, &later.derive_mask);
         replace(&mut self.tells, &later.tells);
+        replace(&mut self.starts, &later.starts);
         self.parts.extend(later.parts.clone());
         // Secrets only ever add up: a rule for one method must not uncover what a rule for all of them hid.
         for secret in &later.secret {

@@ -90,7 +90,7 @@ mod tell {
         let ticket = go(gateway.open(None).await);
         let event = store.new_event("p", "connection.created", r#"{"resourceName":"c"}"#.to_owned());
         assert_eq!(store.event("p", &event.id).await.unwrap(), None);
-        let effects = Effects { events: vec![event.clone()] };
+        let effects = Effects { events: vec![event.clone()], ..Effects::default() };
         gateway.journal.settle(ticket, Settlement::default(), effects).await;
         assert_eq!(store.event("p", &event.id).await.unwrap().as_ref(), Some(&event));
         assert_eq!(store.undispatched_events(10).await.unwrap(), [event]);

@@ -28,14 +28,14 @@ use self::{
     backlog::Backlog,
     batch::{Decision, KeyRow, OpenRow, SettleRow},
 };
-use super::{Health, Store};
+use super::{Health, Store, operations::Birth};
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
     model::{Entry, Outcome, WebhookEvent},
 };
 
-pub use self::orphans::Orphan;
+pub use self::orphans::{Orphan, Recover};
 pub(super) use super::instance::time_ordered_id as time_ordered;
 
 /// Rows that wait for a writer; more make their callers wait.
@@ -150,6 +150,8 @@ pub enum KeyFate {
 pub struct Effects {
     /// What it tells the world.
     pub events: Vec<WebhookEvent>,
+    /// Operations that it started.
+    pub operations: Vec<Birth>,
 }
 
 /// Whether a settlement is durable.

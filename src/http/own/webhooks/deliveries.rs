@@ -5,12 +5,10 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    super::Asked,
-    TAG, body,
-    fields::Fields,
-    journaled,
+    super::{Asked, fields::Fields, operations::shape::ProjectPath},
+    TAG, body, journaled,
     page::{Page, Wanted, equals, no_parameters},
-    parts::{OfDelivery, OfEndpoint, OfProject},
+    parts::{OfDelivery, OfEndpoint},
 };
 use crate::{
     error::{Error, Result},
@@ -149,7 +147,7 @@ struct WantedDeliveries {
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries",
     tag = TAG,
     operation_id = "deliveries.List",
-    params(OfProject, OfEndpoint, Wanted, WantedDeliveries),
+    params(ProjectPath, OfEndpoint, Wanted, WantedDeliveries),
     responses(
         (status = 200, description = "A page of deliveries.", body = DeliveryPage),
         (status = 404, description = "There is no such endpoint in this project."),
@@ -183,7 +181,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Re
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}",
     tag = TAG,
     operation_id = "deliveries.Get",
-    params(OfProject, OfEndpoint, OfDelivery),
+    params(ProjectPath, OfEndpoint, OfDelivery),
     responses(
         (status = 200, description = "The delivery.", body = DeliveryView),
         (status = 404, description = "There is no such delivery of this endpoint."),
@@ -204,7 +202,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Res
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}/attempts",
     tag = TAG,
     operation_id = "deliveries.ListAttempts",
-    params(OfProject, OfEndpoint, OfDelivery),
+    params(ProjectPath, OfEndpoint, OfDelivery),
     responses(
         (status = 200, description = "The attempts.", body = AttemptPage),
         (status = 404, description = "There is no such delivery of this endpoint."),
@@ -228,7 +226,7 @@ pub(super) async fn attempts(server: &Server, asked: &Asked<'_>, ids: &[&str]) -
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
     tag = TAG,
     operation_id = "deliveries.Resend",
-    params(OfProject, OfEndpoint, OfDelivery),
+    params(ProjectPath, OfEndpoint, OfDelivery),
     responses(
         (status = 200, description = "The delivery, which is due now.", body = DeliveryView),
         (status = 404, description = "There is no such delivery of this endpoint."),

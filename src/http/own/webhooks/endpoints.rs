@@ -1,19 +1,22 @@
 //! `/v1/projects/*/webhookEndpoints`.
 
 use http::Response;
-use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    super::Asked,
+    super::{
+        Asked,
+        fields::Fields,
+        operations::shape::{Nothing, ProjectPath},
+    },
     TAG, body,
     deliveries::DeliveryView,
     draft::{self, EndpointDraft, Mask},
     endpoint_view::{EndpointPage, EndpointView},
-    fields::Fields,
     journaled, once,
     page::{Page, Wanted, no_parameters},
-    parts::{OfEndpoint, OfProject},
+    parts::OfEndpoint,
 };
 use crate::{
     error::Result,
@@ -34,11 +37,6 @@ struct RotateSecret {
     overlap: Option<String>,
 }
 
-/// Nothing: an empty object.
-#[derive(Serialize, ToSchema)]
-#[schema(as = webhooks::Nothing)]
-struct Nothing {}
-
 /// Makes a webhook endpoint.
 ///
 /// Events of the project are sent there from now on, signed as Standard Webhooks has it. The secret is in this answer and
@@ -48,7 +46,7 @@ struct Nothing {}
     path = "/v1/projects/{project}/webhookEndpoints",
     tag = TAG,
     operation_id = "webhookEndpoints.Create",
-    params(OfProject),
+    params(ProjectPath),
     request_body(
         content = EndpointDraft,
         example = json!({"url": "https://hooks.example.com/causeway", "eventTypes": ["operation.*"]})
@@ -75,7 +73,7 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str)
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
     tag = TAG,
     operation_id = "webhookEndpoints.Get",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     responses(
         (status = 200, description = "The endpoint.", body = EndpointView),
         (status = 404, description = "There is no such endpoint in this project."),
@@ -96,7 +94,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Res
     path = "/v1/projects/{project}/webhookEndpoints",
     tag = TAG,
     operation_id = "webhookEndpoints.List",
-    params(OfProject, Wanted),
+    params(ProjectPath, Wanted),
     responses(
         (status = 200, description = "A page of endpoints.", body = EndpointPage),
         (status = 503, description = "The store cannot be used.")
@@ -121,7 +119,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
     tag = TAG,
     operation_id = "webhookEndpoints.Patch",
-    params(OfProject, OfEndpoint, Mask),
+    params(ProjectPath, OfEndpoint, Mask),
     request_body(content = EndpointDraft, example = json!({"description": "billing"})),
     responses(
         (status = 200, description = "The endpoint as it is now.", body = EndpointView),
@@ -149,7 +147,7 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
     tag = TAG,
     operation_id = "webhookEndpoints.Delete",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     responses(
         (status = 200, description = "It is gone.", body = Nothing),
         (status = 404, description = "There is no such endpoint in this project."),
@@ -160,7 +158,7 @@ pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     no_parameters(asked.query)?;
     let (endpoints, project, id) = owned(server, ids);
     journaled(server, &mut asked, Box::pin(async move { endpoints.delete(&project, &id).await })).await?;
-    Ok(json(&Nothing {}))
+    Ok(json(&json!({})))
 }
 
 /// Sends a test event.
@@ -171,7 +169,7 @@ pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping",
     tag = TAG,
     operation_id = "webhookEndpoints.Ping",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     responses(
         (status = 200, description = "The delivery of the test event.", body = DeliveryView),
         (status = 404, description = "There is no such endpoint in this project."),
@@ -194,7 +192,7 @@ pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) ->
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret",
     tag = TAG,
     operation_id = "webhookEndpoints.RotateSecret",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     request_body(content = RotateSecret, example = json!({"overlap": "86400s"})),
     responses(
         (status = 200, description = "The endpoint, with its new secret.", body = EndpointView),
@@ -222,7 +220,7 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable",
     tag = TAG,
     operation_id = "webhookEndpoints.Enable",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     responses(
         (status = 200, description = "The endpoint as it is now.", body = EndpointView),
         (status = 404, description = "There is no such endpoint in this project."),

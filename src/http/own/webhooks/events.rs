@@ -7,10 +7,9 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    super::Asked,
+    super::{Asked, operations::shape::ProjectPath},
     TAG,
     page::{Page, Wanted, equals, no_parameters},
-    parts::OfProject,
 };
 use crate::{
     error::{Code, Error, Reason, Result},
@@ -115,7 +114,7 @@ struct OfEvent {
     path = "/v1/projects/{project}/events",
     tag = TAG,
     operation_id = "events.List",
-    params(OfProject, Wanted, WantedEvents),
+    params(ProjectPath, Wanted, WantedEvents),
     responses(
         (status = 200, description = "A page of events.", body = EventPage),
         (status = 503, description = "The store cannot be used.")
@@ -146,7 +145,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
     path = "/v1/projects/{project}/events/{event}",
     tag = TAG,
     operation_id = "events.Get",
-    params(OfProject, OfEvent),
+    params(ProjectPath, OfEvent),
     responses(
         (status = 200, description = "The event.", body = EventView),
         (status = 404, description = "There is no such event in this project."),

@@ -5,7 +5,6 @@ mod draft;
 mod endpoint_view;
 mod endpoints;
 mod events;
-mod fields;
 mod messages;
 mod page;
 mod parts;
@@ -14,7 +13,7 @@ mod replays;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use super::Asked;
+use super::{Asked, fields::Fields};
 use crate::{
     error::Result,
     gateway,
@@ -23,8 +22,6 @@ use crate::{
 };
 
 pub(super) use self::messages::messages;
-
-use self::fields::Fields;
 
 /// Tag of these endpoints.
 const TAG: &str = "webhooks";

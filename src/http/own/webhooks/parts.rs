@@ -2,16 +2,6 @@
 
 use utoipa::IntoParams;
 
-/// Whose.
-#[expect(dead_code, reason = "it describes what is captured by place")]
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(super) struct OfProject {
-    /// Id of the project.
-    #[param(example = "acme-data", pattern = "^[^/]+$")]
-    project: String,
-}
-
 /// Which endpoint.
 #[expect(dead_code, reason = "it describes what is captured by place")]
 #[derive(IntoParams)]

@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    super::Asked,
+    super::{Asked, operations::shape::ProjectPath},
     TAG, body, endpoints, journaled,
     page::no_parameters,
-    parts::{OfEndpoint, OfProject},
+    parts::OfEndpoint,
 };
 use crate::{
     error::{Code, Error, Reason, Result},
@@ -79,7 +79,7 @@ struct OfReplay {
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:replay",
     tag = TAG,
     operation_id = "webhookEndpoints.Replay",
-    params(OfProject, OfEndpoint),
+    params(ProjectPath, OfEndpoint),
     request_body(
         content = NewReplay,
         example = json!({"startTime": "2026-11-20T09:00:00Z", "endTime": "2026-11-21T09:00:00Z", "skipSucceeded": true})
@@ -112,7 +112,7 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/replays/{replay}",
     tag = TAG,
     operation_id = "webhookEndpoints.GetReplay",
-    params(OfProject, OfEndpoint, OfReplay),
+    params(ProjectPath, OfEndpoint, OfReplay),
     responses(
         (status = 200, description = "The replay.", body = ReplayView),
         (status = 404, description = "There is no such replay of this endpoint."),
