@@ -259,6 +259,54 @@ async fn an_endless_head_or_a_flood_of_interim_answers_is_no_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_that_drips_is_given_up() {
+    let far = Far::play(async |mut stream: TcpStream| {
+        read_request(&mut stream).await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await?;
+        let mut drops = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            drops.tick().await;
+            stream.write_all(b"x").await?;
+        }
+    })
+    .await;
+    assert_eq!(send(&far).await.unwrap_err().class(), "TIMEOUT");
+}
+
+/// Knows no answer, and does not say so.
+struct Dumb;
+
+impl Resolve for Dumb {
+    fn resolve<'a>(&'a self, _name: &'a str) -> Resolved<'a> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_resolves_is_given_up() {
+    let time_max = Duration::from_millis(50);
+    let egress = Egress::new(loopback(), Arc::new(Dumb), &Roots::Only(Vec::new()), time_max).unwrap();
+    let target = Target::parse("http://hook.test/", egress.policy()).unwrap();
+    assert_eq!(egress.send(&target, message()).await.unwrap_err().class(), "TIMEOUT");
+}
+
+#[tokio::test]
+async fn this_machine_is_refused_under_every_name() {
+    let egress = Egress::new(
+        Policy::default(),
+        Arc::new(super::SystemResolver),
+        &Roots::Only(Vec::new()),
+        Duration::from_secs(1),
+    )
+    .unwrap();
+    for name in ["localhost", "localhost.", "LOCALHOST", "a.localhost", "a.localhost."] {
+        let target = Target::parse(&format!("https://{name}/"), egress.policy()).unwrap();
+        let refused = egress.send(&target, message()).await.unwrap_err();
+        assert!(matches!(&refused, Fault::Refused(it) if it.rule == Rule::Address), "{name}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

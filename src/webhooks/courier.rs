@@ -282,7 +282,7 @@ impl Courier {
             }
         };
         let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
-        let judged = verdict::of(&job.leased, answer, timing);
+        let judged = verdict::of(&job.leased, &job.receiver.endpoint.settings.url, answer, timing);
         windows.done(&job.leased.endpoint, judged.succeeded);
         let attempt = &judged.verdict.attempt;
         let outcome = if judged.succeeded { "OK".to_owned() } else { attempt.error.clone() };

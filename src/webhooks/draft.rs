@@ -49,6 +49,11 @@ impl Draft {
     pub(super) async fn apply(self, endpoint: &mut Endpoint, egress: &Egress, sealer: &Sealer) -> Result<()> {
         if let Some(url) = self.url {
             judge_url(&url, egress).await?;
+            if url != endpoint.settings.url {
+                // What the old address did says nothing about the new one.
+                endpoint.failing_since = None;
+                endpoint.paused_until = None;
+            }
             endpoint.settings.url = url;
         }
         if let Some(description) = self.description {

@@ -20,6 +20,10 @@ pub const OVERLAP_DEFAULT: SignedDuration = SignedDuration::from_hours(24);
 pub const OVERLAP_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The longest time that can be replayed.
 pub const REPLAY_WINDOW_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Bytes of the id of a project.
+const PROJECT_BYTES_MAX: usize = 128;
+/// Replays of one endpoint that are not done.
+const REPLAYS_MAX: i64 = 5;
 /// Changes that are tried again because somebody else changed the endpoint in between.
 const CHANGES_MAX: usize = 5;
 /// The endpoints of all projects. Cheap to clone.
@@ -46,6 +50,9 @@ impl Endpoints {
         draft: Draft,
         secret: Option<&str>,
     ) -> Result<(Endpoint, Secret)> {
+        if !is_project(project) {
+            return Err(Error::invalid_field("parent", "expected one project: projects/acme-data"));
+        }
         let secret = secret.map_or_else(|| Ok(Secret::generate()), Secret::parse)?;
         if draft.url.is_none() {
             return Err(Error::invalid_field(
@@ -226,7 +233,12 @@ impl Endpoints {
             fence: 0,
             created_at: now,
         };
-        self.store.insert_replay(&replay).await?;
+        if !self.store.insert_replay(&replay, REPLAYS_MAX).await? {
+            let text = format!("{REPLAYS_MAX} replays of this endpoint are running; wait for one to be done");
+            return Err(
+                Error::limit(text).with_violation("name", format!("at most {REPLAYS_MAX} replays at once"))
+            );
+        }
         Ok(replay)
     }
 
@@ -271,6 +283,12 @@ pub(super) fn event_about(
         data["failingSince"] = since.to_string().into();
     }
     store.new_event(&endpoint.project, kind, data.to_string())
+}
+
+/// Whether this can be the id of a project. `-` stands for all of them.
+fn is_project(id: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    id != "-" && !id.is_empty() && id.len() <= PROJECT_BYTES_MAX && id.bytes().all(sign)
 }
 
 fn missing(project: &str, what: &str) -> Error {

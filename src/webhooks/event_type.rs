@@ -170,9 +170,9 @@ impl EventType {
         };
         let done = !matches!(state.as_str(), "PENDING" | "RUNNING");
         let mut operation = json!({
-            "name": "projects/acme-data/operations/0193500000007000a000000000000002",
+            "name": "projects/acme-data/operations/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11",
             "metadata": {"@type": "type.googleapis.com/google.protobuf.Struct",
-                         "value": {"kind": "datastream_backfill", "upstream": "datastream", "state": state}},
+                         "value": {"kind": "DATASTREAM_BACKFILL", "upstream": "datastream", "state": state}},
             "done": done
         });
         if done && self.name == "operation.succeeded" {

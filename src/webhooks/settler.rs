@@ -65,8 +65,13 @@ pub(super) async fn settle(store: &Store, judged: &[Judged]) -> Result<usize> {
     for health in &settled.health {
         react(store, health, now).await?;
     }
-    for judged in judged {
+    for judged in judged.iter().filter(|judged| judged.pause.is_some() || judged.disable.is_some()) {
         let endpoint = &judged.verdict.endpoint;
+        let found = store.webhook_endpoint_by_id(endpoint).await?;
+        if found.is_none_or(|found| found.settings.url != judged.url) {
+            // Its owner has moved it meanwhile: whoever is at the old address speaks no longer for it.
+            continue;
+        }
         if let Some(until) = judged.pause {
             store.pause_webhook_endpoint(endpoint, until).await?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::{Ear, Got, MINUTE, Stage};
 use crate::{
@@ -139,6 +139,31 @@ async fn a_name_that_moves_inside_is_refused_once_and_for_all() {
             Draft { url: Some("http://hook.test/".into()), ..Draft::default() },
         );
         assert_eq!(refused.await.unwrap_err().violations()[0].field, "url");
+    }
+}
+
+#[tokio::test]
+async fn who_is_at_an_old_address_cannot_disable_the_new_one() {
+    for stage in Stage::each().await {
+        let old = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = |port: u16| Some(format!("http://hook.test:{port}/"));
+        let draft = Draft { url: at(old.local_addr().unwrap().port()), ..Draft::default() };
+        let (endpoint, _) = stage.endpoints.create("p", draft, None).await.unwrap();
+        stage.happens("operation.failed").await;
+        let moved = async {
+            let (mut stream, _) = old.accept().await.unwrap();
+            let draft = Draft { url: at(stage.ear.address.port()), ..Draft::default() };
+            stage.endpoints.patch("p", &endpoint.id, draft).await.unwrap();
+            stream.write_all(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            stream
+        };
+        let (round, _stream) = tokio::join!(stage.courier.round(), moved);
+        assert_eq!(round.unwrap().written, 1);
+        let endpoint = stage.endpoints.get("p", &endpoint.id).await.unwrap();
+        assert_eq!(endpoint.state, EndpointState::Enabled);
+        stage.happens("operation.failed").await;
+        stage.courier.round().await.unwrap();
+        assert_eq!(stage.ear.heard().len(), 1);
     }
 }
 

@@ -108,6 +108,10 @@ async fn a_replay_sends_what_was_missed() {
         assert!(heard.iter().all(|got| got.is_signed_with(&secret)));
         let replay = stage.store.replay(&endpoint.id, &replay.id).await.unwrap().unwrap();
         assert!(replay.done && replay.queued == 1);
+        for _ in 0..5 {
+            asked((start, end), true).await.unwrap();
+        }
+        assert!(asked((start, end), true).await.unwrap_err().message().contains("5 replays"));
     }
 }
 

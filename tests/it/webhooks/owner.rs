@@ -113,6 +113,24 @@ async fn what_is_wrong_is_refused_by_field() {
             refused.text()
         );
     }
+    for (url, rule) in [
+        ("https://[::ffff:169.254.169.254]/", "Address"),
+        ("https://8.8.8.8:22/", "Port"),
+        ("gopher://example.com/", "Scheme"),
+        ("https://u@example.com/", "UserInfo"),
+    ] {
+        let refused = create(&gateway, &json!({"url": url})).await.json();
+        assert_eq!(refused["error"]["details"][0]["metadata"]["rule"], rule, "{url}: {refused}");
+    }
+    for project in ["-", "a%2Fb", "a%20b"] {
+        let target = format!("/v1/projects/{project}/webhookEndpoints");
+        let refused = gateway.post(&target, &json!({"url": good}).to_string()).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.fields()),
+            (400, vec!["parent".to_owned()]),
+            "{project}"
+        );
+    }
     let path = name(&create(&gateway, &json!({"url": good})).await.json());
     for (verb, target, body, field) in [
         ("PATCH", format!("{path}?updateMask=url,nothing"), json!({"url": good}), "updateMask"),
