@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Database, Gateway, Scripted};
 
+mod faces;
+
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
 
