@@ -15,6 +15,7 @@
 //! because it is also how gRPC metadata is held.
 
 mod access;
+mod connector;
 mod forward;
 mod kept;
 mod ledger;
