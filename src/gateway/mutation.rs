@@ -1,6 +1,6 @@
 //! A call that changes something: written down before it leaves, and again before its answer does.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use super::{
     Gateway, Ledger, connector, kept,
@@ -99,6 +99,8 @@ async fn make(
             Err(error) => Done::refused(Err(error)),
         }
     };
+    // Boxed and nameless: what a mutation does is deep, and is not to be part of every request's future.
+    let work: Pin<Box<dyn Future<Output = Done> + Send>> = Box::pin(work);
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     notes.operation = done.operation;

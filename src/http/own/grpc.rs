@@ -12,8 +12,8 @@ use prost::Message;
 use super::{Asked, operations};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{self, Caller, Input, Payload},
-    http::{Server, body::Body, server::Target},
+    gateway::{self, Input, Payload},
+    http::{Server, body::Body, proxied, server::Target},
     identity::access,
     operations::{Role, WAIT_MAX},
     pb::google::longrunning::{
@@ -91,8 +91,9 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, asked: Asked<'_>) -> Resul
             if is_ours(&name) {
                 allow(&asked, operations::CANCEL, &name)?;
                 asked.notes.entry.resource_names = vec![name.clone()];
+                let authorization = asked.caller().authorization();
                 let desk = server.operations.clone();
-                let work = async move { desk.cancel(&name).await };
+                let work = async move { desk.cancel(&name, authorization).await };
                 gateway::journaled(&server.gateway, asked.notes, work).await?;
                 Bytes::new()
             } else {
@@ -192,18 +193,7 @@ async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: 
         notes.entry.permission = route.permission().to_owned();
         notes.entry.resource_names = vec![resource.clone().into_owned()];
         route.authorize(asked.exchange.principal()?, &resource)?;
-        let exchange = asked.exchange;
-        let caller = Caller {
-            headers: &asked.head.headers,
-            request_id: &exchange.id,
-            traceparent: &exchange.traceparent,
-            traced: exchange.traced,
-            deadline: exchange.deadline,
-            authorization_is_free: exchange
-                .caller
-                .as_ref()
-                .is_some_and(|caller| caller.authorization_is_free),
-        };
+        let caller = proxied::caller(asked.head, asked.exchange);
         let query = Query::parse("", |_| false)?;
         let message = if rpc == Rpc::List {
             let mut request: ListOperationsRequest = decode(message)?;

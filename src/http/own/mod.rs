@@ -38,11 +38,11 @@ use super::{
     Server, audit_entries,
     body::Body,
     edge::{Exchange, body::Inbound},
-    openapi,
+    openapi, proxied,
 };
 use crate::{
     error::{Error, Result},
-    gateway::Notes,
+    gateway::{Caller, Notes},
     identity::access,
     model::Role,
     schema::Captures,
@@ -278,6 +278,11 @@ pub(super) struct Asked<'r> {
 }
 
 impl Asked<'_> {
+    /// Tells who asks, and on what terms.
+    fn caller(&self) -> Caller<'_> {
+        proxied::caller(self.head, self.exchange)
+    }
+
     /// Refuses parameters where there are none.
     fn no_parameters(&self) -> Result<()> {
         match Query::parse(self.query, |_| false)?.pairs.first() {
