@@ -17,6 +17,7 @@
 
 mod access;
 mod announcement;
+mod connector;
 mod forward;
 mod kept;
 mod ledger;

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc};
 use super::{
     Gateway, Ledger,
     announcement::Announcement,
-    kept,
+    connector, kept,
     notes::Notes,
     route::{Repeat, Route},
 };
@@ -73,7 +73,7 @@ async fn make(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
+                let result = started.understood(&ledger, upstream.unary(call).await).await;
                 let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -189,9 +189,12 @@ impl Started {
         }
     }
 
-    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
-    /// there for whoever asks, so it can be deleted.
-    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+    /// Says what an answer means. A refusal is turned around where a caller deletes what the upstream has forgotten and only
+    /// the record still shows: it is there for whoever asks, so it can be deleted.
+    async fn understood(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        if self.task.is_some() {
+            return result.map_err(connector::explained);
+        }
         let missing =
             result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
         let (true, Some(Role::DeletesLro), Some(name)) =
