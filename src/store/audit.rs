@@ -224,7 +224,6 @@ where
     DB: Database,
     String: Type<DB> + for<'q> Encode<'q, DB>,
     i64: Type<DB> + for<'q> Encode<'q, DB>,
-    i32: Type<DB> + for<'q> Encode<'q, DB>,
 {
     let mut query = QueryBuilder::new(
         "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
@@ -245,9 +244,15 @@ where
     if let Some(prefix) = &filter.resource_prefix {
         // The last text with this prefix, in the order of bytes.
         query.push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
+        // The same said by a column whose index has the order of the pages.
+        let project = prefix.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+        if filter.project.is_none() && prefix.starts_with("projects/") && prefix.len() > project.len() {
+            query.push(" AND project = ").push_bind(plain(&project));
+        }
     }
     if let Some((low, high)) = filter.status {
-        query.push(" AND status BETWEEN ").push_bind(low).push(" AND ").push_bind(high);
+        // Numbers as they are, so that the index of what was refused is known to serve.
+        query.push(" AND status >= ").push(low).push(" AND status <= ").push(high);
     }
     if let Some(from) = filter.from {
         query.push(" AND opened_at >= ").push_bind(from);
