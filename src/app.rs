@@ -6,11 +6,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     audit::{Keeper, Recorder, Sealer},
+    cache::PageCache,
     clock::Clock,
     config::{self, Config},
     crypto::{Keys, Purpose},
     egress::{self, Egress, Roots, SystemResolver},
-    gateway::{Gateway, Ledger},
+    gateway::{Gateway, Keeping, Ledger},
     http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
     kv::Kv,
@@ -49,10 +50,15 @@ impl App {
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
         let ledger = Ledger::new(journal, &keys, http::status_of);
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
-
         let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
-        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let kv = kv.map(Arc::new);
+        let tags = keys.mac(Purpose::CachedPage);
+        let (pages, pages_work) =
+            PageCache::new(&config.cache, kv.clone(), tags, clock.clone(), lifecycle.soft());
+        let keeping = Keeping::new(pages, &keys, &config.cache);
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger, keeping);
+
+        let limits = Arc::new(Limits::new(&config.limits, kv.as_ref()));
         let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
             .map_err(|error| one(error.chain()))?;
         let api_keys = identity.keys().clone();
@@ -94,6 +100,7 @@ impl App {
             async move { api_keys.keep_marks(soft).await }
         });
         lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("page cache", pages_work);
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));

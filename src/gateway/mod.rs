@@ -5,34 +5,48 @@
 //! - [`Access`]: what a caller needs to use it.
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
+//! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
-//! bytes on their way through; nothing is kept between two requests.
+//! bytes on their way through; nothing but pages is kept between two requests, and what a mutation may have
+//! touched of those is worthless before its answer leaves.
 //!
 //! It deliberately does not know HTTP: no status, no envelope, no content negotiation. `http::HeaderMap` is here only
 //! because it is also how gRPC metadata is held.
 
 mod access;
+mod form;
 mod forward;
 mod kept;
 mod ledger;
+mod listing;
 mod metadata;
 mod mutation;
 mod notes;
 mod probe;
 mod route;
 mod routing_header;
+mod scopes;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams};
+use crate::{
+    cache::{PageCache, Rule},
+    config,
+    crypto::{Keys, Mac, Purpose},
+    schema::Catalog,
+    transcode::Transcoder,
+    upstream::Upstreams,
+};
 
 pub use self::{
     access::{Access, project_of},
+    form::{Form, WIRE},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     ledger::Ledger,
+    listing::{Listed, list},
     metadata::Caller,
     mutation::journaled,
     notes::Notes,
@@ -47,6 +61,24 @@ pub struct Gateway {
     upstreams: Upstreams,
     config: BTreeMap<String, config::Upstream>,
     ledger: Arc<Ledger>,
+    keeping: Keeping,
+}
+
+/// What keeping pages takes.
+pub struct Keeping {
+    pages: PageCache,
+    /// For methods whose rule does not say.
+    life: Rule,
+    /// Tells callers apart by what they hand over.
+    visibility: Mac,
+}
+
+impl Keeping {
+    /// Joins the parts.
+    pub fn new(pages: PageCache, keys: &Keys, config: &config::Cache) -> Self {
+        let life = Rule { ttl: config.ttl, stale: config.stale };
+        Self { pages, life, visibility: keys.mac(Purpose::CacheVisibility) }
+    }
 }
 
 impl Gateway {
@@ -57,8 +89,14 @@ impl Gateway {
         upstreams: Upstreams,
         config: BTreeMap<String, config::Upstream>,
         ledger: Ledger,
+        keeping: Keeping,
     ) -> Self {
-        Self { catalog, transcoder, upstreams, config, ledger: Arc::new(ledger) }
+        Self { catalog, transcoder, upstreams, config, ledger: Arc::new(ledger), keeping }
+    }
+
+    /// Returns what keeps pages.
+    pub fn pages(&self) -> &PageCache {
+        &self.keeping.pages
     }
 
     /// Returns what is known about the services.

@@ -8,6 +8,7 @@ use super::{
     route::{Repeat, Route},
 };
 use crate::{
+    cache::Scope,
     crypto,
     error::{Code, Error, Reason, Result},
     model::{Ending, Outcome},
@@ -30,15 +31,17 @@ struct Done {
 
 /// Makes the call if the journal says so. It goes on when the caller leaves.
 pub(super) async fn run(
-    ledger: &Arc<Ledger>,
+    gateway: &Gateway,
     upstream: &Arc<Upstream>,
     route: &Route,
     mut call: Call,
+    changed: Vec<Scope>,
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
     let intent = Intent { entry: notes.entry.clone(), key };
-    let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
+    let (ledger, pages) = (gateway.ledger.clone(), gateway.keeping.pages.clone());
+    let (upstream, arrived) = (upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
     let work = async move {
         match ledger.journal.open(intent).await {
@@ -48,9 +51,17 @@ pub(super) async fn run(
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
                     ..outcome(&result, ledger.status_of)
                 };
-                settle(&ledger, ticket, key, result, outcome).await
+                let nothing_sent = result.as_ref().is_err_and(Error::nothing_sent);
+                let settle = settle(&ledger, ticket, key, result, outcome);
+                match nothing_sent {
+                    true => settle.await,
+                    // Whatever came of it, what was read before is out of date.
+                    false => tokio::join!(settle, pages.bump(&changed)).0,
+                }
             }
             Ok(Opened::Replay(sealed)) => {
+                // Whoever did it may not have come so far.
+                pages.bump(&changed).await;
                 let kept = key.and_then(|key| ledger.replays.open(&sealed, &key.scope));
                 let result = kept.as_deref().and_then(kept::read).unwrap_or_else(|| {
                     Err(Error::internal(
@@ -61,7 +72,10 @@ pub(super) async fn run(
             }
             Ok(Opened::InProgress) => Done::refused(Err(in_progress())),
             Ok(Opened::Mismatch) => Done::refused(Err(mismatch())),
-            Ok(Opened::Unknown) => Done::refused(Err(unknown())),
+            Ok(Opened::Unknown) => {
+                pages.bump(&changed).await;
+                Done::refused(Err(unknown()))
+            }
             Err(error) => Done::refused(Err(error)),
         }
     };
@@ -179,12 +193,10 @@ fn is_upstreams(result: &Result<Reply>) -> bool {
 fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<Option<KeyUse>> {
     let Some(key) = &notes.idempotency_key else { return Ok(None) };
     let principal = notes.entry.principal.as_bytes();
-    let scope = digest(&[principal, key.as_bytes()]);
-    let names: Vec<&[u8]> = notes.entry.resource_names.iter().map(String::as_bytes).collect();
-    let mut asked = vec![route.method.as_bytes()];
-    asked.extend(names);
-    asked.push(&call.message);
-    let fingerprint = digest(&asked);
+    let scope = crypto::sha256_of_each([principal, key.as_bytes()]);
+    let names = notes.entry.resource_names.iter().map(String::as_bytes);
+    let method = [route.method.as_bytes()].into_iter();
+    let fingerprint = crypto::sha256_of_each(method.chain(names).chain([&call.message[..]]));
     let mut reissuable = false;
     if let Repeat::WithRequestId(plan) = &route.repeat {
         reissuable = true;
@@ -198,13 +210,6 @@ fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<Option<KeyUs
         call.retryable = true;
     }
     Ok(Some(KeyUse { scope, fingerprint, reissuable }))
-}
-
-/// Hashes parts, each with its length before it.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
-    let all: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], *part]).collect();
-    crypto::sha256(&all)
 }
 
 fn in_progress() -> Error {

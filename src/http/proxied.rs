@@ -13,39 +13,32 @@ use super::{
     },
     idempotency,
     limits::LIST_HEADER_BYTES_MAX,
+    pages,
     server::Proxied,
     stream::{Printer, StreamBody},
 };
 use crate::{
     error::{Error, Result},
-    gateway::{self, Caller, Input, Notes, Payload, Route},
+    gateway::{self, Caller, Form, Input, Notes, Payload, Route},
     schema::Captures,
-    transcode::{Alt, JsonOptions, Selection},
+    transcode::{Alt, JsonOptions},
 };
 
-const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
-const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
+pub(super) const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
+pub(super) const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
 const FIELD_MASK: HeaderName = HeaderName::from_static("x-goog-fieldmask");
-const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// How the caller wants the answer printed.
 pub(super) struct View {
     pub(super) alt: Alt,
-    enum_numbers: bool,
-    defaults: bool,
-    pub(super) pretty: bool,
+    pub(super) form: Form,
     pub(super) legacy_errors: bool,
-    selection: Option<Selection>,
 }
 
 impl View {
     pub(super) fn json(&self) -> JsonOptions<'_> {
-        JsonOptions {
-            enum_numbers: self.enum_numbers,
-            defaults: self.defaults,
-            selection: self.selection.as_ref(),
-            pretty: self.pretty,
-        }
+        self.form.json()
     }
 }
 
@@ -84,6 +77,7 @@ pub(super) async fn answer(
         Payload::Json(&body)
     };
     let caller = Caller {
+        principal: exchange.principal()?,
         headers: &head.headers,
         request_id: &exchange.id,
         traceparent: &exchange.traceparent,
@@ -95,6 +89,9 @@ pub(super) async fn answer(
     if route.server_streaming {
         // Boxed: it is larger than what the many other requests need.
         Box::pin(stream(server, proxied, input, view, request, notes)).await
+    } else if route.keeps_pages() {
+        // Boxed: as above.
+        Box::pin(pages::answer(server, route, input, &view, request, notes)).await
     } else {
         unary(server, route, input, &view, notes).await
     }
@@ -104,14 +101,15 @@ pub(super) async fn answer(
 fn view(route: &Route, system: &mut crate::transcode::System, headers: &HeaderMap) -> Result<View> {
     let header = || headers.get(FIELD_MASK).and_then(|mask| mask.to_str().ok()).map(str::to_owned);
     let mask = system.fields.take().or_else(header);
-    Ok(View {
-        alt: system.alt,
+    let form = Form {
+        wire: system.alt == Alt::Proto,
         enum_numbers: system.enum_numbers,
         defaults: system.defaults,
         pretty: system.pretty,
-        legacy_errors: system.error_v1,
-        selection: mask.map(|mask| route.response.select(&mask)).transpose()?,
-    })
+        selection: mask.as_deref().map(|mask| route.response.select(mask)).transpose()?,
+        mask,
+    };
+    Ok(View { alt: system.alt, form, legacy_errors: system.error_v1 })
 }
 
 async fn unary(
@@ -176,7 +174,7 @@ fn raw_type(content_type: &str) -> HeaderValue {
 }
 
 /// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
-fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
+pub(super) fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
     if items.is_empty() {
         return;
     }

@@ -1,0 +1,159 @@
+//! Pages of one list method, through the cache.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    Form, Gateway, Notes, Route,
+    forward::{self, Input},
+    metadata::Caller,
+    scopes,
+};
+use crate::{
+    cache::{Key, Lookup, Page, Rule, Served, Wish},
+    crypto::Mac,
+    error::Result,
+    schema::Method,
+    transcode::{Paged, Parsed},
+    upstream::{Call, Upstream},
+};
+
+/// Why a page is fetched around the cache.
+const CACHE_OFF: &str = "off";
+/// The same: nobody could tell when it is worthless.
+const ACROSS_PROJECTS: &str = "across-projects";
+
+/// How the pages of a list method are kept.
+pub(super) struct Listing {
+    /// What the page's message is made of.
+    pub(super) paged: Paged,
+    /// The field with the items.
+    pub(super) items: String,
+    /// `None`: they are not kept.
+    rule: Option<Rule>,
+    /// Tells its pages from those of others, and of other versions of the schema.
+    salt: [u8; 32],
+    collection: String,
+    /// What is shown depends on the caller's own credential.
+    by_caller: Option<Mac>,
+}
+
+/// A page, and what became of the request on its way to it.
+pub struct Listed {
+    /// The page.
+    pub served: Served,
+    /// Paths of the fields that were dropped from the request.
+    pub ignored: Vec<String>,
+}
+
+impl Listing {
+    pub(super) fn of(
+        gateway: &Gateway,
+        method: &Method,
+        salt: [u8; 32],
+        response_body: bool,
+    ) -> Option<Self> {
+        let list = method.list.as_ref().filter(|_| !method.server_streaming)?;
+        let paged = gateway.transcoder.plan(method.output).paged(&list.items).ok()?;
+        let section = gateway.config.get(&*method.upstream);
+        let callers =
+            section.is_some_and(|section| section.credentials == crate::config::Credentials::Caller);
+        let (ttl, stale) = (method.cache.ttl, method.cache.stale);
+        let on = gateway.keeping.pages.is_on()
+            && !response_body
+            && method.cache.enabled.unwrap_or(ttl.is_some() || stale.is_some());
+        let default = &gateway.keeping.life;
+        let rule = Rule { ttl: ttl.unwrap_or(default.ttl), stale: stale.unwrap_or(default.stale) };
+        Some(Self {
+            paged,
+            items: list.items.clone(),
+            rule: on.then_some(rule).filter(|rule| !rule.ttl.is_zero()),
+            salt,
+            collection: method.collection.clone(),
+            by_caller: callers.then(|| gateway.keeping.visibility.clone()),
+        })
+    }
+
+    fn key(&self, form: &Form, message: &[u8], caller: &Caller<'_>) -> Key {
+        let language = caller.language();
+        let mask = form.mask.as_deref().unwrap_or_default();
+        let visibility = self.by_caller.as_ref().map(|mac| caller.visibility(mac));
+        let visibility = visibility.as_ref().map_or(&[][..], |tag| &tag[..]);
+        Key::of([&self.salt[..], &form.flags(), mask.as_bytes(), language, visibility, message])
+    }
+}
+
+impl Route {
+    /// Whether it reads a collection in pages, and those are kept for a while.
+    pub fn keeps_pages(&self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.rule.is_some())
+    }
+}
+
+/// Reads a page of a list: a kept one where there is one and the caller wants it, else from the upstream.
+///
+/// # Errors
+/// As [`super::unary`].
+pub async fn list(
+    gateway: &Gateway,
+    route: &Arc<Route>,
+    input: &Input<'_>,
+    form: &Form,
+    wish: Wish,
+    notes: Option<&mut Notes>,
+) -> Result<Listed> {
+    let upstream = forward::upstream(route)?;
+    let Parsed { bytes, ignored } = forward::transcode_in(route, input)?;
+    if let Some(notes) = notes {
+        forward::note(route, &bytes, notes);
+    }
+    let bytes = Bytes::from(bytes);
+    let end = input.caller.deadline;
+    let fetch = |bytes: Bytes, timeout| {
+        let mut call = forward::call(route, input, bytes);
+        call.timeout = timeout;
+        fetch(upstream.clone(), route.clone(), form.clone(), call)
+    };
+    let around = async |why| -> Result<Served> {
+        let left = Some(end.saturating_duration_since(Instant::now()));
+        Ok(gateway.keeping.pages.around(fetch(bytes.clone(), left).await?, why))
+    };
+    let listing = route.listing.as_ref();
+    let Some((listing, rule)) = listing.and_then(|listing| Some((listing, listing.rule?))) else {
+        return Ok(Listed { served: around(CACHE_OFF).await?, ignored });
+    };
+    let resource = route.resource(input.captures);
+    if scopes::is_across_projects(&resource) {
+        return Ok(Listed { served: around(ACROSS_PROJECTS).await?, ignored });
+    }
+    let key = listing.key(form, &bytes, &input.caller);
+    let scopes = || scopes::of_page(&route.upstream_key, &resource, &listing.collection);
+    let found = gateway.keeping.pages.look_up(key, rule, wish, scopes).await;
+    let served = match found {
+        Lookup::Hit(served) => served,
+        Lookup::Stale(served, ticket) => {
+            gateway.keeping.pages.refresh(ticket, || fetch(bytes.clone(), None));
+            served
+        }
+        // As long as the upstream may take, since others may wait for it who have more time.
+        Lookup::Miss(ticket) => {
+            gateway.keeping.pages.fetch(ticket, end, || fetch(bytes.clone(), None)).await?
+        }
+        Lookup::Bypass(why) => around(why).await?,
+    };
+    Ok(Listed { served, ignored })
+}
+
+async fn fetch(upstream: Arc<Upstream>, route: Arc<Route>, form: Form, call: Call) -> Result<Page> {
+    let reply = upstream.unary(call).await?;
+    let mut page = form.print(&route, &reply.message)?;
+    // What is incomplete now may be whole in a moment.
+    let paged = route.listing.as_ref().map(|listing| listing.paged);
+    page.keep = match paged.filter(Paged::tells_unreachable) {
+        Some(paged) => paged.read(&reply.message)?.unreachable.is_empty(),
+        None => true,
+    };
+    Ok(page)
+}
