@@ -55,7 +55,7 @@ impl App {
         let tags = keys.mac(Purpose::CachedPage);
         let (pages, pages_work) =
             PageCache::new(&config.cache, kv.clone(), tags, clock.clone(), lifecycle.soft());
-        let keeping = Keeping::new(pages, &keys, &config.cache);
+        let keeping = Keeping::new(pages, &keys, &config.cache, clock.clone());
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger, keeping);
 
         let limits = Arc::new(Limits::new(&config.limits, kv.as_ref()));

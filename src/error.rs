@@ -264,6 +264,13 @@ impl Error {
         }))
     }
 
+    /// Says which of several places it is about.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self
+    }
+
     /// Adds a cause for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -121,7 +121,6 @@ impl Upstream {
 
     fn read(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Self {
         s.without_effect("poll_credentials");
-        s.without_effect("locations");
         let _: Option<String> = s.optional("poll_credentials");
         let endpoints = read_endpoints(s, known);
         let upstream = Self {

@@ -1,6 +1,6 @@
 //! Pages of one list method, through the cache.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     cache::{Key, Lookup, Page, Rule, Served, Wish},
+    config::KNOWN_UPSTREAMS,
     crypto::Mac,
     error::Result,
-    schema::Method,
-    transcode::{Paged, Parsed},
+    schema::{Method, Part},
+    transcode::{Paged, Parsed, Plan},
     upstream::{Call, Upstream},
 };
 
@@ -29,8 +30,14 @@ const ACROSS_PROJECTS: &str = "across-projects";
 pub(super) struct Listing {
     /// What the page's message is made of.
     pub(super) paged: Paged,
-    /// The field with the items.
-    pub(super) items: String,
+    /// An item, where those have names.
+    pub(super) item: Option<Plan>,
+    /// Whether the request says how many items it wants.
+    pub(super) sized: bool,
+    /// Where the parts of `-` come from, by the singular of the collection.
+    pub(super) parts: BTreeMap<String, Part>,
+    /// Whether there are none but those: what is not among them cannot be read across.
+    pub(super) knows_parts: bool,
     /// `None`: they are not kept.
     rule: Option<Rule>,
     /// Tells its pages from those of others, and of other versions of the schema.
@@ -56,7 +63,8 @@ impl Listing {
         response_body: bool,
     ) -> Option<Self> {
         let list = method.list.as_ref().filter(|_| !method.server_streaming)?;
-        let paged = gateway.transcoder.plan(method.output).paged(&list.items).ok()?;
+        let output = gateway.transcoder.plan(method.output);
+        let paged = output.paged(&list.items).ok()?;
         let section = gateway.config.get(&*method.upstream);
         let callers =
             section.is_some_and(|section| section.credentials == crate::config::Credentials::Caller);
@@ -68,7 +76,11 @@ impl Listing {
         let rule = Rule { ttl: ttl.unwrap_or(default.ttl), stale: stale.unwrap_or(default.stale) };
         Some(Self {
             paged,
-            items: list.items.clone(),
+            item: output.inside(&list.items).ok().filter(|item| item.has("name")),
+            sized: gateway.transcoder.plan(method.input).has("page_size"),
+            parts: method.parts.clone(),
+            knows_parts: !method.parts.is_empty()
+                || KNOWN_UPSTREAMS.iter().any(|known| *known.key == *method.upstream),
             rule: on.then_some(rule).filter(|rule| !rule.ttl.is_zero()),
             salt,
             collection: method.collection.clone(),

@@ -6,6 +6,7 @@
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
 //! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
+//! - [`across()`]: a list whose path has a `-`: all that the caller may see there.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
@@ -17,6 +18,7 @@
 //! because it is also how gRPC metadata is held.
 
 mod access;
+mod across;
 mod form;
 mod forward;
 mod kept;
@@ -30,10 +32,14 @@ mod route;
 mod routing_header;
 mod scopes;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     cache::{PageCache, Rule},
+    clock::Clock,
     config,
     crypto::{Keys, Mac, Purpose},
     schema::Catalog,
@@ -43,6 +49,7 @@ use crate::{
 
 pub use self::{
     access::{Access, project_of},
+    across::{Across, Freshness, across},
     form::{Form, WIRE},
     forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
     ledger::Ledger,
@@ -62,6 +69,7 @@ pub struct Gateway {
     config: BTreeMap<String, config::Upstream>,
     ledger: Arc<Ledger>,
     keeping: Keeping,
+    lists: HashMap<Arc<str>, Vec<Arc<Route>>>,
 }
 
 /// What keeping pages takes.
@@ -71,13 +79,17 @@ pub struct Keeping {
     life: Rule,
     /// Tells callers apart by what they hand over.
     visibility: Mac,
+    /// Authenticates the tokens of pages that are put together here.
+    tokens: Mac,
+    clock: Arc<dyn Clock>,
 }
 
 impl Keeping {
     /// Joins the parts.
-    pub fn new(pages: PageCache, keys: &Keys, config: &config::Cache) -> Self {
+    pub fn new(pages: PageCache, keys: &Keys, config: &config::Cache, clock: Arc<dyn Clock>) -> Self {
         let life = Rule { ttl: config.ttl, stale: config.stale };
-        Self { pages, life, visibility: keys.mac(Purpose::CacheVisibility) }
+        let (visibility, tokens) = (keys.mac(Purpose::CacheVisibility), keys.mac(Purpose::PageToken));
+        Self { pages, life, visibility, tokens, clock }
     }
 }
 
@@ -91,7 +103,29 @@ impl Gateway {
         ledger: Ledger,
         keeping: Keeping,
     ) -> Self {
-        Self { catalog, transcoder, upstreams, config, ledger: Arc::new(ledger), keeping }
+        let ledger = Arc::new(ledger);
+        let lists = HashMap::new();
+        let mut gateway = Self { catalog, transcoder, upstreams, config, ledger, keeping, lists };
+        gateway.lists = gateway.list_routes();
+        gateway
+    }
+
+    /// Makes the routes of all lists, for reads that the gateway makes by itself. What does not fit is told by who makes
+    /// the others.
+    fn list_routes(&self) -> HashMap<Arc<str>, Vec<Arc<Route>>> {
+        let mut lists: HashMap<Arc<str>, Vec<Arc<Route>>> = HashMap::new();
+        for method in self.catalog.methods.iter().filter(|method| method.list.is_some()) {
+            let primary = method.bindings.first().and_then(|binding| self.route(method, binding).ok());
+            if let Some(route) = primary {
+                lists.entry(method.upstream.clone()).or_default().push(Arc::new(route));
+            }
+        }
+        lists
+    }
+
+    /// Finds the primary binding of a list, by the upstream and the method's full name.
+    fn list_route(&self, upstream: &str, method: &str) -> Option<&Arc<Route>> {
+        self.lists.get(upstream)?.iter().find(|route| route.method == method)
     }
 
     /// Returns what keeps pages.

@@ -1,6 +1,6 @@
 //! Answers of list methods that may be kept: what the caller says about that, and what it is told.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
@@ -13,17 +13,18 @@ use super::{
 use crate::{
     cache::{How, Served, Tier, Wish},
     error::Result,
-    gateway::{self, Input, Notes, Route, WIRE},
+    gateway::{self, Across, Freshness, Input, Notes, Route, WIRE},
 };
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const UNREACHABLE: HeaderName = HeaderName::from_static("causeway-unreachable");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY: HeaderValue = HeaderValue::from_static("Authorization, X-Goog-Api-Key, Accept-Encoding");
 
 /// Answers with a page.
 pub(super) async fn answer(
     server: &Server,
-    route: &std::sync::Arc<Route>,
+    route: &Arc<Route>,
     input: Input<'_>,
     view: &View,
     request: Request<'_>,
@@ -34,6 +35,36 @@ pub(super) async fn answer(
     let mut response = response(&listed.served);
     insert_list(response.headers_mut(), IGNORED_FIELDS, &listed.ignored);
     Ok(conditional::unless_known(request.head, response))
+}
+
+/// Answers with a page of all that a `-` stands for.
+pub(super) async fn across(
+    server: &Server,
+    route: &Arc<Route>,
+    input: Input<'_>,
+    view: &View,
+    request: Request<'_>,
+    notes: &mut Notes,
+) -> Result<Response<Body>> {
+    let wish = wish(&request.head.headers);
+    let across = gateway::across(&server.gateway, route, &input, &view.form, wish, notes).await?;
+    let Across { page, freshness, unreachable, ignored } = across;
+    let age = freshness.age;
+    let served = Served { page: Arc::new(page), age, how: How::Bypassed("") };
+    let mut response = response(&served);
+    response.headers_mut().insert(CACHE_STATUS, status_of_parts(freshness));
+    insert_list(response.headers_mut(), IGNORED_FIELDS, &ignored);
+    insert_list(response.headers_mut(), UNREACHABLE, &unreachable);
+    Ok(conditional::unless_known(request.head, response))
+}
+
+/// Tells how the parts of an answer came about: all of them were kept, some, or none.
+fn status_of_parts(freshness: Freshness) -> HeaderValue {
+    HeaderValue::from_static(match freshness {
+        Freshness { fetched: 0, kept: 1.., .. } => "causeway; hit; detail=parts",
+        Freshness { kept: 0, .. } => "causeway; fwd=uri-miss; detail=parts",
+        Freshness { .. } => "causeway; fwd=partial; detail=parts",
+    })
 }
 
 /// Prints a page and what is known about it.

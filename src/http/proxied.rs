@@ -66,8 +66,13 @@ pub(super) async fn answer(
     } else {
         server.require_audit()?;
     }
+    route.require_readable(captures)?;
     let mut query = route.request.query(query)?;
     let view = view(route, &mut query.system, &head.headers)?;
+    if route.keeps_pages() && query.pairs.len() > 1 {
+        // The same page, whatever the order in which it is asked for. Values of one name keep theirs.
+        query.pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
     let body = inbound.read(&head.headers).await?;
     let content_type = body::content_type(&head.headers);
     let payload = if route.request.raw_body() {
@@ -89,6 +94,8 @@ pub(super) async fn answer(
     if route.server_streaming {
         // Boxed: it is larger than what the many other requests need.
         Box::pin(stream(server, proxied, input, view, request, notes)).await
+    } else if route.reads_across(captures) {
+        Box::pin(pages::across(server, route, input, &view, request, notes)).await
     } else if route.keeps_pages() {
         // Boxed: as above.
         Box::pin(pages::answer(server, route, input, &view, request, notes)).await

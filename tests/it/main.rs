@@ -23,6 +23,7 @@ mod journal;
 mod life;
 mod limits;
 mod openapi;
+mod pages;
 mod raw;
 mod reconcile;
 mod spanner;

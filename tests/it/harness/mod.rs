@@ -6,6 +6,7 @@ mod descriptors;
 mod gateway;
 mod issuer;
 mod keys;
+mod redis;
 mod scripted;
 
 pub(crate) use client::{Connection, Response, attempt};
@@ -14,4 +15,5 @@ pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
+pub(crate) use redis::Redis;
 pub(crate) use scripted::{Answer, Call, Scripted};
