@@ -109,15 +109,14 @@ impl PageCache {
     }
 
     /// Makes worthless what is kept of some collections. When this returns, no look-up anywhere that begins later shows a
-    /// page from before; where Redis cannot be reached, none in this process does.
-    pub async fn bump(&self, scopes: &[Scope]) {
-        if !self.0.enabled {
-            return;
+    /// page from before. `false`: Redis cannot be reached; then none in this process does, and others will be told.
+    pub async fn bump(&self, scopes: &[Scope]) -> bool {
+        let done = !self.0.enabled || self.0.generations.bump(scopes).await;
+        match done {
+            true => self.0.numbers.bumped(),
+            false => self.0.numbers.bump_failed(),
         }
-        self.0.numbers.bumped();
-        if !self.0.generations.bump(scopes).await {
-            self.0.numbers.bump_failed();
-        }
+        done
     }
 }
 

@@ -7,6 +7,7 @@
 //!   noted of a request on its way.
 //! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
 //! - [`across()`]: a list whose path has a `-`: all that the caller may see there.
+//! - [`overview()`]: everything of a project at a glance.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
@@ -27,6 +28,7 @@ mod listing;
 mod metadata;
 mod mutation;
 mod notes;
+mod overview;
 mod probe;
 mod route;
 mod routing_header;
@@ -57,6 +59,7 @@ pub use self::{
     metadata::Caller,
     mutation::journaled,
     notes::Notes,
+    overview::{Counts, Overview, Section, Status, overview},
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
 };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Asked;
+use super::{Asked, no_parameters};
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway,
@@ -381,13 +381,6 @@ impl Page {
             }
         }
         Ok(page)
-    }
-}
-
-fn no_parameters(query: &str) -> Result<()> {
-    match Query::parse(query, |_| false)?.pairs.first() {
-        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-        None => Ok(()),
     }
 }
 

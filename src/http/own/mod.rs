@@ -19,9 +19,11 @@
 //! one has to be known).
 
 mod api_keys;
+mod cache;
 mod docs;
 mod health;
 mod landing;
+mod overview;
 mod page;
 mod spec;
 mod webhooks;
@@ -37,7 +39,13 @@ use super::{
     openapi,
 };
 use crate::{
-    error::Result, gateway::Notes, identity::access, model::Role, schema::Captures, upstream::BreakerState,
+    error::{Error, Result},
+    gateway::Notes,
+    identity::access,
+    model::Role,
+    schema::Captures,
+    transcode::Query,
+    upstream::BreakerState,
 };
 
 pub(super) use self::spec::Spec;
@@ -63,6 +71,8 @@ pub(super) enum Own {
     ExportAuditEntries,
     ExportProjectAuditEntries,
     Webhook(Webhook),
+    Overview,
+    DeleteCache,
 }
 
 /// Who may use an endpoint.
@@ -95,6 +105,8 @@ impl Own {
             Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
                 Access::Permission(AUDIT_EXPORT, Role::Admin)
             }
+            Self::Overview => Access::Permission(overview::PERMISSION, Role::Viewer),
+            Self::DeleteCache => Access::Permission(cache::PERMISSION, Role::Operator),
             Self::Webhook(what) => {
                 let permission = what.permission();
                 Access::Permission(permission, access::role_for(permission, what.is_read_only()))
@@ -167,11 +179,19 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
     ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
     ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
+    ("GET", "/v1/projects/{project}:overview", Own::Overview),
+    ("DELETE", "/v1/projects/{project}/cache", Own::DeleteCache),
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
-const PARTS: &[fn() -> OpenApi] =
-    &[api_keys::Described::openapi, audit_entries::Described::openapi, webhooks::described, Gateway::openapi];
+const PARTS: &[fn() -> OpenApi] = &[
+    api_keys::Described::openapi,
+    audit_entries::Described::openapi,
+    webhooks::described,
+    overview::Described::openapi,
+    cache::Described::openapi,
+    Gateway::openapi,
+];
 
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
@@ -236,6 +256,16 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
             audit_entries::export_of_project(server, captures, query, asked.notes).await
         }
         Own::Webhook(what) => webhooks::answer(what, server, asked).await,
+        Own::Overview => overview::get(server, asked).await,
+        Own::DeleteCache => cache::delete(server, asked).await,
+    }
+}
+
+/// Refuses parameters where there are none.
+fn no_parameters(query: &str) -> Result<()> {
+    match Query::parse(query, |_| false)?.pairs.first() {
+        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
+        None => Ok(()),
     }
 }
 

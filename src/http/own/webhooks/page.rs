@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+pub(super) use super::super::no_parameters;
+
 use crate::{
     crypto::Mac,
     error::{Error, Result},
@@ -69,14 +71,6 @@ impl Page {
 
     fn query<'q>(&'q self, parent: &[&'q str]) -> Vec<&'q str> {
         parent.iter().copied().chain([self.filter.as_str()]).collect()
-    }
-}
-
-/// Refuses parameters where there are none.
-pub(super) fn no_parameters(query: &str) -> Result<()> {
-    match Query::parse(query, |_| false)?.pairs.first() {
-        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-        None => Ok(()),
     }
 }
 
