@@ -16,6 +16,7 @@ use crate::{
     identity::{Identity, Limits},
     kv::Kv,
     lifecycle::{Lifecycle, Unclean},
+    operations::{Desk, Poller, Recovery, Sources, Tracker, Waiters},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
     store::{Store, journal::Journal},
     telemetry,
@@ -49,12 +50,24 @@ impl App {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let ledger = Ledger::new(journal, &keys, http::status_of);
         let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
         let kv = kv.map(Arc::new);
         let tags = keys.mac(Purpose::CachedPage);
         let (pages, pages_work) =
             PageCache::new(&config.cache, kv.clone(), tags, clock.clone(), lifecycle.soft());
+
+        let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
+        let tracker = Tracker::new(store.clone(), sources, &catalog, pages.clone());
+        let waiters = Waiters::new(store.clone());
+        let desk = Desk::new(tracker.clone(), waiters.clone(), upstreams.clone());
+        let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
+        let recovery =
+            Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));
+        let keeper = keeper.with_recovery(Arc::new(move |orphan| {
+            let recovery = recovery.clone();
+            Box::pin(async move { recovery.recover(&orphan).await })
+        }));
+        let ledger = Ledger::new(journal, tracker, &keys, http::status_of);
         let keeping = Keeping::new(pages, &keys, &config.cache, clock.clone());
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger, keeping);
 
@@ -83,7 +96,16 @@ impl App {
 
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
-        let parts = Parts { gateway, store: store.clone(), audit, identity, limits, webhooks, about };
+        let parts = Parts {
+            gateway,
+            store: store.clone(),
+            audit,
+            operations: desk,
+            identity,
+            limits,
+            webhooks,
+            about,
+        };
         let server =
             Server::new(parts, &config.http, &config.limits, lifecycle.soft()).map_err(StartError)?;
 
@@ -104,6 +126,10 @@ impl App {
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
+        if config.operations.poll {
+            lifecycle.spawn("operations poller", poller.run(lifecycle.soft()));
+        }
+        lifecycle.spawn("operations waiters", waiters.run(lifecycle.soft()));
         lifecycle.spawn("webhooks", courier.run(lifecycle.soft()));
         lifecycle.spawn("webhook keeper", webhook_keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));

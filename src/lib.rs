@@ -17,7 +17,7 @@
 //! | 0 | [`model`], [`error`], [`clock`], [`crypto`], [`pb`] | the domain as plain data, one error type, time as a parameter, sealing and signing, generated code |
 //! | 1 | [`config`], [`schema`], [`transcode`] | what was set, what is known about services, JSON ⇄ wire: pure |
 //! | 2 | [`upstream`], [`store`], [`kv`], [`egress`], [`cache`] | the far side: channels, credentials, deadlines, retries, breakers; the database; Redis; outbound HTTP; pages that are kept |
-//! | 3 | [`identity`], [`audit`], [`webhooks`] | who calls, what they may do, how much of it; who did what; who is told |
+//! | 3 | [`identity`], [`audit`], [`operations`], [`webhooks`] | who calls, what they may do, how much of it; who did what; what takes long; who is told |
 //! | 4 | [`gateway`] | use cases: one request through one method |
 //! | 5 | [`http`] | the near side: the only module that knows its server and status codes |
 //! | 6 | [`app`], [`lifecycle`], [`telemetry`] | the composition root, how the process ends, what it says |
@@ -58,6 +58,7 @@ pub mod identity;
 pub mod kv;
 pub mod lifecycle;
 pub mod model;
+pub mod operations;
 pub mod pb;
 pub mod schema;
 pub mod store;

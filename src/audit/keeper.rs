@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     model::Outcome,
     store::{
         Store,
-        journal::{Effects, Settlement},
+        journal::{Effects, IntentId, Orphan, Recover, Settlement},
     },
 };
 
@@ -22,6 +22,10 @@ const LEASE: Duration = Duration::from_secs(15);
 const SAY_EVERY: Duration = Duration::from_secs(4);
 /// Orphans closed at once.
 const ORPHANS_MAX: u32 = 500;
+/// How long one round may look for what came of orphans: this process must go on saying that it lives.
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(8);
+/// How old an orphan may be that nobody can be asked about yet, in microseconds.
+const RECOVERY_AGE_MAX: i64 = 600_000_000;
 /// How often what is old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
@@ -33,6 +37,7 @@ pub struct Keeper {
     /// the time to say that it lives.
     answering_since: Option<Instant>,
     forgot_at: Option<Instant>,
+    recover: Option<Recover>,
 }
 
 impl Keeper {
@@ -41,9 +46,22 @@ impl Keeper {
     /// # Errors
     /// The database is away.
     pub async fn start(store: Store, config: &config::Audit) -> Result<Self> {
-        let keeper = Self { store, retention: config.retention, answering_since: None, forgot_at: None };
+        let keeper = Self {
+            store,
+            retention: config.retention,
+            answering_since: None,
+            forgot_at: None,
+            recover: None,
+        };
         keeper.say().await?;
         Ok(keeper)
+    }
+
+    /// Asks this before an orphan is closed as unknown.
+    #[must_use]
+    pub fn with_recovery(mut self, recover: Recover) -> Self {
+        self.recover = Some(recover);
+        self
     }
 
     /// Works until `stop` is cancelled. What this process has begun may still be under way then, so it goes on counting as
@@ -87,13 +105,48 @@ impl Keeper {
         if orphans.is_empty() {
             return Ok(false);
         }
-        tracing::warn!(count = orphans.len(), "requests of a gateway that died are recorded as unknown");
         let more = orphans.len() >= ORPHANS_MAX as usize;
+        let count = orphans.len();
+        let found = self.look_into(orphans).await;
+        let left = count - found.len();
+        let unknown = found.iter().filter(|(_, settlement, _)| settlement.outcome.code != 0).count();
+        if unknown > 0 {
+            tracing::warn!(count = unknown, "requests of a gateway that died are recorded as unknown");
+        }
+        self.store.close_orphans(found).await?;
+        // Those that nobody could tell about are asked about again, later.
+        let more = more && left == 0;
+        Ok(more)
+    }
+}
+
+impl Keeper {
+    /// Returns what is to be written about orphans. Left out are those that may still be found out about.
+    async fn look_into(&self, orphans: Vec<Orphan>) -> Vec<(IntentId, Settlement, Effects)> {
         let unknown =
             || Settlement { outcome: Outcome { code: 2, ..Outcome::default() }, ..Settlement::default() };
-        let found = orphans.iter().map(|orphan| (orphan.id, unknown(), Effects::default())).collect();
-        self.store.close_orphans(found).await?;
-        Ok(more)
+        let mut closed = Vec::with_capacity(orphans.len());
+        let now = self.store.now().as_microsecond();
+        let until = Instant::now() + RECOVERY_TIME_MAX;
+        for orphan in orphans {
+            let (id, young) = (orphan.id, now.saturating_sub(orphan.opened_at) < RECOVERY_AGE_MAX);
+            let found = match &self.recover {
+                None => Ok(None),
+                Some(_) if Instant::now() >= until => continue,
+                Some(recover) => match timeout_at(until, recover(orphan)).await {
+                    Ok(found) => found,
+                    Err(_elapsed) => continue,
+                },
+            };
+            match found {
+                Ok(Some((settlement, effects))) => closed.push((id, settlement, effects)),
+                Err(error) if young => {
+                    tracing::debug!(error = error.chain(), "what came of a request is not known yet");
+                }
+                Ok(None) | Err(_) => closed.push((id, unknown(), Effects::default())),
+            }
+        }
+        closed
     }
 }
 

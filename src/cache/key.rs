@@ -37,6 +37,14 @@ impl Scope {
         Self::of([b"across", upstream.as_bytes(), project.as_bytes(), collection.as_bytes()])
     }
 
+    /// What a change in a collection, e.g. of `projects/p/locations/l/streams`, makes worthless.
+    pub fn touched(upstream: &str, collection: &str) -> [Self; 2] {
+        let mut segments = collection.split('/');
+        let project = segments.next().filter(|first| *first == "projects").and_then(|_| segments.next());
+        let last = collection.rsplit('/').next().unwrap_or_default();
+        [Self::collection(upstream, collection), Self::across(upstream, project.unwrap_or_default(), last)]
+    }
+
     /// Everything of a project, whatever the upstream.
     pub fn project(project: &str) -> Self {
         Self::of([b"project", project.as_bytes()])

@@ -23,6 +23,7 @@ mod endpoint;
 mod http;
 mod identity;
 mod limits;
+mod operations;
 mod problem;
 mod redis;
 mod schema;
@@ -46,6 +47,7 @@ pub use self::endpoint::Endpoint;
 pub use self::http::{Http, HttpTls};
 pub use self::identity::{Algorithm, Grant, Identity, Issuer, Mode, Role};
 pub use self::limits::{Limits, Rate};
+pub use self::operations::Operations;
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::redis::Redis;
 pub use self::schema::Schema;
@@ -78,6 +80,8 @@ pub struct Config {
     pub database: Database,
     /// `[audit]`: what is kept of requests.
     pub audit: Audit,
+    /// `[operations]`: what takes long.
+    pub operations: Operations,
     /// `[redis]`: what replicas share besides the database.
     pub redis: Redis,
     /// `[secrets]`: what encrypts and signs.
@@ -117,6 +121,7 @@ impl Config {
             limits: root.section("limits", Limits::read),
             database: root.section("database", Database::read),
             audit: root.section("audit", Audit::read),
+            operations: root.section("operations", Operations::read),
             redis: root.section("redis", Redis::read),
             secrets: root.section("secrets", Secrets::read),
             webhooks: root.section("webhooks", Webhooks::read),

@@ -68,6 +68,8 @@ pub struct Upstream {
     pub message_size_max: usize,
     /// `concurrency_max`: calls in flight at once; a few more wait, others are refused. Default 1024.
     pub concurrency_max: usize,
+    /// `calls_per_minute`: the quota of the gateway there, of which looking after operations takes a share. Default 1200.
+    pub calls_per_minute: u32,
     /// `tls`: how the upstream and the gateway prove to each other who they are.
     pub tls: UpstreamTls,
     /// `allow_clear_text`: whether credentials may travel to an `http://` endpoint that is not this machine. Default
@@ -142,6 +144,7 @@ impl Upstream {
                 Duration::from_millis(10)..=Duration::from_secs(60),
             ),
             message_size_max: s.bounded("message_size_max", Size::mib(64), Size::kib(1)..=Size::mib(1024)).0,
+            calls_per_minute: s.bounded("calls_per_minute", 1200, 1..=10_000_000),
             concurrency_max: s.bounded("concurrency_max", 1024, 1..=1_000_000),
             tls: s.section("tls", UpstreamTls::read),
             allow_clear_text: s.value("allow_clear_text", false),

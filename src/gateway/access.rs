@@ -138,7 +138,7 @@ impl Route {
     ///
     /// # Errors
     /// `PERMISSION_DENIED`.
-    pub(super) fn require(&self, principal: &Principal, resource: &str) -> Result<()> {
+    pub fn require(&self, principal: &Principal, resource: &str) -> Result<()> {
         access::require(principal, &self.access.permission, self.access.role, resource)
     }
 }

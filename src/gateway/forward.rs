@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Reason, Result},
+    operations::{Answered, Role},
     transcode::{JsonOptions, Parsed, Peeked, Query},
-    upstream::{Call, Streaming, Upstream},
+    upstream::{Call, Reply, Streaming, Upstream},
 };
 
 /// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
@@ -39,6 +40,8 @@ pub struct Input<'r> {
 pub enum Payload<'r> {
     /// JSON, or nothing.
     Json(&'r [u8]),
+    /// The request itself, in wire format.
+    Wire(&'r [u8]),
     /// Anything, for a method that takes a `google.api.HttpBody`.
     Raw {
         /// The content type as sent.
@@ -85,9 +88,43 @@ pub async fn unary(
         let changed = route.changed(&route.resource(input.captures));
         mutation::run(gateway, upstream, route, call, changed, notes).await?
     } else {
-        upstream.unary(call).await?
+        read(gateway, upstream, route, call, notes).await?
     };
     Ok(Forwarded { message: reply.message, headers: reply.headers, ignored })
+}
+
+/// Makes a call that changes nothing. What it tells about operations on record is noted; what the upstream has forgotten
+/// of them is answered from the record.
+async fn read(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    route: &Route,
+    call: Call,
+    notes: &Notes,
+) -> Result<Reply> {
+    let Some(role) = route.role else { return upstream.unary(call).await };
+    let tracker = &gateway.ledger.tracker;
+    match upstream.unary(call).await {
+        Ok(reply) => {
+            let answered = Answered {
+                upstream: &route.upstream_key,
+                method: &route.method,
+                principal: &notes.entry.principal,
+                names: &notes.entry.resource_names,
+                reply: &reply.message,
+            };
+            tracker.saw(role, &answered).await;
+            Ok(reply)
+        }
+        Err(error) if role == Role::GetsLro && error.code() == Code::NotFound && error.reason().is_none() => {
+            let name = notes.entry.resource_names.first().map_or("", String::as_str);
+            match tracker.remembered(&route.upstream_key, name).await {
+                Some(message) => Ok(Reply { message: message.into(), headers: HeaderMap::new() }),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a call that is answered with a stream, and waits for its first message.
@@ -143,6 +180,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
 pub(super) fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
+        Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),
         Payload::Raw { content_type, data } => {
             route.request.to_wire_raw(input.captures, input.query, content_type, data)
         }

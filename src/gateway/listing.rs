@@ -16,6 +16,7 @@ use crate::{
     config::KNOWN_UPSTREAMS,
     crypto::Mac,
     error::Result,
+    operations::{Answered, Role, Tracker},
     schema::{Method, Part},
     transcode::{Paged, Parsed, Plan},
     upstream::{Call, Upstream},
@@ -123,10 +124,17 @@ pub async fn list(
     }
     let bytes = Bytes::from(bytes);
     let end = input.caller.deadline;
+    let resource = route.resource(input.captures);
     let fetch = |bytes: Bytes, timeout| {
         let mut call = forward::call(route, input, bytes);
         call.timeout = timeout;
-        fetch(upstream.clone(), route.clone(), form.clone(), call)
+        let seen = route.role.map(|role| Seen {
+            role,
+            tracker: gateway.ledger.tracker.clone(),
+            principal: input.caller.principal.id.clone(),
+            names: vec![resource.clone().into_owned()],
+        });
+        fetch(upstream.clone(), route.clone(), form.clone(), call, seen)
     };
     let around = async |why| -> Result<Served> {
         let left = Some(end.saturating_duration_since(Instant::now()));
@@ -136,7 +144,6 @@ pub async fn list(
     let Some((listing, rule)) = listing.and_then(|listing| Some((listing, listing.rule?))) else {
         return Ok(Listed { served: around(CACHE_OFF).await?, ignored });
     };
-    let resource = route.resource(input.captures);
     if scopes::is_across_projects(&resource) {
         return Ok(Listed { served: around(ACROSS_PROJECTS).await?, ignored });
     }
@@ -158,8 +165,32 @@ pub async fn list(
     Ok(Listed { served, ignored })
 }
 
-async fn fetch(upstream: Arc<Upstream>, route: Arc<Route>, form: Form, call: Call) -> Result<Page> {
+/// Where it is noted what a page tells about operations on record.
+struct Seen {
+    role: Role,
+    tracker: Tracker,
+    principal: String,
+    names: Vec<String>,
+}
+
+async fn fetch(
+    upstream: Arc<Upstream>,
+    route: Arc<Route>,
+    form: Form,
+    call: Call,
+    seen: Option<Seen>,
+) -> Result<Page> {
     let reply = upstream.unary(call).await?;
+    if let Some(Seen { role, tracker, principal, names }) = seen {
+        let answered = Answered {
+            upstream: &route.upstream_key,
+            method: &route.method,
+            principal: &principal,
+            names: &names,
+            reply: &reply.message,
+        };
+        tracker.saw(role, &answered).await;
+    }
     let mut page = form.print(&route, &reply.message)?;
     // What is incomplete now may be whole in a moment.
     let paged = route.listing.as_ref().map(|listing| listing.paged);

@@ -33,6 +33,7 @@ mod probe;
 mod route;
 mod routing_header;
 mod scopes;
+mod tasks;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -62,6 +63,7 @@ pub use self::{
     overview::{Counts, Overview, Section, Status, overview},
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
+    tasks::{NewTask, create_task},
 };
 
 /// The services that are known, and the ways to reach them.

@@ -11,7 +11,8 @@ use crate::{
     cache::Scope,
     crypto,
     error::{Code, Error, Reason, Result},
-    model::{Ending, Outcome},
+    model::{Ending, Entry, OperationId, Outcome},
+    operations::{Answered, Role, TaskDraft},
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
     transcode::Peeked,
     upstream::{Call, Reply, Upstream},
@@ -27,6 +28,7 @@ struct Done {
     journaled: bool,
     deferred: bool,
     replayed: bool,
+    operation: Option<String>,
 }
 
 /// Makes the call if the journal says so. It goes on when the caller leaves.
@@ -39,6 +41,32 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
+    let started = Started { role: route.role, task: None, entry: notes.entry.clone(), changed };
+    make(gateway, upstream, key, call, started, notes).await
+}
+
+/// Starts a task, as [`run`] makes a call.
+pub(super) async fn run_task(
+    gateway: &Gateway,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    task: TaskDraft,
+    notes: &mut Notes,
+) -> Result<Reply> {
+    // Tasks are records of ours: no page shows them.
+    let started = Started { role: None, task: Some(task), entry: notes.entry.clone(), changed: Vec::new() };
+    make(gateway, upstream, key, call, started, notes).await
+}
+
+async fn make(
+    gateway: &Gateway,
+    upstream: &Arc<Upstream>,
+    key: Option<KeyUse>,
+    call: Call,
+    started: Started,
+    notes: &mut Notes,
+) -> Result<Reply> {
     let intent = Intent { entry: notes.entry.clone(), key };
     let (ledger, pages) = (gateway.ledger.clone(), gateway.keeping.pages.clone());
     let (upstream, arrived) = (upstream.clone(), notes.arrived);
@@ -46,34 +74,41 @@ pub(super) async fn run(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = upstream.unary(call).await;
+                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
+                let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    operation: effects
+                        .operations
+                        .first()
+                        .map(|birth| birth.operation.name())
+                        .unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
                 let nothing_sent = result.as_ref().is_err_and(Error::nothing_sent);
-                let settle = settle(&ledger, ticket, key, result, outcome);
+                let settle = settle(&ledger, ticket, key, result, outcome, effects);
                 match nothing_sent {
                     true => settle.await,
                     // Whatever came of it, what was read before is out of date.
-                    false => tokio::join!(settle, pages.bump(&changed)).0,
+                    false => tokio::join!(settle, pages.bump(&started.changed)).0,
                 }
             }
             Ok(Opened::Replay(sealed)) => {
                 // Whoever did it may not have come so far.
-                pages.bump(&changed).await;
+                pages.bump(&started.changed).await;
                 let kept = key.and_then(|key| ledger.replays.open(&sealed, &key.scope));
                 let result = kept.as_deref().and_then(kept::read).unwrap_or_else(|| {
                     Err(Error::internal(
                         "a kept answer cannot be opened; was its key taken from secrets.old_keys?",
                     ))
                 });
-                Done { replayed: result.is_ok() || is_upstreams(&result), ..Done::refused(result) }
+                let operation = started.named(&ledger, &result).await;
+                Done { replayed: result.is_ok() || is_upstreams(&result), operation, ..Done::refused(result) }
             }
             Ok(Opened::InProgress) => Done::refused(Err(in_progress())),
             Ok(Opened::Mismatch) => Done::refused(Err(mismatch())),
             Ok(Opened::Unknown) => {
-                pages.bump(&changed).await;
+                pages.bump(&started.changed).await;
                 Done::refused(Err(unknown()))
             }
             Err(error) => Done::refused(Err(error)),
@@ -81,6 +116,7 @@ pub(super) async fn run(
     };
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
+    notes.operation = done.operation;
     done.result
 }
 
@@ -94,6 +130,8 @@ pub async fn journaled<T: Send + 'static>(
     notes: &mut Notes,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
+    // Boxed: it would be held several times over.
+    let work = Box::pin(work);
     let intent = Intent { entry: notes.entry.clone(), key: None };
     let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
     let journal = ledger.journal.clone();
@@ -117,7 +155,7 @@ pub async fn journaled<T: Send + 'static>(
 
 impl Done {
     fn refused(result: Result<Reply>) -> Self {
-        Self { result, journaled: false, deferred: false, replayed: false }
+        Self { result, journaled: false, deferred: false, replayed: false, operation: None }
     }
 }
 
@@ -127,7 +165,9 @@ async fn settle(
     key: Option<KeyUse>,
     result: Result<Reply>,
     outcome: Outcome,
+    effects: Effects,
 ) -> Done {
+    let operation = Some(outcome.operation.clone()).filter(|name| !name.is_empty());
     let fate = match key {
         None => KeyFate::Release,
         Some(key) => match certainty(&result) {
@@ -136,8 +176,77 @@ async fn settle(
             Certainty::Unknown => KeyFate::Unknown,
         },
     };
-    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, Effects::default()).await;
-    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false }
+    let settled = ledger.journal.settle(ticket, Settlement { outcome, key: fate }, effects).await;
+    Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
+}
+
+/// What a call has to do with operations.
+struct Started {
+    role: Option<Role>,
+    task: Option<TaskDraft>,
+    entry: Entry,
+    /// What it makes worthless.
+    changed: Vec<Scope>,
+}
+
+impl Started {
+    fn answered<'a>(&'a self, reply: &'a Reply) -> Answered<'a> {
+        Answered {
+            upstream: &self.entry.upstream,
+            method: &self.entry.method,
+            principal: &self.entry.principal,
+            names: &self.entry.resource_names,
+            reply: &reply.message,
+        }
+    }
+
+    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
+    /// there for whoever asks, so it can be deleted.
+    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        let missing =
+            result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
+        let (true, Some(Role::DeletesLro), Some(name)) =
+            (missing, self.role, self.entry.resource_names.first())
+        else {
+            return result;
+        };
+        match ledger.tracker.remembered(&self.entry.upstream, name).await {
+            Some(_) => Ok(Reply { message: bytes::Bytes::new(), headers: http::HeaderMap::new() }),
+            None => result,
+        }
+    }
+
+    /// Returns the operation that the call started, and notes what it did to others.
+    async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
+        let Ok(reply) = result else { return Effects::default() };
+        let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
+        let birth = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_started(draft, &answered, id),
+            (Some(role), None) => {
+                ledger.tracker.saw(role, &answered).await;
+                ledger.tracker.started(role, &answered, id)
+            }
+            (None, None) => return Effects::default(),
+        };
+        match birth {
+            Ok(birth) => Effects { operations: birth.into_iter().collect() },
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+                Effects::default()
+            }
+        }
+    }
+
+    /// Returns the name of the operation that was started when the answer was new.
+    async fn named(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<String> {
+        let answered = self.answered(result.as_ref().ok()?);
+        let name = match (self.role, &self.task) {
+            (_, Some(draft)) => ledger.tracker.task_named(draft, &answered).await,
+            (Some(role), None) => ledger.tracker.name_of(role, &answered).await,
+            (None, None) => return None,
+        };
+        name.ok().flatten()
+    }
 }
 
 /// What an answer says about whether anything was done.
@@ -187,6 +296,13 @@ pub(super) fn outcome<T>(result: &Result<T>, status_of: fn(&Error) -> u16) -> Ou
 
 fn is_upstreams(result: &Result<Reply>) -> bool {
     result.as_ref().is_err_and(|error| error.reason().is_none())
+}
+
+/// Works out what the key of a request to an endpoint of ours stands for. Nobody recognises a repetition of it but us.
+pub(super) fn own_key_use(notes: &Notes, asked: &[&[u8]]) -> Option<KeyUse> {
+    let key = notes.idempotency_key.as_ref()?;
+    let scope = crypto::sha256_of_each([notes.entry.principal.as_bytes(), key.as_bytes()]);
+    Some(KeyUse { scope, fingerprint: crypto::sha256_of_each(asked.iter().copied()), reissuable: false })
 }
 
 /// Works out what the key stands for, and names the request to an upstream that can tell repetitions.

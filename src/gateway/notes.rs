@@ -17,6 +17,8 @@ pub struct Notes {
     pub journaled: bool,
     /// Its outcome is to be written when the database is back.
     pub deferred: bool,
+    /// Name of the operation that it started.
+    pub operation: Option<String>,
     /// Its answer was kept from an earlier request with the same key.
     pub replayed: bool,
 }
@@ -24,6 +26,14 @@ pub struct Notes {
 impl Notes {
     /// Begins the notes on a request.
     pub fn new(entry: Entry, arrived: Instant) -> Self {
-        Self { entry, idempotency_key: None, arrived, journaled: false, deferred: false, replayed: false }
+        Self {
+            entry,
+            idempotency_key: None,
+            arrived,
+            journaled: false,
+            deferred: false,
+            replayed: false,
+            operation: None,
+        }
     }
 }

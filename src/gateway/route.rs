@@ -9,6 +9,7 @@ use crate::{
     cache::Scope,
     crypto,
     error::{Error, Result},
+    operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
     transcode::{Plan, RequestPlan, ResponsePlan, Selection, UnknownFields},
     upstream::Upstream,
@@ -32,6 +33,7 @@ pub struct Route {
     pub method: String,
     /// Whether it changes anything.
     pub mutation: bool,
+    pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) path: PathAndQuery,
@@ -52,6 +54,18 @@ pub(super) enum Repeat {
     WithRequestId(Plan),
     /// Nobody can tell whether the first one took effect.
     Never,
+}
+
+impl Route {
+    /// Tells what it has to do with operations.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Returns what a caller needs.
+    pub fn permission(&self) -> &str {
+        &self.access.permission
+    }
 }
 
 impl Gateway {
@@ -86,6 +100,7 @@ impl Gateway {
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
+            role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,

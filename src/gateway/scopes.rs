@@ -37,13 +37,9 @@ pub(super) fn is_across_projects(resource: &str) -> bool {
 /// Returns what a change of a resource, or in a collection of one, makes worthless.
 pub(super) fn of_change(upstream: &str, resource: &str, collection: &str) -> Vec<Scope> {
     let name = changed(resource, collection);
-    let project = project_of(name.as_ref());
-    let mut scopes = vec![
-        Scope::collection(upstream, &name),
-        Scope::across(upstream, project.unwrap_or_default(), collection),
-    ];
+    let mut scopes = Scope::touched(upstream, &name).to_vec();
     if name.split('/').any(|segment| segment == ALL_OF_THEM) {
-        scopes.extend(project.map(Scope::project));
+        scopes.extend(project_of(&name).map(Scope::project));
     }
     scopes
 }

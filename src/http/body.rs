@@ -8,9 +8,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::{edge::compress::Gzip, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody};
+use super::{
+    edge::compress::Gzip, feed::Feed, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody,
+};
 use crate::error::Error;
 
 /// What hyper sends. Holds the request's place among those in flight until the last byte is handed over.
@@ -19,6 +22,8 @@ pub(super) struct Body {
     /// What was too large to hand over in one piece.
     rest: Bytes,
     guard: Option<InFlight>,
+    /// What follows the last byte.
+    trailers: Option<HeaderMap>,
 }
 
 enum Kind {
@@ -26,6 +31,7 @@ enum Kind {
     Full(Bytes),
     Gzip(Box<Gzip>),
     Stream(Box<StreamBody>),
+    Feed(Feed),
 }
 
 impl Body {
@@ -46,8 +52,17 @@ impl Body {
         Self::of(Kind::Stream(Box::new(stream)))
     }
 
+    pub(super) fn feed(feed: Feed) -> Self {
+        Self::of(Kind::Feed(feed))
+    }
+
+    /// Bytes and what follows them, as gRPC has it.
+    pub(super) fn with_trailers(bytes: impl Into<Bytes>, trailers: HeaderMap) -> Self {
+        Self { trailers: Some(trailers), ..Self::full(bytes) }
+    }
+
     fn of(kind: Kind) -> Self {
-        Self { kind, rest: Bytes::new(), guard: None }
+        Self { kind, rest: Bytes::new(), guard: None, trailers: None }
     }
 
     /// Keeps the request counted until this body is dropped. The answer leaves now: its reader may take it.
@@ -60,7 +75,7 @@ impl Body {
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::Full(bytes) => Some(bytes),
-            Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) => None,
+            Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) | Kind::Feed(_) => None,
         }
     }
 
@@ -83,6 +98,10 @@ impl Body {
                     Poll::Ready(Some(Ok(chunk))) => chunk,
                     ended_or_pending => return ended_or_pending,
                 },
+                Kind::Feed(feed) => match feed.poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => chunk,
+                    ended_or_pending => return ended_or_pending,
+                },
             }
         };
         if bytes.len() > PIECE_BYTES_MAX {
@@ -97,20 +116,26 @@ impl http_body::Body for Body {
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = self.get_mut().poll_piece(cx);
+        let this = self.get_mut();
+        let polled = this.poll_piece(cx);
         stall::asked(matches!(polled, Poll::Ready(Some(_))));
+        if matches!(polled, Poll::Ready(None))
+            && let Some(trailers) = this.trailers.take()
+        {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         polled.map(|item| item.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Empty) && self.rest.is_empty()
+        matches!(self.kind, Kind::Empty) && self.rest.is_empty() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(self.rest.len() as u64),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Gzip(_) | Kind::Stream(_) => SizeHint::default(),
+            Kind::Gzip(_) | Kind::Stream(_) | Kind::Feed(_) => SizeHint::default(),
         }
     }
 }

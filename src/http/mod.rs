@@ -19,6 +19,7 @@ mod connection;
 mod details;
 mod edge;
 mod error;
+mod feed;
 mod idempotency;
 mod in_flight;
 pub mod limits;

@@ -29,6 +29,7 @@ use crate::{
     gateway::{Gateway, Notes, Route},
     identity::{Identity, Limits},
     model::{Ending, Outcome},
+    operations::Desk,
     schema::{RouteTable, Template},
     store::{Health, Store},
     transcode::System,
@@ -40,6 +41,7 @@ pub struct Server {
     pub(super) gateway: Gateway,
     pub(super) store: Store,
     pub(super) audit: Audit,
+    pub(super) operations: Arc<Desk>,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
     pub(super) identity: Identity,
@@ -72,6 +74,8 @@ pub struct Parts {
     pub limits: Arc<Limits>,
     /// What the audit log needs.
     pub audit: Audit,
+    /// What takes long.
+    pub operations: Desk,
     /// Who is told what.
     pub webhooks: Endpoints,
     /// What is known of the process.
@@ -127,7 +131,7 @@ impl Server {
         soft: CancellationToken,
     ) -> Result<Self, Vec<String>> {
         numbers::describe();
-        let Parts { gateway, store, identity, limits, audit, webhooks, about } = parts;
+        let Parts { gateway, store, identity, limits, audit, operations, webhooks, about } = parts;
         let policy = |both| HeaderValue::try_from(limits.policy(both)).expect("names and numbers are plain");
         Ok(Self {
             routes: routes(&gateway)?,
@@ -135,6 +139,7 @@ impl Server {
             gateway,
             store,
             audit,
+            operations: Arc::new(operations),
             policies: [policy(false), policy(true)],
             identity,
             limits,
@@ -154,6 +159,9 @@ impl Server {
     /// Prints an error as the caller reads it, and logs its cause if it is ours to mend.
     pub(super) fn refuse(&self, error: &Error, head: &request::Parts, exchange: &Exchange) -> Response<Body> {
         self.log(error, exchange);
+        if own::grpc::is_call(head) {
+            return own::grpc::refusal(error);
+        }
         let style = head.uri.query().map_or_else(Style::default, style);
         let envelope = error::envelope(error, exchange.id(), style, |detail| self.details.print(detail));
         error::response(error, envelope)
@@ -270,7 +278,8 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
         .catalog()
         .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    for &(verb, path, own) in own::ALL {
+    let rpcs = own::grpc::ALL.map(|(path, rpc)| ("POST", path, Own::Grpc(rpc)));
+    for (verb, path, own) in own::ALL.iter().copied().chain(rpcs) {
         let template: Template = path.parse().expect("our own templates are well formed");
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
         if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {

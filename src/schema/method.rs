@@ -44,6 +44,10 @@ pub struct Method {
     pub list: Option<List>,
     /// What is known of the operations it starts, if it does.
     pub long_running: Option<LongRunning>,
+    /// What it starts, where its answer does not tell.
+    pub starts: Option<String>,
+    /// How what it starts is best polled.
+    pub hints: PollHints,
     /// Paths of the request fields that are secret, by original names; a path through a list or map means every element.
     pub secret_fields: Vec<String>,
     /// Whether the request has a string field `request_id`, by which the upstream tells repetitions apart.
@@ -127,6 +131,8 @@ impl Method {
             permission,
             list,
             long_running: LongRunning::of(pool, &service.full_name, rpc, hints),
+            starts: facts.starts,
+            hints,
             secret_fields,
             request_id: request_id.is_some_and(|field| field.kind == Kind::String && !field.is_repeated()),
             update_mask: UpdateMask::of(pool, rpc, effect, facts.derive_mask),

@@ -38,6 +38,11 @@ pub(super) fn time_ordered_id(now: Timestamp) -> [u8; 16] {
     id
 }
 
+/// Makes an id that sorts by time, given in microseconds since 1970.
+pub fn time_ordered(micros: i64) -> [u8; 16] {
+    time_ordered_id(Timestamp::from_microsecond(micros).unwrap_or_default())
+}
+
 impl Store {
     /// Returns who this process is.
     pub fn instance(&self) -> InstanceId {

@@ -4,6 +4,7 @@
 //!   is in `postgres/` and `sqlite/`, and `contract/` holds both to the same behaviour.
 //! - [`journal`]: what must be durable before something leaves, and before its answer does.
 //! - [`audit`]: the log that closed entries are chained into.
+//! - [`operations`] and [`events`]: what takes long, and what happened to it.
 //! - [`Health`]: whether the store can be used. [`MigrationStatus`]: what `migrate --status` shows.
 //! - [`Cursor`]: where a page of a list ends.
 //!
@@ -16,6 +17,7 @@
 pub mod audit;
 mod clock;
 mod deliveries;
+pub mod events;
 mod failure;
 mod generated;
 mod instance;
@@ -24,6 +26,7 @@ mod keys;
 mod migrate;
 mod migrations;
 mod open;
+pub mod operations;
 mod page;
 mod postgres;
 mod sqlite;
@@ -41,7 +44,7 @@ use crate::clock::Clock;
 pub use self::{
     clock::Health,
     deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
-    instance::InstanceId,
+    instance::{InstanceId, time_ordered},
     keys::TOUCHED_MAX,
     migrate::MigrationStatus,
     page::Cursor,

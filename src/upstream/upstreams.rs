@@ -8,7 +8,7 @@ use crate::config::Upstream as Section;
 use crate::error::Result;
 
 /// All upstreams, by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Upstreams {
     by_key: BTreeMap<String, Arc<Upstream>>,
 }

@@ -198,6 +198,23 @@ const OWN: &[(&str, &str, Option<Role>)] = &[
     ("get", "/v1/auditEntries:export", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries:export", Some(Role::Admin)),
+    ("get", "/v1/operations", Some(Role::Viewer)),
+    ("get", "/v1/operations:watch", Some(Role::Viewer)),
+    ("post", "/v1/operations:track", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/operations", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/operations:watch", Some(Role::Viewer)),
+    ("post", "/v1/projects/{project}/operations:track", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/operations/{operation}", Some(Role::Viewer)),
+    ("delete", "/v1/projects/{project}/operations/{operation}", Some(Role::Editor)),
+    ("post", "/v1/projects/{project}/operations/{operation}:cancel", Some(Role::Operator)),
+    ("post", "/v1/projects/{project}/operations/{operation}:wait", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/operations/{operation}:watch", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/locations/{location}/tasks", Some(Role::Viewer)),
+    ("post", "/v1/projects/{project}/locations/{location}/tasks", Some(Role::Editor)),
+    ("get", "/v1/projects/{project}/locations/{location}/tasks/{task}", Some(Role::Viewer)),
+    ("delete", "/v1/projects/{project}/locations/{location}/tasks/{task}", Some(Role::Operator)),
+    ("get", "/v1/projects/{project}/locations/{location}/tasks/{task}:metrics", Some(Role::Viewer)),
+    ("get", "/v1/projects/{project}/locations/{location}/tasks/{task}:logs", Some(Role::Viewer)),
     ("get", "/v1/eventTypes", Some(Role::Viewer)),
     ("get", "/v1/projects/{project}/events", Some(Role::Viewer)),
     ("get", "/v1/projects/{project}/events/{event}", Some(Role::Viewer)),
@@ -251,9 +268,11 @@ async fn every_endpoint_of_our_own_is_open_to_the_right_roles() {
         let named =
             [("{project}", "own"), ("{key}", "nobody"), ("{file}", "index.css"), ("{endpoint}", "we_1")];
         let numbered = [("{event}", "evt_1"), ("{delivery}", "evt_1"), ("{replay}", "rp_1")];
+        let slow = [("{location}", "eu"), ("{operation}", "nobody"), ("{task}", "nobody")];
         let target = named
             .iter()
             .chain(&numbered)
+            .chain(&slow)
             .fold((*path).to_owned(), |path, (variable, id)| path.replace(variable, id));
         let verb = verb.to_uppercase();
         let without = connection.send(&verb, &target, &[], "").await;
@@ -264,7 +283,15 @@ async fn every_endpoint_of_our_own_is_open_to_the_right_roles() {
         without.refused(401, "UNAUTHENTICATED");
         for role in Role::ALL {
             let (kept, key) = ring.make("somebody", role, &["*"]).await;
-            let response = connection.send(&verb, &target, &[("x-goog-api-key", &key)], "").await;
+            let key: [(&str, &str); 1] = [("x-goog-api-key", &key)];
+            if path.ends_with(":watch") && role >= *needed {
+                // It goes on until its reader leaves.
+                let watched = gateway.connect().await.open(&verb, &target, &key, "").await;
+                assert!(matches!(watched.status().as_u16(), 200 | 404), "{verb} {path} as {}", role.name());
+                ring.keys.revoke(&kept.id).await.unwrap();
+                continue;
+            }
+            let response = connection.send(&verb, &target, &key, "").await;
             match role >= *needed {
                 true => assert!(
                     !matches!(response.status.as_u16(), 401 | 403 | 405),

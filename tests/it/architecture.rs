@@ -151,7 +151,7 @@ const OWN_CONFIG: &[(&str, &[&str])] = &[
     ("egress", &["Webhooks", "Cidr"]),
     ("webhooks", &["Webhooks", "Cidr"]),
     ("identity", &["Identity", "Mode", "Grant", "Role", "Issuer", "Algorithm", "Limits", "Rate"]),
-    ("operations", &[]),
+    ("operations", &["Operations", "Upstream", "Credentials"]),
     ("audit", &["Audit"]),
 ];
 

@@ -272,6 +272,9 @@ fn finish(server: &Server, head: &Parts, exchange: &Exchange, notes: &Notes, res
     if notes.replayed {
         headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
     }
+    if let Some(name) = notes.operation.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+        headers.insert(own::operations::OPERATION, name);
+    }
     if notes.deferred {
         headers.insert(AUDIT, HeaderValue::from_static("deferred"));
     }

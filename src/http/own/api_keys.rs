@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Asked, no_parameters};
+use super::Asked;
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway,
@@ -151,7 +151,7 @@ struct Wanted {
     )
 )]
 pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let body = asked.inbound.read(&asked.head.headers).await?;
     inbound::require_json(&asked.head.headers, &body)?;
     let new = read(&body)?;
@@ -219,7 +219,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
     )
 )]
 pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let key = find(server, asked).await?;
     Ok(json(&show(&key, server.identity.keys().now())))
 }
@@ -240,7 +240,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<B
     )
 )]
 pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let key = find(server, &asked).await?;
     asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
     let keys = server.identity.keys().clone();

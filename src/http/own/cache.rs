@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Response;
 use serde_json::json as object;
 
-use super::{Asked, no_parameters};
+use super::Asked;
 use crate::{
     cache::Scope,
     error::{Code, Error, Reason, Result},
@@ -39,7 +39,7 @@ pub(super) struct Described;
     )
 )]
 pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let project = asked.captures.first().map_or("", |project| project).to_owned();
     let name = format!("projects/{project}");
     asked.notes.entry.resource_names = vec![name.clone()];

@@ -21,11 +21,15 @@
 mod api_keys;
 mod cache;
 mod docs;
+mod fields;
+pub(super) mod grpc;
 mod health;
 mod landing;
+pub(super) mod operations;
 mod overview;
 mod page;
 mod spec;
+mod tasks;
 mod webhooks;
 
 use http::{HeaderValue, Response, header, request::Parts};
@@ -50,7 +54,7 @@ use crate::{
 
 pub(super) use self::spec::Spec;
 
-use self::webhooks::Webhook;
+use self::{grpc::Rpc, webhooks::Webhook};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +74,28 @@ pub(super) enum Own {
     ProjectAuditEntries,
     ExportAuditEntries,
     ExportProjectAuditEntries,
+    ListOperations,
+    ListProjectOperations,
+    GetOperation,
+    CancelOperation,
+    DeleteOperation,
+    WaitOperation,
+    WatchOperation,
+    WatchOperations,
+    WatchProjectOperations,
+    TrackOperation,
+    TrackProjectOperation,
+    CreateTask,
+    ListTasks,
+    GetTask,
+    DeleteTask,
+    TaskMetrics,
+    TaskLogs,
     Webhook(Webhook),
     Overview,
     DeleteCache,
+    /// Over gRPC, whose paths are not part of the document.
+    Grpc(Rpc),
 }
 
 /// Who may use an endpoint.
@@ -88,6 +111,12 @@ pub(super) enum Access {
 /// What reading the audit log needs.
 const AUDIT_LIST: &str = "causeway.auditEntries.list";
 const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
+
+impl Access {
+    const fn of((permission, role): (&'static str, Role)) -> Self {
+        Self::Permission(permission, role)
+    }
+}
 
 impl Own {
     /// Tells who may use it.
@@ -107,6 +136,22 @@ impl Own {
             }
             Self::Overview => Access::Permission(overview::PERMISSION, Role::Viewer),
             Self::DeleteCache => Access::Permission(cache::PERMISSION, Role::Operator),
+            Self::ListOperations | Self::ListProjectOperations | Self::Grpc(Rpc::List) => {
+                Access::of(operations::LIST)
+            }
+            // What a call needs at an upstream is told by the name in its message.
+            Self::GetOperation | Self::Grpc(Rpc::Get) => Access::of(operations::GET),
+            Self::CancelOperation | Self::Grpc(Rpc::Cancel) => Access::of(operations::CANCEL),
+            Self::DeleteOperation | Self::Grpc(Rpc::Delete) => Access::of(operations::DELETE),
+            Self::WaitOperation | Self::Grpc(Rpc::Wait) => Access::of(operations::WAIT),
+            Self::WatchOperation | Self::WatchOperations | Self::WatchProjectOperations => {
+                Access::of(operations::WATCH)
+            }
+            Self::TrackOperation | Self::TrackProjectOperation => Access::of(operations::TRACK),
+            Self::CreateTask => Access::of(tasks::CREATE),
+            Self::ListTasks => Access::of(tasks::LIST),
+            Self::GetTask | Self::TaskMetrics | Self::TaskLogs => Access::of(tasks::GET),
+            Self::DeleteTask => Access::of(tasks::DELETE),
             Self::Webhook(what) => {
                 let permission = what.permission();
                 Access::Permission(permission, access::role_for(permission, what.is_read_only()))
@@ -138,6 +183,23 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/v1/{parent=projects/*}/auditEntries", Own::ProjectAuditEntries),
     ("GET", "/v1/auditEntries:export", Own::ExportAuditEntries),
     ("GET", "/v1/{parent=projects/*}/auditEntries:export", Own::ExportProjectAuditEntries),
+    ("GET", "/v1/operations", Own::ListOperations),
+    ("GET", "/v1/{parent=projects/*}/operations", Own::ListProjectOperations),
+    ("GET", "/v1/{name=projects/*/operations/*}", Own::GetOperation),
+    ("DELETE", "/v1/{name=projects/*/operations/*}", Own::DeleteOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:cancel", Own::CancelOperation),
+    ("POST", "/v1/{name=projects/*/operations/*}:wait", Own::WaitOperation),
+    ("GET", "/v1/{name=projects/*/operations/*}:watch", Own::WatchOperation),
+    ("GET", "/v1/operations:watch", Own::WatchOperations),
+    ("GET", "/v1/{parent=projects/*}/operations:watch", Own::WatchProjectOperations),
+    ("POST", "/v1/operations:track", Own::TrackOperation),
+    ("POST", "/v1/{parent=projects/*}/operations:track", Own::TrackProjectOperation),
+    ("POST", "/v1/{parent=projects/*/locations/*}/tasks", Own::CreateTask),
+    ("GET", "/v1/{parent=projects/*/locations/*}/tasks", Own::ListTasks),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}", Own::GetTask),
+    ("DELETE", "/v1/{name=projects/*/locations/*/tasks/*}", Own::DeleteTask),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:metrics", Own::TaskMetrics),
+    ("GET", "/v1/{name=projects/*/locations/*/tasks/*}:logs", Own::TaskLogs),
     ("POST", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::Create)),
     ("GET", "/v1/projects/{project}/webhookEndpoints", Own::Webhook(Webhook::List)),
     ("GET", "/v1/projects/{project}/webhookEndpoints/{endpoint}", Own::Webhook(Webhook::Get)),
@@ -185,6 +247,8 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
 
 /// The descriptions of all parts, in the order in which they are shown.
 const PARTS: &[fn() -> OpenApi] = &[
+    operations::Described::openapi,
+    tasks::Described::openapi,
     api_keys::Described::openapi,
     audit_entries::Described::openapi,
     webhooks::described,
@@ -223,6 +287,16 @@ pub(super) struct Asked<'r> {
     pub(super) notes: &'r mut Notes,
 }
 
+impl Asked<'_> {
+    /// Refuses parameters where there are none.
+    fn no_parameters(&self) -> Result<()> {
+        match Query::parse(self.query, |_| false)?.pairs.first() {
+            Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Answers a request to an endpoint of ours, once its principal may make it.
 pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let Asked { captures, query, head, .. } = asked;
@@ -255,17 +329,27 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::ExportProjectAuditEntries => {
             audit_entries::export_of_project(server, captures, query, asked.notes).await
         }
+        Own::ListOperations => operations::list(server, asked).await,
+        Own::ListProjectOperations => operations::list_of_project(server, asked).await,
+        Own::GetOperation => operations::get(server, asked).await,
+        Own::CancelOperation => operations::cancel(server, asked).await,
+        Own::DeleteOperation => operations::delete(server, asked).await,
+        Own::WaitOperation => operations::wait(server, asked).await,
+        Own::WatchOperation => operations::watch(server, asked).await,
+        Own::WatchOperations => operations::watch_all(server, asked).await,
+        Own::WatchProjectOperations => operations::watch_project(server, asked).await,
+        Own::TrackOperation => operations::track(server, asked).await,
+        Own::TrackProjectOperation => operations::track_in_project(server, asked).await,
+        Own::CreateTask => tasks::create(server, asked).await,
+        Own::ListTasks => tasks::list(server, asked).await,
+        Own::GetTask => tasks::get(server, asked).await,
+        Own::DeleteTask => tasks::delete(server, asked).await,
+        Own::TaskMetrics => tasks::metrics(server, asked).await,
+        Own::TaskLogs => tasks::logs(server, asked).await,
         Own::Webhook(what) => webhooks::answer(what, server, asked).await,
         Own::Overview => overview::get(server, asked).await,
         Own::DeleteCache => cache::delete(server, asked).await,
-    }
-}
-
-/// Refuses parameters where there are none.
-fn no_parameters(query: &str) -> Result<()> {
-    match Query::parse(query, |_| false)?.pairs.first() {
-        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-        None => Ok(()),
+        Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
     }
 }
 

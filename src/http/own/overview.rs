@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{Asked, no_parameters};
+use super::Asked;
 use crate::{
     error::{Error, Result},
     gateway::{self, Overview, Section, Status},
@@ -85,7 +85,7 @@ struct ShownSection {
     responses((status = 200, description = "What there is.", body = Shown))
 )]
 pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let project = asked.captures.first().map_or("", |project| project);
     let name = format!("projects/{project}");
     asked.notes.entry.resource_names = vec![name.clone()];

@@ -8,6 +8,9 @@ use super::{
     duration,
 };
 
+/// What a method can start besides operations of its own service.
+const STARTED: &[&str] = &["DATASTREAM_BACKFILL"];
+
 /// What descriptors cannot tell about a method; `None` and empty where no rule speaks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -27,6 +30,8 @@ pub struct Facts {
     pub secret: Vec<SecretField>,
     /// Whether a PATCH without a mask gets one derived from its body.
     pub derive_mask: Option<bool>,
+    /// What it starts, where its answer is no `google.longrunning.Operation`: `DATASTREAM_BACKFILL`.
+    pub starts: Option<String>,
 }
 
 /// A field that a rule calls secret.
@@ -81,6 +86,9 @@ impl Facts {
                 Err(format!("parts.{name}: {other:?} is not \"config\", \"upstream\" or a full method name"))
             }
         });
+        if let Some(text) = rule.starts.as_deref().filter(|text| !STARTED.contains(text)) {
+            return Err(format!("starts: {text:?} is not one of {}", STARTED.join(", ")));
+        }
         let cache = rule.cache.map(|cache| {
             Ok::<_, String>(CacheRule {
                 enabled: cache.enabled,
@@ -115,6 +123,7 @@ impl Facts {
             permission: rule.permission,
             secret: secret.collect::<Result<_, String>>()?,
             derive_mask: rule.derive_mask,
+            starts: rule.starts,
         })
     }
 
@@ -128,6 +137,7 @@ impl Facts {
         replace(&mut self.cache.stale, &later.cache.stale);
         replace(&mut self.permission, &later.permission);
         replace(&mut self.derive_mask, &later.derive_mask);
+        replace(&mut self.starts, &later.starts);
         self.parts.extend(later.parts.clone());
         // Secrets only ever add up: a rule for one method must not uncover what a rule for all of them hid.
         for secret in &later.secret {

@@ -7,6 +7,7 @@ mod audit;
 mod basics;
 mod journal;
 mod keys;
+mod operations;
 mod webhooks;
 
 use std::sync::Arc;

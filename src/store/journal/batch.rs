@@ -1,6 +1,7 @@
 //! The rows of one commit.
 
 use super::{Effects, IntentId, KeyFate, KeyUse};
+use crate::store::operations::Birth;
 
 /// Rows of one commit.
 pub(in crate::store) const ROWS_MAX: usize = 256;
@@ -50,9 +51,9 @@ impl OpenRow {
 }
 
 impl Batch {
-    /// Whether outcomes bring anything besides themselves.
-    pub(in crate::store) fn has_effects(&self) -> bool {
-        self.settles.iter().any(|row| row.effects != Effects::default())
+    /// Returns the operations that were started.
+    pub(in crate::store) fn births(&self) -> Vec<&Birth> {
+        self.settles.iter().flat_map(|row| &row.effects.operations).collect()
     }
 
     pub(in crate::store) fn is_empty(&self) -> bool {

@@ -28,14 +28,14 @@ use self::{
     backlog::Backlog,
     batch::{Decision, KeyRow, OpenRow, SettleRow},
 };
-use super::{Health, Store};
+use super::{Health, Store, operations::Birth};
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
     model::{Entry, Outcome},
 };
 
-pub use self::orphans::Orphan;
+pub use self::orphans::{Orphan, Recover};
 pub(super) use super::instance::time_ordered_id as time_ordered;
 
 /// Rows that wait for a writer; more make their callers wait.
@@ -147,7 +147,10 @@ pub enum KeyFate {
 
 /// What other parts of the gateway want kept in the commit of a settlement.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Effects {}
+pub struct Effects {
+    /// Operations that it started.
+    pub operations: Vec<Birth>,
+}
 
 /// Whether a settlement is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! What a gateway began that is no longer alive.
 
+use std::{pin::Pin, sync::Arc};
+
 use super::{
     Effects, IntentId, Settlement,
     batch::{Batch, SettleRow},
@@ -21,6 +23,15 @@ pub struct Orphan {
     /// What was about to happen.
     pub entry: Entry,
 }
+
+/// Finds out what came of an orphan: what is to be written about it, if anything can be told.
+///
+/// An error means that nobody answered, and that asking again may help.
+pub type Recover = Arc<
+    dyn Fn(Orphan) -> Pin<Box<dyn Future<Output = Result<Option<(Settlement, Effects)>>> + Send>>
+        + Send
+        + Sync,
+>;
 
 impl Store {
     /// Finds intents whose gateways are gone, oldest first.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Row as _};
 
+use super::operations;
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
@@ -43,7 +44,7 @@ pub(in crate::store) async fn flush(
         .await?;
     }
     settle(connection, batch).await?;
-    debug_assert!(!batch.has_effects(), "each effect has its statement here");
+    operations::insert_all(connection, &batch.births()).await?;
     take_back(connection, batch).await?;
     transaction.commit().await.map_err(FlushError::InDoubt)?;
     Ok(decisions)

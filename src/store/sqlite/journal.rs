@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::Files;
+use super::{Files, operations};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
@@ -37,7 +37,7 @@ pub(in crate::store) async fn flush(
     for row in &batch.settles {
         settle(connection, row).await?;
     }
-    debug_assert!(!batch.has_effects(), "each effect has its statement here");
+    operations::insert_all(connection, &batch.births()).await?;
     for (id, scope) in &batch.taken_back {
         sqlx::query("DELETE FROM journal WHERE id = $1 AND closed_at IS NULL")
             .bind(&id[..])

@@ -4,11 +4,13 @@ pub(super) mod audit;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;
+pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
 pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
+pub(super) mod operations;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;
 #[path = "../both/webhook_events.rs"]

@@ -39,6 +39,7 @@ fn section(urls: &[&str]) -> config::Upstream {
         connect_timeout: Duration::from_secs(5),
         message_size_max: 1024 * 1024,
         concurrency_max: 100,
+        calls_per_minute: 1200,
         tls: UpstreamTls::default(),
         allow_clear_text: false,
         retry: config::Retry { attempts: 3, budget: 0.2 },

@@ -99,13 +99,18 @@ async fn filters_and_pages_work_together() {
 }
 
 #[tokio::test]
-async fn an_operation_is_forgotten_a_week_after_its_end() {
+async fn an_operation_that_spanner_forgets_a_week_after_its_end_is_remembered_here() {
     let company = Company::opens().await;
     let creating = company.create_instance("stock").await;
     company.pass(12 + 7 * 86_400 - 1);
-    assert_eq!(company.operation(&creating).await["done"], true);
+    let done = company.operation(&creating).await;
+    assert_eq!(done["done"], true);
     company.pass(1);
+    let list = company.get(&format!("{SHOP}/instances/stock/operations")).await;
+    assert_eq!(list["operations"], Value::Null, "{list}");
+    assert_eq!(company.operation(&creating).await, done);
     let name = format!("/v1/{}", text(&creating["name"]));
+    company.ask("DELETE", &name, "").await;
     assert_eq!(company.refused("GET", &name, &Value::Null).await, (404, "NOT_FOUND".to_owned()));
 }
 

@@ -4,11 +4,9 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::{
-    super::Asked,
-    body,
-    fields::Fields,
-    journaled,
-    page::{Page, equals, no_parameters},
+    super::{Asked, fields::Fields},
+    body, journaled,
+    page::{Page, equals},
 };
 use crate::{
     error::{Error, Result},
@@ -40,13 +38,13 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Re
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let delivery = server.webhooks.delivery(ids[0], ids[1], ids[2]).await?;
     Ok(json(&show(ids[0], &delivery)))
 }
 
 pub(super) async fn attempts(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     server.webhooks.delivery(ids[0], ids[1], ids[2]).await?;
     let found = server.store.attempts(ids[1], ids[2], ATTEMPTS_MAX).await?;
     let parent = name(ids[0], ids[1], ids[2]);
@@ -55,7 +53,7 @@ pub(super) async fn attempts(server: &Server, asked: &Asked<'_>, ids: &[&str]) -
 }
 
 pub(super) async fn resend(server: &Server, asked: &mut Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     body(asked).await.and_then(Fields::finish)?;
     let endpoints = server.webhooks.clone();
     let [project, id, event] = [ids[0], ids[1], ids[2]].map(str::to_owned);

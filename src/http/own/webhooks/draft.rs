@@ -7,7 +7,7 @@ use crate::{
     webhooks::Draft,
 };
 
-use super::fields::Fields;
+use crate::http::own::fields::Fields;
 
 /// What can be changed, under the names of the JSON.
 const CHANGEABLE: [&str; 9] = [

@@ -4,11 +4,9 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::{
-    super::Asked,
-    body, deliveries, draft,
-    fields::Fields,
-    journaled, once,
-    page::{Page, no_parameters},
+    super::{Asked, fields::Fields},
+    body, deliveries, draft, journaled, once,
+    page::Page,
 };
 use crate::{
     error::{Code, Error, Reason, Result},
@@ -18,7 +16,7 @@ use crate::{
 };
 
 pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let (draft, secret) = draft::read(body(&mut asked).await?, true)?;
     let (endpoints, project) = (server.webhooks.clone(), project.to_owned());
     let work = Box::pin(async move { endpoints.create(&project, draft, secret.as_deref()).await });
@@ -29,7 +27,7 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str)
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let endpoint = server.webhooks.get(ids[0], ids[1]).await?;
     Ok(json(&show(&server.webhooks, &endpoint)?))
 }
@@ -57,7 +55,7 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
 }
 
 pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let (endpoints, project, id) = owned(server, ids);
     journaled(server, &mut asked, Box::pin(async move { endpoints.delete(&project, &id).await })).await?;
     Ok(json(&json!({})))
@@ -72,7 +70,7 @@ pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) ->
 }
 
 pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let mut fields = body(&mut asked).await?;
     let secret = fields.text("secret")?;
     let overlap = fields.duration("overlap")?.unwrap_or(OVERLAP_DEFAULT);
@@ -94,7 +92,7 @@ pub(super) async fn enable(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
 }
 
 pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let mut fields = body(&mut asked).await?;
     let (start, end) = (fields.time("startTime")?, fields.time("endTime")?);
     let skip_succeeded = fields.flag("skipSucceeded")?.unwrap_or_default();
@@ -108,7 +106,7 @@ pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
 }
 
 pub(super) async fn get_replay(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     server.webhooks.get(ids[0], ids[1]).await?;
     let missing = || {
         let text =
@@ -120,7 +118,7 @@ pub(super) async fn get_replay(server: &Server, asked: &Asked<'_>, ids: &[&str])
 }
 
 async fn nothing(asked: &mut Asked<'_>) -> Result<()> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     body(asked).await.and_then(Fields::finish)
 }
 

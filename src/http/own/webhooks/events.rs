@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::Asked,
-    page::{Page, equals, no_parameters},
+    page::{Page, equals},
 };
 use crate::{
     error::{Code, Error, Reason, Result},
@@ -34,7 +34,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let missing = || {
         let text = format!("projects/{}/events/{} does not exist.", ids[0], ids[1]);
         Error::new(Code::NotFound, Reason::ResourceNotFound, text)
@@ -44,7 +44,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Res
 }
 
 pub(super) fn types(asked: &Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let shown: Vec<Value> = event_type::ALL
         .iter()
         .map(|known| {

@@ -5,13 +5,12 @@ mod described;
 mod draft;
 mod endpoints;
 mod events;
-mod fields;
 mod page;
 
 use http::{HeaderValue, Response, header};
 use serde_json::Value;
 
-use super::Asked;
+use super::{Asked, fields::Fields};
 use crate::{
     error::Result,
     gateway,
@@ -20,8 +19,6 @@ use crate::{
 };
 
 pub(super) use self::described::described;
-
-use self::fields::Fields;
 
 /// What can be done with webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

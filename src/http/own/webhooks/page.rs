@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-pub(super) use super::super::no_parameters;
-
 use crate::{
     crypto::Mac,
     error::{Error, Result},

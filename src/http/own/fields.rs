@@ -8,36 +8,43 @@ use serde_json::{Map, Value};
 use crate::error::{Code, Error, Reason, Result, nearest};
 
 /// A JSON object that is being read.
-pub(super) struct Fields {
+pub(in crate::http::own) struct Fields {
     left: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
+impl From<Map<String, Value>> for Fields {
+    fn from(left: Map<String, Value>) -> Self {
+        Self { left, known: Vec::new() }
+    }
+}
+
 impl Fields {
-    pub(super) fn read(body: &[u8]) -> Result<Self> {
+    /// Reads a body; an empty one has no fields.
+    pub(in crate::http::own) fn read(body: &[u8]) -> Result<Self> {
         if body.is_empty() {
-            return Ok(Self { left: Map::new(), known: Vec::new() });
+            return Ok(Self::from(Map::new()));
         }
-        let left = serde_json::from_slice(body).map_err(|error| {
+        let left: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
             let text =
                 format!("The body is no JSON object (line {}, column {}).", error.line(), error.column());
             Error::new(Code::InvalidArgument, Reason::InvalidJson, text)
         })?;
-        Ok(Self { left, known: Vec::new() })
+        Ok(Self::from(left))
     }
 
     /// Takes a field; `null` counts as absent.
-    fn take(&mut self, name: &'static str) -> Option<Value> {
+    pub(in crate::http::own) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.left.remove(name).filter(|value| !value.is_null())
     }
 
     /// Whether a field is there, `null` included.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::http::own) fn has(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>> {
+    pub(in crate::http::own) fn text(&mut self, name: &'static str) -> Result<Option<String>> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -45,7 +52,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>> {
+    pub(in crate::http::own) fn flag(&mut self, name: &'static str) -> Result<Option<bool>> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
@@ -53,7 +60,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u32>> {
+    pub(in crate::http::own) fn number(&mut self, name: &'static str) -> Result<Option<u32>> {
         let wrong = || Error::invalid_field(name, "expected a whole number");
         match self.take(name) {
             None => Ok(None),
@@ -64,7 +71,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>> {
+    pub(in crate::http::own) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = value else {
             return Err(Error::invalid_field(name, "expected a list of strings"));
@@ -76,7 +83,19 @@ impl Fields {
         items.into_iter().enumerate().map(text).collect::<Result<_>>().map(Some)
     }
 
-    pub(super) fn pairs(&mut self, name: &'static str) -> Result<Option<BTreeMap<String, String>>> {
+    /// The fields within, each with its name.
+    pub(in crate::http::own) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields)),
+            Some(_) => Err(Error::invalid_field(name, "expected an object")),
+        }
+    }
+
+    pub(in crate::http::own) fn pairs(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<BTreeMap<String, String>>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Object(items) = value else {
             return Err(Error::invalid_field(name, "expected an object of strings"));
@@ -88,13 +107,13 @@ impl Fields {
         items.into_iter().map(pair).collect::<Result<_>>().map(Some)
     }
 
-    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>> {
+    pub(in crate::http::own) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>> {
         let wrong = |_| Error::invalid_field(name, "expected a time such as 2026-11-21T09:00:00Z");
         self.text(name)?.map(|text| text.parse().map_err(wrong)).transpose()
     }
 
     /// A duration as protobuf prints it: `86400s`.
-    pub(super) fn duration(&mut self, name: &'static str) -> Result<Option<SignedDuration>> {
+    pub(in crate::http::own) fn duration(&mut self, name: &'static str) -> Result<Option<SignedDuration>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let secs = text.strip_suffix('s').and_then(|secs| secs.parse::<u32>().ok());
         let secs = secs.ok_or_else(|| Error::invalid_field(name, "expected whole seconds such as 86400s"))?;
@@ -102,14 +121,14 @@ impl Fields {
     }
 
     /// Passes over what only we say: a body may be what was read before.
-    pub(super) fn output_only(&mut self, names: &[&'static str]) {
+    pub(in crate::http::own) fn output_only(&mut self, names: &[&'static str]) {
         for name in names {
             self.take(name);
         }
     }
 
     /// Refuses what is left.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(in crate::http::own) fn finish(self) -> Result<()> {
         let Some(name) = self.left.keys().next() else { return Ok(()) };
         let text = match nearest(name, self.known.iter().copied()) {
             Some(known) => format!("no such field; did you mean {known}?"),

@@ -1,0 +1,342 @@
+//! `google.longrunning.Operations` over gRPC, on the same port and under the same permissions: our names are answered by
+//! us, others by the upstream that they belong to.
+//!
+//! Only unary calls, so a frame is read and written by hand: a flag, a length, a message, and the status behind it.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
+use prost::Message;
+
+use super::{Asked, operations};
+use crate::{
+    error::{Code, Error, Reason, Result},
+    gateway::{self, Input, Payload},
+    http::{Server, body::Body, proxied, server::Target},
+    identity::access,
+    operations::{Role, WAIT_MAX},
+    pb::google::longrunning::{
+        CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
+        ListOperationsResponse, Operation, WaitOperationRequest,
+    },
+    transcode::Query,
+};
+
+/// What a gRPC body says it is.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+/// Bytes before a message.
+const FRAME_HEAD: usize = 5;
+
+/// One of the service's methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Rpc {
+    Get,
+    List,
+    Cancel,
+    Delete,
+    Wait,
+}
+
+/// Their paths.
+pub(in crate::http) const ALL: [(&str, Rpc); 5] = [
+    ("/google.longrunning.Operations/GetOperation", Rpc::Get),
+    ("/google.longrunning.Operations/ListOperations", Rpc::List),
+    ("/google.longrunning.Operations/CancelOperation", Rpc::Cancel),
+    ("/google.longrunning.Operations/DeleteOperation", Rpc::Delete),
+    ("/google.longrunning.Operations/WaitOperation", Rpc::Wait),
+];
+
+/// Where the service's methods are.
+const SERVICE: &str = "/google.longrunning.Operations/";
+
+/// Whether a request is a call of this service.
+pub(in crate::http) fn is_call(head: &Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    head.uri.path().starts_with(SERVICE)
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Answers a call.
+pub(super) async fn answer(rpc: Rpc, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    if !is_call(asked.head) {
+        let text = "This path is for gRPC; REST has /v1/operations.";
+        return Err(Error::new(Code::InvalidArgument, Reason::UnsupportedMediaType, text));
+    }
+    let body = asked.inbound.read(&asked.head.headers).await?;
+    let message = unframe(&body)?;
+    let reply = match rpc {
+        Rpc::Get => {
+            let name = decode::<GetOperationRequest>(message)?.name;
+            if is_ours(&name) {
+                get(server, asked, &name).await?
+            } else {
+                pass(server, asked, rpc, &name, message).await?
+            }
+        }
+        Rpc::List => {
+            let request: ListOperationsRequest = decode(message)?;
+            let name = request.name.trim_end_matches("/operations").to_owned();
+            if is_project(&name) {
+                list(server, asked, &name, &request).await?
+            } else {
+                pass(server, asked, rpc, &request.name, message).await?
+            }
+        }
+        Rpc::Cancel => {
+            let name = decode::<CancelOperationRequest>(message)?.name;
+            if is_ours(&name) {
+                allow(&asked, operations::CANCEL, &name)?;
+                asked.notes.entry.resource_names = vec![name.clone()];
+                let desk = server.operations.clone();
+                let work = async move { desk.cancel(&name).await };
+                gateway::journaled(&server.gateway, asked.notes, work).await?;
+                Bytes::new()
+            } else {
+                pass(server, asked, rpc, &name, message).await?
+            }
+        }
+        Rpc::Delete => {
+            let name = decode::<DeleteOperationRequest>(message)?.name;
+            if is_ours(&name) {
+                allow(&asked, operations::DELETE, &name)?;
+                asked.notes.entry.resource_names = vec![name.clone()];
+                let desk = server.operations.clone();
+                let work = async move { desk.delete(&name).await };
+                gateway::journaled(&server.gateway, asked.notes, work).await?;
+                Bytes::new()
+            } else {
+                pass(server, asked, rpc, &name, message).await?
+            }
+        }
+        Rpc::Wait => {
+            let request: WaitOperationRequest = decode(message)?;
+            if is_ours(&request.name) {
+                wait(server, asked, &request).await?
+            } else {
+                // Waiting is best effort, and may end at once.
+                let get = GetOperationRequest { name: request.name.clone() }.encode_to_vec();
+                pass(server, asked, Rpc::Get, &request.name, &get).await?
+            }
+        }
+    };
+    Ok(framed(&reply))
+}
+
+async fn get(server: &Server, asked: Asked<'_>, name: &str) -> Result<Bytes> {
+    allow(&asked, operations::GET, name)?;
+    asked.notes.entry.resource_names = vec![name.to_owned()];
+    let it = server.operations.get(name).await?;
+    Ok(operations::view(server).wire(&it)?.into())
+}
+
+async fn wait(server: &Server, asked: Asked<'_>, request: &WaitOperationRequest) -> Result<Bytes> {
+    allow(&asked, operations::WAIT, &request.name)?;
+    asked.notes.entry.resource_names = vec![request.name.clone()];
+    let timeout = match &request.timeout {
+        None => WAIT_MAX,
+        Some(timeout) => std::time::Duration::try_from(*timeout)
+            .map_err(|_| Error::invalid_field("timeout", "must not be negative"))?,
+    };
+    let it = operations::waited(server, asked.exchange, &request.name, timeout).await?;
+    Ok(operations::view(server).wire(&it)?.into())
+}
+
+async fn list(
+    server: &Server,
+    asked: Asked<'_>,
+    parent: &str,
+    request: &ListOperationsRequest,
+) -> Result<Bytes> {
+    allow(&asked, operations::LIST, parent)?;
+    asked.notes.entry.resource_names = vec![parent.to_owned()];
+    let principal = asked.exchange.principal()?.id.clone();
+    let parameters = operations::Parameters {
+        filter: request.filter.clone(),
+        page_size: request.page_size,
+        page_token: request.page_token.clone(),
+        ..operations::Parameters::default()
+    };
+    let (found, next_page_token) = operations::page(server, &principal, parent, parameters).await?;
+    let view = operations::view(server);
+    let mut answer = ListOperationsResponse { next_page_token, ..ListOperationsResponse::default() };
+    for it in &found {
+        answer.operations.push(decode::<Operation>(&view.wire(it)?)?);
+    }
+    Ok(answer.encode_to_vec().into())
+}
+
+/// Makes the call at the upstream that serves this name over REST.
+async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: &[u8]) -> Result<Bytes> {
+    let path = format!("/v1/{}", encode(name));
+    let (verb, paths, role) = match rpc {
+        Rpc::Get | Rpc::Wait => ("GET", vec![path], Role::GetsLro),
+        Rpc::List => ("GET", vec![path.clone(), format!("{path}/operations")], Role::ListsLros),
+        Rpc::Cancel => ("POST", vec![format!("{path}:cancel")], Role::CancelsLro),
+        Rpc::Delete => ("DELETE", vec![path], Role::DeletesLro),
+    };
+    for path in &paths {
+        let Ok(found) = server.routes.find(verb, path) else { continue };
+        let Target::Proxied(proxied) = found.target else { continue };
+        let route = &proxied.route;
+        if route.role() != Some(role) {
+            continue;
+        }
+        let resource = route.resource(&found.captures);
+        let notes = asked.notes;
+        notes.entry.method.clone_from(&route.method);
+        notes.entry.upstream = route.upstream_key.to_string();
+        notes.entry.permission = route.permission().to_owned();
+        notes.entry.resource_names = vec![resource.clone().into_owned()];
+        // Passed on as it is: nothing is narrowed to what the caller may see.
+        route.require(asked.exchange.principal()?, &resource)?;
+        let caller = proxied::caller(asked.head, asked.exchange)?;
+        let query = Query::parse("", |_| false)?;
+        let input =
+            Input { captures: &found.captures, query: &query, payload: Payload::Wire(message), caller };
+        return Ok(gateway::unary(&server.gateway, route, input, notes).await?.message);
+    }
+    let name: String = name.chars().take(200).collect();
+    Err(Error::new(
+        Code::NotFound,
+        Reason::ResourceNotFound,
+        format!("Nobody here has operations at {name:?}."),
+    ))
+}
+
+fn allow(
+    asked: &Asked<'_>,
+    (permission, role): (&'static str, crate::model::Role),
+    name: &str,
+) -> Result<()> {
+    access::require(asked.exchange.principal()?, permission, role, name)
+}
+
+/// Whether a name is of the form that our operations have.
+fn is_ours(name: &str) -> bool {
+    name.split_once("/operations/").is_some_and(|(project, id)| is_project(project) && !id.contains('/'))
+}
+
+fn is_project(name: &str) -> bool {
+    name.strip_prefix("projects/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
+}
+
+fn encode(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => path.push(char::from(byte)),
+            byte => write!(path, "%{byte:02X}").expect("writing to a string does not fail"),
+        }
+    }
+    path
+}
+
+fn decode<M: Message + Default>(message: &[u8]) -> Result<M> {
+    M::decode(message).map_err(|error| {
+        Error::invalid_field("", "The message is not what this method takes.").with_source(error)
+    })
+}
+
+/// Takes the message out of its frame.
+fn unframe(body: &[u8]) -> Result<&[u8]> {
+    let wrong = || Error::invalid_field("", "The body is not one gRPC message.");
+    let (head, message) = body.split_at_checked(FRAME_HEAD).ok_or_else(wrong)?;
+    if head[0] != 0 {
+        let text = "Compressed messages are not read here.";
+        return Err(Error::upstream(Code::Unimplemented, text, Vec::new()));
+    }
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+    if u32::try_from(message.len()).ok() == Some(length) { Ok(message) } else { Err(wrong()) }
+}
+
+fn framed(message: &[u8]) -> Response<Body> {
+    let mut frame = Vec::with_capacity(FRAME_HEAD + message.len());
+    frame.push(0);
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend_from_slice(message);
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(STATUS, HeaderValue::from_static("0"));
+    let mut response = Response::new(Body::with_trailers(frame, trailers));
+    response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+    response
+}
+
+/// Prints an error as gRPC has it.
+pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers.insert(STATUS, HeaderValue::from(error.code().number()));
+    let mut message = String::new();
+    for byte in error.message().bytes() {
+        use std::fmt::Write as _;
+        match byte {
+            b' '..=b'~' if byte != b'%' => message.push(char::from(byte)),
+            byte => write!(message, "%{byte:02X}").expect("writing to a string does not fail"),
+        }
+    }
+    if let Ok(message) = HeaderValue::try_from(message) {
+        headers.insert(MESSAGE, message);
+    }
+    let status = crate::pb::google::rpc::Status {
+        code: error.code().number(),
+        message: error.message().to_owned(),
+        details: details(error),
+    };
+    let status = base64_simd::STANDARD_NO_PAD.encode_to_string(status.encode_to_vec());
+    if let Ok(status) = HeaderValue::try_from(status) {
+        headers.insert(DETAILS, status);
+    }
+    response
+}
+
+fn details(error: &Error) -> Vec<prost_types::Any> {
+    let theirs = error
+        .details()
+        .iter()
+        .map(|detail| prost_types::Any { type_url: detail.type_url.clone(), value: detail.value.to_vec() });
+    let ours = error.reason().map(|reason| {
+        let info = crate::pb::google::rpc::ErrorInfo {
+            reason: reason.name().to_owned(),
+            domain: "causeway".to_owned(),
+            metadata: error
+                .metadata()
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect(),
+        };
+        let type_url = "type.googleapis.com/google.rpc.ErrorInfo".to_owned();
+        prost_types::Any { type_url, value: info.encode_to_vec() }
+    });
+    ours.into_iter().chain(theirs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_holds_one_message() {
+        assert_eq!(unframe(b"\0\0\0\0\x02ab").unwrap(), b"ab");
+        for wrong in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x03ab", b"\0\0\0\0\x01ab", b"\x01\0\0\0\x02ab"] {
+            assert!(unframe(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn our_names_are_told_from_others() {
+        assert!(is_ours("projects/p/operations/x") && is_project("projects/-"));
+        for other in [
+            "operations/x",
+            "projects/p/locations/l/operations/x",
+            "projects/p/operations/x/y",
+            "projects//operations/x",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+}

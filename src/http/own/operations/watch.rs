@@ -1,0 +1,205 @@
+//! Operations as they change, as server-sent events: the state now, then every change. The id of an event is the version
+//! of the record; whoever comes back is told the state then, so nothing that matters is missed.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::shape::{OperationPath, ProjectPath, WatchQuery};
+use super::{
+    LIST, TAG, WATCH, authorize, named, note, parent_of,
+    wanted::{parameters, wanted},
+};
+use crate::{
+    error::{Error, Result},
+    http::{Server, body::Body, feed::Feed, own::Asked},
+    model::{Operation, OperationId},
+    operations::{Desk, View},
+    store::operations::{Comparison, Condition, Page, TimeColumn},
+};
+
+/// Events that wait for a reader who is slow.
+const WAITING_MAX: usize = 64;
+/// How often a silent stream shows that it lives.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How often a collection is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Operations of one look at a collection, and that are kept in mind.
+const ROWS_MAX: u32 = 1000;
+const KNOWN_MAX: usize = 10_000;
+/// Commits may become visible in another order than that of their times, by so much.
+const OVERLAP: i64 = 5_000_000;
+
+/// Tells the changes of an operation.
+///
+/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/operations/{operation}:watch",
+    tag = TAG,
+    operation_id = "operations.Watch",
+    params(OperationPath),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let name = named(&asked, WATCH)?;
+    asked.no_parameters()?;
+    note(asked.notes, &name);
+    let (desk, view) = (server.operations.clone(), super::view(server));
+    let first = desk.get(&name).await?;
+    let soft = server.soft.clone();
+    Ok(events(|lines| async move {
+        let mut it = first;
+        loop {
+            if lines.send(event(&view, &it)).await.is_err() || it.state.is_final() {
+                return;
+            }
+            it = loop {
+                let next = soft.run_until_cancelled(timeout(ALIVE_EVERY, desk.after(&name, it.version)));
+                match next.await {
+                    None => return drop(lines.send(stopping()).await),
+                    Some(Ok(Ok(changed))) => break changed,
+                    Some(Ok(Err(_gone))) => return,
+                    Some(Err(_silence)) => {
+                        if lines.send(Bytes::from_static(b": alive\n\n")).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            };
+        }
+    }))
+}
+
+/// Tells the changes of all operations.
+///
+/// As server-sent events: what is open now, then every change.
+#[utoipa::path(
+    get,
+    path = "/v1/operations:watch",
+    tag = TAG,
+    operation_id = "operations.WatchAll",
+    params(WatchQuery),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let parent = parent_of(asked.captures);
+    authorize(&asked, LIST, &parent)?;
+    note(asked.notes, &parent);
+    let wanted = wanted(parent, parameters(asked.query, false)?)?;
+    let page = Page { rows_max: ROWS_MAX, ascending: false, ..wanted.page };
+    let mut open = page.clone();
+    open.conditions.push(Condition::Done(false));
+    let since = server.store.now().as_microsecond();
+    let first = server.operations.list(&open).await?;
+    let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
+    Ok(events(move |lines| follow(Following { desk, view, soft, page, since }, first, lines)))
+}
+
+/// Tells the changes of a project's operations.
+///
+/// As server-sent events: what is open now, then every change.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/operations:watch",
+    tag = TAG,
+    operation_id = "operations.WatchProject",
+    params(ProjectPath, WatchQuery),
+    responses(
+        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(in crate::http::own) async fn watch_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    watch_all(server, asked).await
+}
+
+/// What it takes to follow a collection.
+struct Following {
+    desk: std::sync::Arc<Desk>,
+    view: View,
+    soft: CancellationToken,
+    page: Page,
+    since: i64,
+}
+
+async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<Bytes>) {
+    let mut known: HashMap<OperationId, i64> = HashMap::new();
+    let mut changed = first;
+    let mut silent = Duration::ZERO;
+    loop {
+        changed.sort_by_key(|operation| operation.updated_at);
+        for operation in &changed {
+            it.since = it.since.max(operation.updated_at);
+            if known.insert(operation.id, operation.version) == Some(operation.version) {
+                continue;
+            }
+            silent = Duration::ZERO;
+            if lines.send(event(&it.view, operation)).await.is_err() {
+                return;
+            }
+        }
+        if known.len() > KNOWN_MAX {
+            known.clear();
+        }
+        if silent >= ALIVE_EVERY {
+            silent = Duration::ZERO;
+            if lines.send(Bytes::from_static(b": alive\n\n")).await.is_err() {
+                return;
+            }
+        }
+        if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+            return drop(lines.send(stopping()).await);
+        }
+        silent += LOOK_EVERY;
+        if lines.is_closed() {
+            return;
+        }
+        let mut page = it.page.clone();
+        page.conditions.push(Condition::Time {
+            column: TimeColumn::Update,
+            comparison: Comparison::GreaterOrEqual,
+            value: it.since - OVERLAP,
+        });
+        // While the database is away there is nothing to tell.
+        changed = it.desk.list(&page).await.unwrap_or_default();
+    }
+}
+
+fn events<F>(tell: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Response<Body>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, lines) = mpsc::channel(WAITING_MAX);
+    let mut response = Response::new(Body::feed(Feed::new(lines, tell(sender))));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn event(view: &View, it: &Operation) -> Bytes {
+    format!("id: {}\ndata: {}\n\n", it.version, view.json(it)).into()
+}
+
+fn stopping() -> Bytes {
+    let error: Error = super::stopping();
+    format!(
+        "event: error\ndata: {}\n\n",
+        serde_json::json!({"error": {"code": 503, "message": error.message(), "status": "UNAVAILABLE"}})
+    )
+    .into()
+}

@@ -1,0 +1,166 @@
+//! Finds out what became of calls whose gateway died before their end was written.
+//!
+//! Nothing is ever sent again. An operation is looked for among those that its upstream lists, by the time of the call and
+//! the resource it was about; the run of a backfill shows in its object. What cannot be told for sure is not told.
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+
+use super::{
+    Role, Tracker, desk,
+    sources::{self, Run},
+    tracker::Answered,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Ending, Kind, OperationId, Outcome},
+    pb::google::{cloud::datastream::v1::StreamObject, longrunning},
+    schema::Catalog,
+    store::{
+        journal::{Effects, Orphan, Settlement},
+        operations::Birth,
+    },
+    transcode::Transcoder,
+    upstream::Upstreams,
+};
+
+/// How far the clocks of gateway and upstream may be apart, in microseconds.
+const SKEW: i64 = 5_000_000;
+/// The longest time from our intent to the upstream's beginning.
+const BEGIN_TIME_MAX: i64 = 120_000_000;
+/// Pages of one list.
+const PAGES_MAX: usize = 16;
+
+/// Looks for what came of orphans.
+pub struct Recovery {
+    tracker: Tracker,
+    upstreams: Upstreams,
+    transcoder: Transcoder,
+    roles: HashMap<(String, String), Role>,
+}
+
+impl Recovery {
+    /// Joins the parts.
+    pub fn new(tracker: Tracker, upstreams: Upstreams, transcoder: Transcoder, catalog: &Catalog) -> Self {
+        let roles = catalog.methods.iter().filter_map(|method| {
+            Some(((method.upstream.to_string(), method.full_name.clone()), Role::of(method)?))
+        });
+        Self { tracker, upstreams, transcoder, roles: roles.collect() }
+    }
+
+    /// Returns what is to be written about an orphan, if anything can be found out.
+    ///
+    /// # Errors
+    /// The upstream or the database does not answer.
+    pub async fn recover(&self, orphan: &Orphan) -> Result<Option<(Settlement, Effects)>> {
+        let Some(birth) = self.find(orphan).await? else { return Ok(None) };
+        let outcome =
+            Outcome { ending: Ending::Success, operation: birth.operation.name(), ..Outcome::default() };
+        let settlement = Settlement { outcome, ..Settlement::default() };
+        Ok(Some((settlement, Effects { operations: vec![birth] })))
+    }
+
+    async fn find(&self, orphan: &Orphan) -> Result<Option<Birth>> {
+        let entry = &orphan.entry;
+        let Some(role) = self.roles.get(&(entry.upstream.clone(), entry.method.clone())) else {
+            return Ok(None);
+        };
+        let Some(name) = entry.resource_names.first() else { return Ok(None) };
+        let from = Answered {
+            upstream: &entry.upstream,
+            method: &entry.method,
+            principal: &entry.principal,
+            names: &entry.resource_names,
+            reply: &[],
+        };
+        match role {
+            Role::StartsBackfill => self.find_run(orphan, &from, name).await,
+            Role::StartsLro => self.find_operation(orphan, &from, name).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// A run that began after the call is the one that it started.
+    async fn find_run(&self, orphan: &Orphan, from: &Answered<'_>, name: &str) -> Result<Option<Birth>> {
+        let (Some(upstream), Some(mut it)) = (
+            self.upstreams.get(from.upstream),
+            self.tracker.begin(Kind::DatastreamBackfill, from, name, OperationId(orphan.id)),
+        ) else {
+            return Ok(None);
+        };
+        let source = self.tracker.sources().of(Kind::DatastreamBackfill);
+        let message = desk::call(upstream, source.look(&it)?).await?;
+        let object = StreamObject::decode(&message[..]).map_err(Error::internal)?;
+        let run = Run::adopt(&object);
+        if !run.is_of_call_at(orphan.opened_at - SKEW) {
+            return Ok(None);
+        }
+        it.source = run.bytes();
+        let seen = source.read(&it, &message)?;
+        Ok(Some(self.tracker.born(&it, &seen)))
+    }
+
+    async fn find_operation(
+        &self,
+        orphan: &Orphan,
+        from: &Answered<'_>,
+        name: &str,
+    ) -> Result<Option<Birth>> {
+        let Some(upstream) = self.upstreams.get(from.upstream) else { return Ok(None) };
+        let mut candidates = Vec::new();
+        for parent in self.tracker.places_of(from.upstream, name) {
+            let mut token = String::new();
+            for _ in 0..PAGES_MAX {
+                let request = longrunning::ListOperationsRequest {
+                    name: parent.clone(),
+                    page_size: 1000,
+                    page_token: token,
+                    ..longrunning::ListOperationsRequest::default()
+                };
+                let ask = sources::Ask {
+                    path: http::uri::PathAndQuery::from_static(
+                        "/google.longrunning.Operations/ListOperations",
+                    ),
+                    message: request.encode_to_vec().into(),
+                    routing: Some(("name", parent.clone())),
+                };
+                let page = desk::call(upstream, ask).await?;
+                let page = longrunning::ListOperationsResponse::decode(&page[..]).map_err(Error::internal)?;
+                candidates.extend(page.operations.into_iter().filter(|it| self.fits(orphan, name, it)));
+                token = page.next_page_token;
+                if token.is_empty() {
+                    break;
+                }
+            }
+        }
+        candidates.dedup_by(|a, b| a.name == b.name);
+        let mut unknown = Vec::new();
+        for candidate in candidates {
+            if self.tracker.store().operation_named(from.upstream, &candidate.name).await?.is_none() {
+                unknown.push(candidate);
+            }
+        }
+        // Two that fit are one too many.
+        let [found] = unknown.as_slice() else { return Ok(None) };
+        let begun = self.tracker.begin(Kind::GoogleLro, from, &found.name, OperationId(orphan.id));
+        let Some(it) = begun else { return Ok(None) };
+        let seen = self.tracker.sources().of(Kind::GoogleLro).read(&it, &found.encode_to_vec())?;
+        Ok(Some(self.tracker.born(&it, &seen)))
+    }
+
+    /// Whether an operation is about the same resource, or one within it that the request named, and began with the call.
+    fn fits(&self, orphan: &Orphan, name: &str, it: &longrunning::Operation) -> bool {
+        let packed = it.metadata.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+        let (Some(target), Some(began)) = sources::target_and_start(&self.transcoder, &packed) else {
+            return false;
+        };
+        let in_time = (orphan.opened_at - SKEW..=orphan.opened_at + BEGIN_TIME_MAX).contains(&began);
+        let within = target.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| {
+            let id = rest.rsplit('/').next().unwrap_or_default();
+            let quoted = serde_json::Value::from(id).to_string();
+            orphan.entry.request.is_empty() || orphan.entry.request.contains(&quoted)
+        });
+        in_time && (target == name || within)
+    }
+}

@@ -1,0 +1,406 @@
+//! Takes note of what passes through the gateway: what starts an operation, and what tells about one.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use prost::Message as _;
+use tokio::time::timeout;
+
+use super::{
+    Role, Sighting, View, event,
+    open::Open,
+    pace,
+    sources::{Run, Sources},
+    transition::Observation,
+};
+use crate::{
+    cache::{PageCache, Scope},
+    error::Result,
+    model::{EventKind, Kind, Operation, OperationId, State},
+    pb::google::{
+        cloud::datastream::v1::{
+            ListStreamObjectsResponse, StartBackfillJobResponse, StopBackfillJobResponse, StreamObject,
+        },
+        longrunning,
+    },
+    schema::{Catalog, PollHints, RouteTable},
+    store::{
+        Store,
+        operations::{Birth, Change},
+    },
+};
+
+/// The longest that an answer waits while what it tells is noted.
+const NOTE_TIME_MAX: Duration = Duration::from_millis(250);
+
+/// A call that was answered well.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Key of the upstream.
+    pub upstream: &'a str,
+    /// Full name of the method.
+    pub method: &'a str,
+    /// Who called.
+    pub principal: &'a str,
+    /// Names of the resources it was about.
+    pub names: &'a [String],
+    /// The answer in wire format.
+    pub reply: &'a [u8],
+}
+
+/// Takes notes. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracker {
+    store: Store,
+    sources: Arc<Sources>,
+    view: View,
+    known: Arc<Known>,
+    open: Arc<Open>,
+    pages: PageCache,
+}
+
+/// What the catalog says.
+struct Known {
+    hints: HashMap<(String, String), PollHints>,
+    /// By upstream: the templates of its lists of operations.
+    lists: HashMap<String, RouteTable<()>>,
+    /// Upstreams that run backfills.
+    backfills: Vec<String>,
+}
+
+impl Tracker {
+    /// Joins the parts.
+    pub fn new(store: Store, sources: Arc<Sources>, catalog: &Catalog, pages: PageCache) -> Self {
+        let mut known = Known { hints: HashMap::new(), lists: HashMap::new(), backfills: Vec::new() };
+        for method in &catalog.methods {
+            let upstream = method.upstream.to_string();
+            match Role::of(method) {
+                Some(Role::StartsLro | Role::StartsBackfill) => {
+                    known.hints.insert((upstream.clone(), method.full_name.clone()), method.hints);
+                    if Role::of(method) == Some(Role::StartsBackfill) {
+                        known.backfills.push(upstream);
+                    }
+                }
+                Some(Role::ListsLros) => {
+                    let table = known.lists.entry(upstream).or_default();
+                    for binding in method.bindings.iter().filter(|binding| binding.verb == "GET") {
+                        // Twice the same template is the same list.
+                        let _known = table.insert("GET", &binding.template, ());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let view = View::new(sources.transcoder().clone());
+        Self { store, sources, view, known: Arc::new(known), open: Arc::default(), pages }
+    }
+
+    /// Returns the sources.
+    pub fn sources(&self) -> &Arc<Sources> {
+        &self.sources
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns how operations of a method are best looked after.
+    pub(super) fn hints(&self, upstream: &str, method: &str) -> PollHints {
+        self.known.hints.get(&(upstream.to_owned(), method.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// Whether this upstream runs backfills.
+    pub(super) fn runs_backfills(&self, upstream: &str) -> bool {
+        self.known.backfills.iter().any(|key| key == upstream)
+    }
+
+    /// Returns what a list of operations calls the place where this one lives; empty where nothing lists it.
+    fn parent_of(&self, upstream: &str, name: &str) -> String {
+        let collection = name.rsplit_once('/').map_or("", |(collection, _)| collection);
+        let Some(table) = self.known.lists.get(upstream) else { return String::new() };
+        let path = format!("/v1/{collection}");
+        let found = table.find("GET", &path);
+        found.ok().and_then(|found| found.captures.first().map(ToString::to_string)).unwrap_or_default()
+    }
+
+    /// Returns the places where operations on a resource may be listed, the nearest first.
+    pub(super) fn places_of(&self, upstream: &str, name: &str) -> Vec<String> {
+        let Some(table) = self.known.lists.get(upstream) else { return Vec::new() };
+        let segments: Vec<&str> = name.split('/').collect();
+        let mut places = Vec::new();
+        for length in (2..=segments.len()).rev() {
+            let path = format!("/v1/{}/operations", segments[..length].join("/"));
+            let found = table
+                .find("GET", &path)
+                .ok()
+                .and_then(|found| found.captures.first().map(ToString::to_string));
+            places.extend(found);
+        }
+        places
+    }
+
+    /// Begins a record. `None` for what has no name or no project.
+    pub(super) fn begin(
+        &self,
+        kind: Kind,
+        from: &Answered<'_>,
+        name: &str,
+        id: OperationId,
+    ) -> Option<Operation> {
+        let project = project_of(name).or_else(|| from.names.iter().find_map(|name| project_of(name)));
+        let Some(project) = project.filter(|_| !name.is_empty()) else {
+            tracing::debug!(upstream = from.upstream, name, "an operation without a project is not recorded");
+            return None;
+        };
+        let (parent, target) = match kind {
+            Kind::GoogleLro => (self.parent_of(from.upstream, name), String::new()),
+            Kind::DatastreamBackfill => {
+                let stream = name.split_once("/objects/").map_or("", |(stream, _)| stream);
+                (stream.to_owned(), name.to_owned())
+            }
+            Kind::FlyteTask => (String::new(), String::new()),
+        };
+        let now = self.store.now().as_microsecond();
+        let wait = pace::first(&self.hints(from.upstream, from.method));
+        Some(Operation {
+            id,
+            project: project.to_owned(),
+            kind,
+            upstream: from.upstream.to_owned(),
+            upstream_name: name.to_owned(),
+            run: if kind == Kind::DatastreamBackfill { id.to_string() } else { String::new() },
+            parent,
+            target,
+            method: from.method.to_owned(),
+            principal: from.principal.to_owned(),
+            state: if kind == Kind::GoogleLro { State::Running } else { State::Pending },
+            version: 1,
+            progress: None,
+            created_at: now,
+            started_at: None,
+            updated_at: now,
+            ended_at: None,
+            metadata: Vec::new(),
+            response: Vec::new(),
+            error: Vec::new(),
+            source: Vec::new(),
+            problem: String::new(),
+            poll_at: now.saturating_add(pace::micros(pace::jittered(wait, fastrand::f64()))),
+            spacing: pace::micros(wait),
+            failures: 0,
+            lease_token: 0,
+        })
+    }
+
+    /// Finishes a record with what was seen at once.
+    pub(super) fn born(&self, operation: &Operation, seen: &Sighting) -> Birth {
+        self.open.born(&operation.upstream);
+        let mut change = self.applied(seen, operation, operation.created_at);
+        let created = if change.operation.state.is_final() {
+            operation
+        } else {
+            // What it is like from the start is no move.
+            change.operation.version = 1;
+            change.events.clear();
+            &change.operation
+        };
+        let mut events = vec![event::of(created, EventKind::Created)];
+        event::tell(&mut events, created, &self.view);
+        events.extend(change.events);
+        Birth { operation: change.operation, events }
+    }
+
+    /// Applies what was seen, and says what there is to tell about it.
+    pub(super) fn applied(&self, seen: &Sighting, before: &Operation, now: i64) -> Change {
+        let mut change = seen.apply(before, now);
+        event::tell(&mut change.events, &change.operation, &self.view);
+        change
+    }
+
+    /// Returns the operation that an answer tells of, to be committed with the outcome of the call.
+    ///
+    /// # Errors
+    /// The answer cannot be decoded.
+    pub fn started(&self, role: Role, from: &Answered<'_>, id: OperationId) -> Result<Option<Birth>> {
+        let (kind, name, message, source) = match role {
+            Role::StartsLro => {
+                let it = longrunning::Operation::decode(from.reply).map_err(crate::error::Error::internal)?;
+                (Kind::GoogleLro, it.name, from.reply.to_vec(), Vec::new())
+            }
+            Role::StartsBackfill => {
+                let it =
+                    StartBackfillJobResponse::decode(from.reply).map_err(crate::error::Error::internal)?;
+                let object = it.object.unwrap_or_default();
+                let run = Run::start(&object).bytes();
+                (Kind::DatastreamBackfill, object.name.clone(), object.encode_to_vec(), run)
+            }
+            _ => return Ok(None),
+        };
+        let Some(mut operation) = self.begin(kind, from, &name, id) else { return Ok(None) };
+        operation.source = source;
+        let seen = self.sources.of(kind).read(&operation, &message)?;
+        Ok(Some(self.born(&operation, &seen)))
+    }
+
+    /// Returns the name of the operation that an answer from before told of.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn name_of(&self, role: Role, from: &Answered<'_>) -> Result<Option<String>> {
+        let name = match role {
+            Role::StartsLro => longrunning::Operation::decode(from.reply).ok().map(|it| it.name),
+            Role::StartsBackfill => StartBackfillJobResponse::decode(from.reply)
+                .ok()
+                .and_then(|it| it.object)
+                .map(|object| object.name),
+            _ => None,
+        };
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+        let found = self.store.operation_named(from.upstream, &name).await?;
+        Ok(found.filter(|(_, deleted)| !deleted).map(|(operation, _)| operation.name()))
+    }
+
+    /// Takes in what an answer tells about operations that are on record. Failures are logged: whoever asked the upstream
+    /// gets its answer whatever becomes of our notes, and does not wait long for them.
+    pub async fn saw(&self, role: Role, from: &Answered<'_>) {
+        let noted = async {
+            // Whoever deletes means what has ended, too.
+            if role == Role::DeletesLro || self.open.anything(&self.store, from.upstream).await? {
+                self.try_saw(role, from).await?;
+            }
+            Ok(())
+        };
+        match timeout(NOTE_TIME_MAX, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error: crate::error::Error = error;
+                tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+            }
+            Err(_elapsed) => tracing::debug!("what was seen of an operation is not recorded in time"),
+        }
+    }
+
+    async fn try_saw(&self, role: Role, from: &Answered<'_>) -> Result<()> {
+        let told: Vec<(String, Vec<u8>)> = match role {
+            Role::GetsLro => named(longrunning::Operation::decode(from.reply).ok(), |it| it.name.clone()),
+            Role::ListsLros => self.sources.of(Kind::GoogleLro).read_page(from.reply)?.items,
+            Role::GetsObject => named(StreamObject::decode(from.reply).ok(), |it| it.name.clone()),
+            Role::ListsObjects => {
+                let page = ListStreamObjectsResponse::decode(from.reply).unwrap_or_default();
+                page.stream_objects.into_iter().map(|it| (it.name.clone(), it.encode_to_vec())).collect()
+            }
+            Role::StopsBackfill => {
+                let object = StopBackfillJobResponse::decode(from.reply).ok().and_then(|it| it.object);
+                self.cancelling(from.upstream, object.as_ref().map(|it| it.name.as_str())).await?;
+                named(object, |it| it.name.clone())
+            }
+            Role::StartsBackfill => {
+                let object = StartBackfillJobResponse::decode(from.reply).ok().and_then(|it| it.object);
+                named(object, |it| it.name.clone())
+            }
+            Role::CancelsLro => {
+                return self.cancelling(from.upstream, from.names.first().map(String::as_str)).await;
+            }
+            Role::DeletesLro => {
+                let Some(name) = from.names.first() else { return Ok(()) };
+                if let Some((it, false)) = self.store.operation_named(from.upstream, name).await? {
+                    self.store.delete_operation(it.id).await?;
+                }
+                return Ok(());
+            }
+            Role::StartsLro => return Ok(()),
+        };
+        let names: Vec<String> = told.iter().map(|(name, _)| name.clone()).collect();
+        for operation in self.store.open_operations_named(from.upstream, &names).await? {
+            let message = told.iter().find(|(name, _)| *name == operation.upstream_name);
+            if let Some((_, message)) = message {
+                let seen = self.sources.of(operation.kind).read(&operation, message)?;
+                self.take_in(&operation, &seen).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that somebody asked for a stop.
+    async fn cancelling(&self, upstream: &str, name: Option<&str>) -> Result<()> {
+        let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        for operation in self.store.open_operations_named(upstream, &names).await? {
+            self.take_in(&operation, &Sighting::of(Observation::CancelRequested)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was seen of an operation, unless somebody else has written since it was read: they saw more.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub(super) async fn take_in(&self, operation: &Operation, seen: &Sighting) -> Result<()> {
+        let change = self.applied(seen, operation, self.store.now().as_microsecond());
+        if change.visible {
+            self.write_seen(&change, operation.version).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a change, unless somebody else has written since `version_before`. `false`: somebody had.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub(super) async fn write_seen(&self, change: &Change, version_before: i64) -> Result<bool> {
+        self.ended(std::slice::from_ref(change)).await;
+        self.store.write_seen(change, version_before).await
+    }
+
+    /// Makes worthless the pages that operations which end have changed: before anybody is told that they ended.
+    pub(super) async fn ended(&self, changes: &[Change]) {
+        let ended = changes.iter().map(|change| &change.operation).filter(|it| it.state.is_final());
+        let scopes: Vec<Scope> = ended.flat_map(touched).collect();
+        if !scopes.is_empty() {
+            self.pages.bump(&scopes).await;
+        }
+    }
+
+    /// Returns what is known of an operation that its upstream has forgotten, as the upstream showed it last; `None` if it
+    /// never ended before our eyes, or was deleted through us.
+    pub async fn remembered(&self, upstream: &str, name: &str) -> Option<Vec<u8>> {
+        let (it, deleted) = self.store.operation_named(upstream, name).await.ok()??;
+        let ended = matches!(it.state, State::Succeeded | State::Failed | State::Cancelled);
+        if deleted || !ended || it.kind != Kind::GoogleLro {
+            return None;
+        }
+        let any = |bytes: &[u8]| prost_types::Any::decode(bytes).ok().filter(|_| !bytes.is_empty());
+        let result = match it.error.is_empty() {
+            true => any(&it.response).map(longrunning::operation::Result::Response),
+            false => {
+                let status = crate::pb::google::rpc::Status::decode(&it.error[..]).ok()?;
+                Some(longrunning::operation::Result::Error(status))
+            }
+        };
+        let shown = longrunning::Operation {
+            name: it.upstream_name,
+            metadata: any(&it.metadata),
+            done: true,
+            result,
+        };
+        Some(shown.encode_to_vec())
+    }
+}
+
+fn named<M: prost::Message>(message: Option<M>, name: impl Fn(&M) -> String) -> Vec<(String, Vec<u8>)> {
+    message.map(|it| (name(&it), it.encode_to_vec())).into_iter().collect()
+}
+
+/// Returns what the end of an operation makes worthless: the collection of what it worked on; where nobody knows that, all
+/// pages of its project.
+fn touched(it: &Operation) -> Vec<Scope> {
+    match it.target.rsplit_once('/') {
+        _ if it.kind == Kind::FlyteTask => Vec::new(),
+        Some((collection, _)) => Scope::touched(&it.upstream, collection).to_vec(),
+        None => vec![Scope::project(&it.project)],
+    }
+}
+
+/// Returns the id of the project in a name.
+pub(super) fn project_of(name: &str) -> Option<&str> {
+    name.strip_prefix("projects/")?.split('/').next().filter(|id| !id.is_empty() && *id != "-")
+}

@@ -1,0 +1,148 @@
+//! Wakes those who wait for an operation to change, whichever replica changes it.
+//!
+//! One query for all that is awaited here, many times a second, while anything is; and a nudge so that what is awaited is
+//! looked after sooner.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{Code, Error, Reason, Result},
+    model::OperationId,
+    store::Store,
+};
+
+/// How often the database is asked.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How often what is awaited is looked after sooner, at most.
+const HURRY_EVERY: Duration = Duration::from_secs(1);
+/// Operations that are awaited in one process.
+const AWAITED_MAX: usize = 10_000;
+/// Ids of one query.
+const IDS_MAX: usize = 500;
+
+/// The awaited operations of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Waiters(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    awaited: Mutex<HashMap<OperationId, watch::Sender<i64>>>,
+    came: Notify,
+}
+
+/// Somebody who waits. Leaves when dropped.
+pub struct Waiter {
+    waiters: Waiters,
+    id: OperationId,
+    versions: Option<watch::Receiver<i64>>,
+}
+
+impl Waiters {
+    /// Begins with nobody.
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Inner { store, awaited: Mutex::default(), came: Notify::new() }))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<OperationId, watch::Sender<i64>>) -> T) -> T {
+        f(&mut self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for changes past `version` from now on.
+    ///
+    /// # Errors
+    /// `LIMIT_EXCEEDED`: too many wait.
+    pub fn wait_for(&self, id: OperationId, version: i64) -> Result<Waiter> {
+        let versions = self.with(|awaited| {
+            if awaited.len() >= AWAITED_MAX && !awaited.contains_key(&id) {
+                return None;
+            }
+            let sender = awaited.entry(id).or_insert_with(|| watch::channel(version).0);
+            sender.send_if_modified(|known| {
+                let older = *known < version;
+                *known = version.max(*known);
+                older
+            });
+            Some(sender.subscribe())
+        });
+        let text = "Too many operations are waited for here. Try again later.";
+        let versions = versions.ok_or_else(|| Error::new(Code::Unavailable, Reason::LimitExceeded, text))?;
+        self.0.came.notify_one();
+        Ok(Waiter { waiters: self.clone(), id, versions: Some(versions) })
+    }
+
+    /// Asks for what is awaited until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut hurried: Option<Instant> = None;
+        loop {
+            let ids: Vec<OperationId> = self.with(|awaited| awaited.keys().copied().collect());
+            let pause =
+                async { if ids.is_empty() { self.0.came.notified().await } else { sleep(ASK_EVERY).await } };
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+            let hurry = hurried.is_none_or(|at| at.elapsed() >= HURRY_EVERY);
+            if hurry && !ids.is_empty() {
+                hurried = Some(Instant::now());
+            }
+            for some in ids.chunks(IDS_MAX) {
+                if let Err(error) = self.ask(some, hurry).await {
+                    tracing::debug!(
+                        error = error.chain(),
+                        "nobody can say what became of awaited operations"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, ids: &[OperationId], hurry: bool) -> Result<()> {
+        let versions = self.0.store.operation_versions(ids).await?;
+        self.with(|awaited| {
+            for id in ids {
+                let version =
+                    versions.iter().find(|(found, _)| found == id).map_or(i64::MAX, |(_, version)| *version);
+                if let Some(sender) = awaited.get(id) {
+                    sender.send_if_modified(|known| std::mem::replace(known, version) != version);
+                }
+            }
+        });
+        if hurry {
+            self.0
+                .store
+                .hurry_operations(ids, SignedDuration::try_from(HURRY_EVERY).unwrap_or_default())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Waiter {
+    /// Waits until the operation is at another version than `version`.
+    pub async fn changed(&mut self, version: i64) {
+        if let Some(versions) = &mut self.versions {
+            let _gone = versions.wait_for(|known| *known != version).await;
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.versions = None;
+        self.waiters.with(|awaited| {
+            if awaited.get(&self.id).is_some_and(watch::Sender::is_closed) {
+                awaited.remove(&self.id);
+            }
+        });
+    }
+}

@@ -1,0 +1,314 @@
+//! Operations, row by row in transactions of the one writer.
+
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Files, events};
+use crate::{
+    model::{Operation, OperationId},
+    store::operations::{
+        Birth, COLUMNS, COMPANY, Change, OLDEST_MAX, PARENTS_MAX, Page, operation, page_query,
+    },
+};
+
+fn read(row: &SqliteRow) -> sqlx::Result<Operation> {
+    Ok(operation!(row))
+}
+
+pub(in crate::store) async fn insert(files: &Files, birth: &Birth) -> sqlx::Result<bool> {
+    let mut transaction = files.begin().await?;
+    let fresh = insert_all(&mut transaction, &[birth]).await?;
+    transaction.commit().await?;
+    Ok(fresh == 1)
+}
+
+/// Puts operations on record with their events, each unless it is there already. Returns how many were not.
+pub(in crate::store) async fn insert_all(
+    connection: &mut SqliteConnection,
+    births: &[&Birth],
+) -> sqlx::Result<usize> {
+    let mut fresh = 0;
+    for birth in births {
+        let it = &birth.operation;
+        let statement = format!(
+            "INSERT INTO operations ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING"
+        );
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(&it.id.0[..])
+            .bind(&it.project)
+            .bind(it.kind.name())
+            .bind(&it.upstream)
+            .bind(&it.upstream_name)
+            .bind(&it.run)
+            .bind(&it.parent)
+            .bind(&it.target)
+            .bind(&it.method)
+            .bind(&it.principal)
+            .bind(it.state.name())
+            .bind(it.version)
+            .bind(it.progress)
+            .bind(it.created_at)
+            .bind(it.started_at)
+            .bind(it.updated_at)
+            .bind(it.ended_at)
+            .bind(&it.metadata)
+            .bind(&it.response)
+            .bind(&it.error)
+            .bind(&it.source)
+            .bind(&it.problem)
+            .bind(it.poll_at)
+            .bind(it.spacing)
+            .bind(it.failures)
+            .bind(it.lease_token)
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() == 1 {
+            fresh += 1;
+            events::insert(connection, &birth.events.iter().collect::<Vec<_>>()).await?;
+        }
+    }
+    Ok(fresh)
+}
+
+pub(in crate::store) async fn get(files: &Files, id: OperationId) -> sqlx::Result<Option<Operation>> {
+    let statement = format!("SELECT {COLUMNS} FROM operations WHERE id = $1 AND deleted_at IS NULL");
+    let row = sqlx::query(AssertSqlSafe(statement)).bind(&id.0[..]).fetch_optional(files.reader()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+pub(in crate::store) async fn named(
+    files: &Files,
+    upstream: &str,
+    name: &str,
+) -> sqlx::Result<Option<(Operation, bool)>> {
+    let statement = format!(
+        "SELECT {COLUMNS}, deleted_at IS NOT NULL FROM operations WHERE upstream = $1 AND upstream_name = $2
+         ORDER BY id DESC LIMIT 1"
+    );
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(upstream)
+        .bind(name)
+        .fetch_optional(files.reader())
+        .await?;
+    row.map(|row| Ok((read(&row)?, row.try_get(26)?))).transpose()
+}
+
+pub(in crate::store) async fn open_named(
+    files: &Files,
+    upstream: &str,
+    names: &[String],
+) -> sqlx::Result<Vec<Operation>> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM operations
+         WHERE ended_at IS NULL AND deleted_at IS NULL AND upstream = "
+    );
+    let mut query = QueryBuilder::<Sqlite>::new(statement);
+    query.push_bind(upstream).push(" AND upstream_name IN (");
+    let mut list = query.separated(", ");
+    for name in names {
+        list.push_bind(name);
+    }
+    query.push(")");
+    let rows = query.build().fetch_all(files.reader()).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(in crate::store) async fn any_open(files: &Files, upstream: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM operations WHERE upstream = ? AND ended_at IS NULL)")
+        .bind(upstream)
+        .fetch_one(files.reader())
+        .await
+}
+
+/// Takes the parents of what has been due for longest, and of each what is due or nearly so.
+pub(in crate::store) async fn claim(
+    files: &Files,
+    now: i64,
+    until: i64,
+    rows_max: u32,
+    upstream: &str,
+) -> sqlx::Result<Vec<Operation>> {
+    // A look that changes nothing need not wait for the writer.
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM operations WHERE ended_at IS NULL AND upstream = $2 AND poll_at <= $1 LIMIT 1",
+    )
+    .bind(now)
+    .bind(upstream)
+    .fetch_optional(files.reader())
+    .await?;
+    if due.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new("UPDATE operations SET poll_at = ");
+    query.push_bind(until).push(", lease_until = ").push_bind(until);
+    query.push(", lease_token = lease_token + 1 WHERE id IN (SELECT mine.id FROM operations AS mine JOIN (");
+    query.push("SELECT upstream, parent, min(poll_at) AS since FROM (SELECT upstream, parent, poll_at FROM operations ");
+    query.push("WHERE ended_at IS NULL AND poll_at <= ").push_bind(now);
+    query.push(" AND upstream = ").push_bind(upstream);
+    query.push(format!(
+        " ORDER BY poll_at LIMIT {OLDEST_MAX}) GROUP BY upstream, parent ORDER BY since LIMIT {PARENTS_MAX}"
+    ));
+    query.push(") AS parents ON mine.upstream = parents.upstream AND mine.parent = parents.parent ");
+    query.push("WHERE mine.ended_at IS NULL AND mine.poll_at <= ").push_bind(now + COMPANY);
+    query.push(" AND mine.poll_at - mine.spacing / 4 <= ").push_bind(now);
+    query.push(" AND mine.lease_until <= ").push_bind(now);
+    query.push(" ORDER BY parents.since, mine.poll_at LIMIT ").push_bind(i64::from(rows_max));
+    query.push(format!(") RETURNING {COLUMNS}"));
+    let rows = query.build().fetch_all(files.writer()).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(in crate::store) async fn write_claimed(files: &Files, changes: &[Change]) -> sqlx::Result<usize> {
+    let mut transaction = files.begin().await?;
+    let mut fenced = 0;
+    for change in changes {
+        let written = if change.visible {
+            write_visible(&mut transaction, change).await?
+        } else {
+            write_quiet(&mut transaction, &change.operation).await?
+        };
+        if written {
+            events::insert(&mut transaction, &change.events.iter().collect::<Vec<_>>()).await?;
+        } else {
+            fenced += 1;
+        }
+    }
+    transaction.commit().await?;
+    Ok(fenced)
+}
+
+async fn write_quiet(connection: &mut SqliteConnection, it: &Operation) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE operations SET poll_at = $3, spacing = $4, failures = $5, lease_until = 0
+         WHERE id = $1 AND lease_token = $2 AND ended_at IS NULL",
+    )
+    .bind(&it.id.0[..])
+    .bind(it.lease_token)
+    .bind(it.poll_at)
+    .bind(it.spacing)
+    .bind(it.failures)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes everything that a look can change, where the claim still holds.
+async fn write_visible(connection: &mut SqliteConnection, change: &Change) -> sqlx::Result<bool> {
+    let it = &change.operation;
+    let done = sqlx::query(
+        "UPDATE operations
+         SET state = $3, version = version + 1, progress = $4, started_at = $5, updated_at = $6, ended_at = $7,
+             metadata = $8, response = $9, error = $10, source = $11, problem = $12, target = $13, run = $14,
+             poll_at = $15, spacing = $16, failures = $17, lease_until = 0
+         WHERE id = $1 AND lease_token = $2 AND ended_at IS NULL",
+    )
+    .bind(&it.id.0[..])
+    .bind(it.lease_token)
+    .bind(it.state.name())
+    .bind(it.progress)
+    .bind(it.started_at)
+    .bind(it.updated_at)
+    .bind(it.ended_at)
+    .bind(&it.metadata)
+    .bind(&it.response)
+    .bind(&it.error)
+    .bind(&it.source)
+    .bind(&it.problem)
+    .bind(&it.target)
+    .bind(&it.run)
+    .bind(it.poll_at)
+    .bind(it.spacing)
+    .bind(it.failures)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(in crate::store) async fn write_seen(
+    files: &Files,
+    change: &Change,
+    version_before: i64,
+) -> sqlx::Result<bool> {
+    let mut transaction = files.begin().await?;
+    // Whoever holds a claim saw the operation before this, so its claim ends here.
+    let held: Option<i64> = sqlx::query_scalar(
+        "UPDATE operations SET lease_token = lease_token + 1
+         WHERE id = $1 AND version = $2 AND ended_at IS NULL AND deleted_at IS NULL RETURNING lease_token",
+    )
+    .bind(&change.operation.id.0[..])
+    .bind(version_before)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(token) = held else { return Ok(false) };
+    let mut change = change.clone();
+    change.operation.lease_token = token;
+    write_visible(&mut transaction, &change).await?;
+    events::insert(&mut transaction, &change.events.iter().collect::<Vec<_>>()).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+pub(in crate::store) async fn hurry(
+    files: &Files,
+    ids: &[OperationId],
+    now: i64,
+    pause: i64,
+) -> sqlx::Result<()> {
+    let mut transaction = files.begin().await?;
+    for id in ids {
+        sqlx::query(
+            "UPDATE operations SET poll_at = $2
+             WHERE id = $1 AND ended_at IS NULL AND lease_until <= $2 AND poll_at > $2 AND poll_at - spacing + $3 <= $2",
+        )
+        .bind(&id.0[..])
+        .bind(now)
+        .bind(pause)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await
+}
+
+pub(in crate::store) async fn versions(
+    files: &Files,
+    ids: &[OperationId],
+) -> sqlx::Result<Vec<(Vec<u8>, i64)>> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT id, version FROM operations WHERE deleted_at IS NULL AND id IN (",
+    );
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.0.to_vec());
+    }
+    query.push(")");
+    query.build_query_as().fetch_all(files.reader()).await
+}
+
+pub(in crate::store) async fn page(files: &Files, page: &Page) -> sqlx::Result<Vec<Operation>> {
+    let rows = page_query(page).build().fetch_all(files.reader()).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(in crate::store) async fn delete(files: &Files, id: OperationId, now: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE operations SET deleted_at = $2, ended_at = COALESCE(ended_at, $2), lease_token = lease_token + 1
+         WHERE id = $1 AND deleted_at IS NULL",
+    )
+    .bind(&id.0[..])
+    .bind(now)
+    .execute(files.writer())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM operations WHERE id IN (
+             SELECT id FROM operations WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)",
+    )
+    .bind(floor)
+    .bind(i64::from(rows_max))
+    .execute(files.writer())
+    .await?;
+    Ok(done.rows_affected())
+}
