@@ -30,7 +30,7 @@ mod numbers;
 mod page;
 mod shared;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,9 @@ impl PageCache {
     /// Makes worthless what is kept of some collections. When this returns, no look-up anywhere that begins later shows a
     /// page from before. `false`: Redis cannot be reached; then none in this process does, and others will be told.
     pub async fn bump(&self, scopes: &[Scope]) -> bool {
-        let done = !self.0.enabled || self.0.generations.bump(scopes).await;
+        // Boxed, and of a type that nobody needs to know: it is awaited deep inside of every mutation.
+        let bump: Pin<Box<dyn Future<Output = bool> + Send + '_>> = Box::pin(self.0.generations.bump(scopes));
+        let done = !self.0.enabled || bump.await;
         match done {
             true => self.0.numbers.bumped(),
             false => self.0.numbers.bump_failed(),

@@ -1,6 +1,6 @@
 //! Answers from an upstream: reads what the caller wants, lets the gateway make the call, prints what came back.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 
@@ -84,16 +84,20 @@ pub(super) async fn answer(
     let caller = caller(head, exchange)?;
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {
-        // Boxed: it is larger than what the many other requests need.
-        Box::pin(stream(server, proxied, input, view, request, notes)).await
-    } else if route.reads_across(captures) {
-        Box::pin(pages::across(server, route, input, &view, request, notes)).await
-    } else if route.keeps_pages() {
-        // Boxed: as above.
-        Box::pin(pages::answer(server, route, input, &view, request, notes)).await
-    } else {
-        unary(server, route, input, &view, notes).await
+        return later(stream(server, proxied, input, view, request, notes)).await;
     }
+    if route.reads_across(captures) {
+        return later(pages::across(server, route, input, &view, request, notes)).await;
+    }
+    if route.keeps_pages() {
+        return later(pages::answer(server, route, input, &view, request, notes)).await;
+    }
+    unary(server, route, input, &view, notes).await
+}
+
+/// Boxes what is larger than what the many other requests need, and of a type that nobody needs to know.
+fn later<'r, T>(work: impl Future<Output = T> + Send + 'r) -> Pin<Box<dyn Future<Output = T> + Send + 'r>> {
+    Box::pin(work)
 }
 
 /// Tells who asks, and on what terms.

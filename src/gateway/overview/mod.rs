@@ -2,12 +2,13 @@
 //!
 //! - [`overview()`]: all sections at once. [`Section`]: one of them, whatever came of it. [`Status`]: what did.
 //! - [`lists`]: sections that count the items of a list, across all that the caller may see of it. [`Counts`]: what a
-//!   section is made of, wherever it comes from.
+//!   section is made of, wherever it comes from. [`records`]: sections that count what we have on record.
 //!
 //! What holds: a section that fails, hangs or may not be seen costs itself and nothing else; nothing is counted that the
 //! caller may not read; one deadline is around all of it.
 
 mod lists;
+mod records;
 
 use std::collections::BTreeMap;
 
@@ -83,12 +84,20 @@ pub async fn overview(gateway: &Gateway, project: &str, caller: Caller<'_>, wish
     let mut sooner = caller;
     sooner.deadline = across::deadline(caller.deadline);
     let look = Look { gateway, project, caller: sooner, wish };
-    let (connections, streams, objects) = tokio::join!(
+    let (connections, streams, objects, operations, tasks) = tokio::join!(
         section(&look, "type", lists::count(&look, &lists::CONNECTIONS)),
         section(&look, "state", lists::count(&look, &lists::STREAMS)),
         section(&look, "state", lists::count(&look, &lists::STREAM_OBJECTS)),
+        section(&look, "state", records::operations(&look)),
+        section(&look, "phase", records::tasks(&look)),
     );
-    let sections = vec![("connections", connections), ("streams", streams), ("streamObjects", objects)];
+    let sections = vec![
+        ("connections", connections),
+        ("streams", streams),
+        ("streamObjects", objects),
+        ("operations", operations),
+        ("tasks", tasks),
+    ];
     Overview { sections }
 }
 

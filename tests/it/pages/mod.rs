@@ -2,6 +2,7 @@
 
 mod across;
 mod isolation;
+mod overview;
 mod shared;
 
 use std::{
