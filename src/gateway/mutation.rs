@@ -1,6 +1,6 @@
 //! A call that changes something: written down before it leaves, and again before its answer does.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use super::{
     Gateway, Ledger, kept,
@@ -71,7 +71,8 @@ async fn make(
     let (ledger, pages) = (gateway.ledger.clone(), gateway.keeping.pages.clone());
     let (upstream, arrived) = (upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
-    let work = async move {
+    // Boxed: it would be held several times over, and its type is too deep for the compiler.
+    let work: Pin<Box<dyn Future<Output = Done> + Send>> = Box::pin(async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
                 let result = started.forgotten(&ledger, upstream.unary(call).await).await;
@@ -113,7 +114,7 @@ async fn make(
             }
             Err(error) => Done::refused(Err(error)),
         }
-    };
+    });
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     notes.operation = done.operation;

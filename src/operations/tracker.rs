@@ -1,6 +1,6 @@
 //! Takes note of what passes through the gateway: what starts an operation, and what tells about one.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use tokio::time::timeout;
@@ -263,13 +263,14 @@ impl Tracker {
     /// Takes in what an answer tells about operations that are on record. Failures are logged: whoever asked the upstream
     /// gets its answer whatever becomes of our notes, and does not wait long for them.
     pub async fn saw(&self, role: Role, from: &Answered<'_>) {
-        let noted = async {
+        // Boxed, and of a type that nobody needs to know: it is awaited deep inside of many requests.
+        let noted: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> = Box::pin(async {
             // Whoever deletes means what has ended, too.
             if role == Role::DeletesLro || self.open.anything(&self.store, from.upstream).await? {
                 self.try_saw(role, from).await?;
             }
             Ok(())
-        };
+        });
         match timeout(NOTE_TIME_MAX, noted).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
