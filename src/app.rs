@@ -57,9 +57,9 @@ impl App {
             PageCache::new(&config.cache, kv.clone(), tags, clock.clone(), lifecycle.soft());
 
         let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
-        let tracker = Tracker::new(store.clone(), sources, &catalog, pages.clone());
-        let waiters = Waiters::new(store.clone());
-        let desk = Desk::new(tracker.clone(), waiters.clone(), upstreams.clone());
+        let waiters = Waiters::new(store.clone(), kv.clone());
+        let tracker = Tracker::new(store.clone(), sources, waiters.clone(), &catalog, pages.clone());
+        let desk = Desk::new(tracker.clone(), upstreams.clone());
         let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
         let recovery =
             Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));

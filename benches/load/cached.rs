@@ -4,13 +4,7 @@
 //! All peers return the same page. The gateway has authentication, metrics and the audit log on; the handler has nothing.
 //! nginx, where it is installed, keeps the page of a gateway that keeps none.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::header, response::IntoResponse as _, routing::any};
 use bytes::Bytes;
@@ -19,7 +13,7 @@ use causeway::{
     emulator::{Emulator, Fault, Scenario, Upstream},
 };
 use http::{HeaderValue, Method};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use super::{
     client::{Ask, Line, drive},

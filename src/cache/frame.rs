@@ -26,7 +26,7 @@ pub(super) fn write(page: &Page, born: i64, place: &Key, tags: &Mac) -> Vec<u8> 
     framed.extend_from_slice(&born.to_be_bytes());
     framed.push(page.form);
     framed.push(u8::try_from(page.notes.len().min(NOTES_MAX)).expect("there are few notes"));
-    for part in page.notes.iter().take(NOTES_MAX).map(|note| note.as_bytes()).chain([&page.body[..]]) {
+    for part in page.notes.iter().take(NOTES_MAX).map(String::as_bytes).chain([&page.body[..]]) {
         framed.extend_from_slice(&(part.len() as u64).to_be_bytes());
         framed.extend_from_slice(part);
     }

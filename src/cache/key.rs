@@ -50,7 +50,7 @@ impl Scope {
         Self::of([b"project", project.as_bytes()])
     }
 
-    fn of<'p, const N: usize>(parts: [&'p [u8]; N]) -> Self {
+    fn of<const N: usize>(parts: [&[u8]; N]) -> Self {
         let hash = crypto::sha256_of_each(parts);
         Self(u128::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes")))
     }

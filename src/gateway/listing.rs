@@ -15,13 +15,15 @@ use crate::{
     cache::{Key, Lookup, Page, Rule, Served, Wish},
     config::KNOWN_UPSTREAMS,
     crypto::Mac,
-    error::Result,
+    error::{Error, Reason, Result},
     operations::{Answered, Role, Tracker},
     schema::{Method, Part},
     transcode::{Paged, Parsed, Plan},
     upstream::{Call, Upstream},
 };
 
+/// Key of the error metadata that names an upstream.
+const UPSTREAM: &str = "upstream";
 /// Why a page is fetched around the cache.
 const CACHE_OFF: &str = "off";
 /// The same: nobody could tell when it is worthless.
@@ -158,11 +160,21 @@ pub async fn list(
         }
         // As long as the upstream may take, since others may wait for it who have more time.
         Lookup::Miss(ticket) => {
-            gateway.keeping.pages.fetch(ticket, end, || fetch(bytes.clone(), None)).await?
+            let fetched = gateway.keeping.pages.fetch(ticket, end, || fetch(bytes.clone(), None)).await;
+            fetched.map_err(|error| named(error, &route.upstream_key))?
         }
         Lookup::Bypass(why) => around(why).await?,
     };
     Ok(Listed { served, ignored })
+}
+
+/// Says which upstream was waited for in vain.
+fn named(error: Error, upstream: &str) -> Error {
+    let told = error.metadata().iter().any(|(key, _)| *key == UPSTREAM);
+    match error.reason() {
+        Some(Reason::UpstreamTimeout) if !told => error.at(upstream).with_metadata(UPSTREAM, upstream),
+        _ => error,
+    }
 }
 
 /// Where it is noted what a page tells about operations on record.

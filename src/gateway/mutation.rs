@@ -71,8 +71,7 @@ async fn make(
     let (ledger, pages) = (gateway.ledger.clone(), gateway.keeping.pages.clone());
     let (upstream, arrived) = (upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
-    // Boxed: it would be held several times over, and its type is too deep for the compiler.
-    let work: Pin<Box<dyn Future<Output = Done> + Send>> = Box::pin(async move {
+    let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
                 let result = started.forgotten(&ledger, upstream.unary(call).await).await;
@@ -114,7 +113,9 @@ async fn make(
             }
             Err(error) => Done::refused(Err(error)),
         }
-    });
+    };
+    // Boxed and nameless: what a mutation does is deep, and is not to be part of every request's future.
+    let work: Pin<Box<dyn Future<Output = Done> + Send>> = Box::pin(work);
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     notes.operation = done.operation;

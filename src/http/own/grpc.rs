@@ -89,8 +89,9 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, asked: Asked<'_>) -> Resul
             if is_ours(&name) {
                 allow(&asked, operations::CANCEL, &name)?;
                 asked.notes.entry.resource_names = vec![name.clone()];
+                let authorization = asked.caller()?.authorization();
                 let desk = server.operations.clone();
-                let work = async move { desk.cancel(&name).await };
+                let work = async move { desk.cancel(&name, authorization).await };
                 gateway::journaled(&server.gateway, asked.notes, work).await?;
                 Bytes::new()
             } else {

@@ -40,11 +40,11 @@ use super::{
     Server, audit_entries,
     body::Body,
     edge::{Exchange, body::Inbound},
-    openapi,
+    openapi, proxied,
 };
 use crate::{
     error::{Error, Result},
-    gateway::Notes,
+    gateway::{Caller, Notes},
     identity::access,
     model::Role,
     schema::Captures,
@@ -288,6 +288,14 @@ pub(super) struct Asked<'r> {
 }
 
 impl Asked<'_> {
+    /// Tells who asks, and on what terms.
+    ///
+    /// # Errors
+    /// Nobody was asked who they are: a fault of ours.
+    fn caller(&self) -> Result<Caller<'_>> {
+        proxied::caller(self.head, self.exchange)
+    }
+
     /// Refuses parameters where there are none.
     fn no_parameters(&self) -> Result<()> {
         match Query::parse(self.query, |_| false)?.pairs.first() {

@@ -102,7 +102,9 @@ pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Bo
         caller.deadline = caller.deadline.min(Instant::now() + TIME);
     }
     let wish = pages::wish(&asked.head.headers);
-    let Overview { sections } = gateway::overview(&server.gateway, project, caller, wish).await;
+    // Boxed: it holds five sections at once.
+    let looked = Box::pin(gateway::overview(&server.gateway, project, caller, wish)).await;
+    let Overview { sections } = looked;
     let sections = sections.into_iter().map(|(section, seen)| (section, show(seen))).collect();
     Ok(json(&Shown { name, sections }))
 }
