@@ -8,6 +8,7 @@
 //! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
 //! - [`across()`]: a list whose path has a `-`: all that the caller may see there.
 //! - [`overview()`]: everything of a project at a glance.
+//! - `announcement`: the event of a mutation that is done when it answers.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
@@ -20,6 +21,8 @@
 
 mod access;
 mod across;
+mod announcement;
+mod connector;
 mod form;
 mod forward;
 mod kept;

@@ -3,7 +3,9 @@
 use std::{pin::Pin, sync::Arc};
 
 use super::{
-    Gateway, Ledger, kept,
+    Gateway, Ledger,
+    announcement::Announcement,
+    connector, kept,
     notes::Notes,
     route::{Repeat, Route},
 };
@@ -41,7 +43,8 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
-    let started = Started { role: route.role, task: None, entry: notes.entry.clone(), changed };
+    let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
+    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone(), changed };
     make(gateway, upstream, key, call, started, notes).await
 }
 
@@ -55,7 +58,13 @@ pub(super) async fn run_task(
     notes: &mut Notes,
 ) -> Result<Reply> {
     // Tasks are records of ours: no page shows them.
-    let started = Started { role: None, task: Some(task), entry: notes.entry.clone(), changed: Vec::new() };
+    let started = Started {
+        role: None,
+        task: Some(task),
+        announcement: None,
+        entry: notes.entry.clone(),
+        changed: Vec::new(),
+    };
     make(gateway, upstream, key, call, started, notes).await
 }
 
@@ -74,7 +83,7 @@ async fn make(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
+                let result = started.understood(&ledger, upstream.unary(call).await).await;
                 let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -182,10 +191,11 @@ async fn settle(
     Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
 }
 
-/// What a call has to do with operations.
+/// What a call has to do with operations, and what it tells when it has succeeded.
 struct Started {
     role: Option<Role>,
     task: Option<TaskDraft>,
+    announcement: Option<Arc<Announcement>>,
     entry: Entry,
     /// What it makes worthless.
     changed: Vec<Scope>,
@@ -202,9 +212,12 @@ impl Started {
         }
     }
 
-    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
-    /// there for whoever asks, so it can be deleted.
-    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+    /// Says what an answer means. A refusal is turned around where a caller deletes what the upstream has forgotten and only
+    /// the record still shows: it is there for whoever asks, so it can be deleted.
+    async fn understood(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        if self.task.is_some() {
+            return result.map_err(connector::explained);
+        }
         let missing =
             result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
         let (true, Some(Role::DeletesLro), Some(name)) =
@@ -218,7 +231,7 @@ impl Started {
         }
     }
 
-    /// Returns the operation that the call started, and notes what it did to others.
+    /// Returns the operation that the call started and what it tells, and notes what it did to other operations.
     async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
         let Ok(reply) = result else { return Effects::default() };
         let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
@@ -228,15 +241,15 @@ impl Started {
                 ledger.tracker.saw(role, &answered).await;
                 ledger.tracker.started(role, &answered, id)
             }
-            (None, None) => return Effects::default(),
+            (None, None) => Ok(None),
         };
-        match birth {
-            Ok(birth) => Effects { operations: birth.into_iter().collect() },
-            Err(error) => {
-                tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
-                Effects::default()
-            }
-        }
+        let birth = birth.unwrap_or_else(|error| {
+            tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+            None
+        });
+        let told = self.announcement.as_ref();
+        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, reply));
+        Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
     }
 
     /// Returns the name of the operation that was started when the answer was new.

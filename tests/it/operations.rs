@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Answer, Database, Gateway, Scripted};
 
+mod faces;
+
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
 

@@ -6,6 +6,8 @@ mod descriptors;
 mod gateway;
 mod issuer;
 mod keys;
+mod postgres;
+mod process;
 mod redis;
 mod scripted;
 
@@ -15,5 +17,7 @@ pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
+pub(crate) use postgres::Postgres;
+pub(crate) use process::Process;
 pub(crate) use redis::Redis;
 pub(crate) use scripted::{Answer, Call, Scripted};
