@@ -246,6 +246,31 @@ impl Error {
         error
     }
 
+    /// Copies it for another caller who asked the same; of its cause only the words.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let Inner { code, reason, message, violations, metadata, details, allow, .. } = &*self.0;
+        Self(Box::new(Inner {
+            code: *code,
+            reason: *reason,
+            message: message.clone(),
+            violations: violations.clone(),
+            metadata: metadata.clone(),
+            details: details.clone(),
+            allow: allow.clone(),
+            retry_after: self.0.retry_after,
+            nothing_sent: self.0.nothing_sent,
+            source: self.0.source.as_ref().map(|source| source.to_string().into()),
+        }))
+    }
+
+    /// Says which of several places it is about.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self
+    }
+
     /// Adds a cause for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

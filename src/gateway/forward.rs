@@ -81,10 +81,12 @@ pub async fn unary(
     notes: &mut Notes,
 ) -> Result<Forwarded> {
     let upstream = upstream(route)?;
-    let (call, ignored) = call(route, &input)?;
-    note(route, &call, notes);
+    let Parsed { bytes, ignored } = transcode_in(route, &input)?;
+    note(route, &bytes, notes);
+    let call = call(route, &input, bytes.into());
     let reply = if route.mutation {
-        mutation::run(&gateway.ledger, upstream, route, call, notes).await?
+        let changed = route.changed(&route.resource(input.captures));
+        mutation::run(gateway, upstream, route, call, changed, notes).await?
     } else {
         read(gateway, upstream, route, call, notes).await?
     };
@@ -131,23 +133,24 @@ async fn read(
 /// As [`unary`]; later failures come with the stream.
 pub async fn server_streaming(route: &Route, input: Input<'_>, notes: &mut Notes) -> Result<ForwardedStream> {
     let upstream = upstream(route)?;
-    let (call, ignored) = call(route, &input)?;
-    note(route, &call, notes);
+    let Parsed { bytes, ignored } = transcode_in(route, &input)?;
+    note(route, &bytes, notes);
+    let call = call(route, &input, bytes.into());
     let messages = upstream.server_streaming(call).await?;
     Ok(ForwardedStream { messages, ignored })
 }
 
 /// Notes as much of the request as may be kept.
-fn note(route: &Route, call: &Call, notes: &mut Notes) {
+pub(super) fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
     let mut request = Vec::new();
-    let printed = route.request.message().to_json(&call.message, &options, &mut request);
+    let printed = route.request.message().to_json(message, &options, &mut request);
     if printed.is_ok() && request.len() <= REQUEST_KEPT_BYTES_MAX {
         notes.entry.request = String::from_utf8(request).unwrap_or_default();
     }
 }
 
-fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
+pub(super) fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     route.upstream.as_ref().ok_or_else(|| {
         let key = &route.upstream_key;
         Error::new(
@@ -162,21 +165,19 @@ fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     })
 }
 
-fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
-    let Parsed { bytes, ignored } = transcode_in(route, input)?;
-    let call = Call {
+pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
+    Call {
         path: route.path.clone(),
-        retryable: may_repeat(route, &bytes),
-        message: bytes.into(),
+        retryable: may_repeat(route, &message),
+        message,
         metadata: input.caller.metadata(),
         routing: routing_header::of(&route.variables, input.captures),
         timeout: Some(input.caller.deadline.saturating_duration_since(Instant::now())),
         authorization: input.caller.authorization(),
-    };
-    Ok((call, ignored))
+    }
 }
 
-fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
+pub(super) fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
         Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),

@@ -10,6 +10,7 @@ use super::{
     route::{Repeat, Route},
 };
 use crate::{
+    cache::Scope,
     crypto,
     error::{Code, Error, Reason, Result},
     model::{Ending, Entry, OperationId, Outcome},
@@ -34,33 +35,41 @@ struct Done {
 
 /// Makes the call if the journal says so. It goes on when the caller leaves.
 pub(super) async fn run(
-    ledger: &Arc<Ledger>,
+    gateway: &Gateway,
     upstream: &Arc<Upstream>,
     route: &Route,
     mut call: Call,
+    changed: Vec<Scope>,
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
     let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
-    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone() };
-    make(ledger, upstream, key, call, started, notes).await
+    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone(), changed };
+    make(gateway, upstream, key, call, started, notes).await
 }
 
 /// Starts a task, as [`run`] makes a call.
 pub(super) async fn run_task(
-    ledger: &Arc<Ledger>,
+    gateway: &Gateway,
     upstream: &Arc<Upstream>,
     key: Option<KeyUse>,
     call: Call,
     task: TaskDraft,
     notes: &mut Notes,
 ) -> Result<Reply> {
-    let started = Started { role: None, task: Some(task), announcement: None, entry: notes.entry.clone() };
-    make(ledger, upstream, key, call, started, notes).await
+    // Tasks are records of ours: no page shows them.
+    let started = Started {
+        role: None,
+        task: Some(task),
+        announcement: None,
+        entry: notes.entry.clone(),
+        changed: Vec::new(),
+    };
+    make(gateway, upstream, key, call, started, notes).await
 }
 
 async fn make(
-    ledger: &Arc<Ledger>,
+    gateway: &Gateway,
     upstream: &Arc<Upstream>,
     key: Option<KeyUse>,
     call: Call,
@@ -68,7 +77,8 @@ async fn make(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let intent = Intent { entry: notes.entry.clone(), key };
-    let (ledger, upstream, arrived) = (ledger.clone(), upstream.clone(), notes.arrived);
+    let (ledger, pages) = (gateway.ledger.clone(), gateway.keeping.pages.clone());
+    let (upstream, arrived) = (upstream.clone(), notes.arrived);
     let journal = ledger.journal.clone();
     let work = async move {
         match ledger.journal.open(intent).await {
@@ -84,9 +94,17 @@ async fn make(
                         .unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
-                settle(&ledger, ticket, key, result, outcome, effects).await
+                let nothing_sent = result.as_ref().is_err_and(Error::nothing_sent);
+                let settle = settle(&ledger, ticket, key, result, outcome, effects);
+                match nothing_sent {
+                    true => settle.await,
+                    // Whatever came of it, what was read before is out of date.
+                    false => tokio::join!(settle, pages.bump(&started.changed)).0,
+                }
             }
             Ok(Opened::Replay(sealed)) => {
+                // Whoever did it may not have come so far.
+                pages.bump(&started.changed).await;
                 let kept = key.and_then(|key| ledger.replays.open(&sealed, &key.scope));
                 let result = kept.as_deref().and_then(kept::read).unwrap_or_else(|| {
                     Err(Error::internal(
@@ -98,7 +116,10 @@ async fn make(
             }
             Ok(Opened::InProgress) => Done::refused(Err(in_progress())),
             Ok(Opened::Mismatch) => Done::refused(Err(mismatch())),
-            Ok(Opened::Unknown) => Done::refused(Err(unknown())),
+            Ok(Opened::Unknown) => {
+                pages.bump(&started.changed).await;
+                Done::refused(Err(unknown()))
+            }
             Err(error) => Done::refused(Err(error)),
         }
     };
@@ -176,6 +197,8 @@ struct Started {
     task: Option<TaskDraft>,
     announcement: Option<Arc<Announcement>>,
     entry: Entry,
+    /// What it makes worthless.
+    changed: Vec<Scope>,
 }
 
 impl Started {
@@ -293,20 +316,18 @@ fn is_upstreams(result: &Result<Reply>) -> bool {
 /// Works out what the key of a request to an endpoint of ours stands for. Nobody recognises a repetition of it but us.
 pub(super) fn own_key_use(notes: &Notes, asked: &[&[u8]]) -> Option<KeyUse> {
     let key = notes.idempotency_key.as_ref()?;
-    let scope = digest(&[notes.entry.principal.as_bytes(), key.as_bytes()]);
-    Some(KeyUse { scope, fingerprint: digest(asked), reissuable: false })
+    let scope = crypto::sha256_of_each([notes.entry.principal.as_bytes(), key.as_bytes()]);
+    Some(KeyUse { scope, fingerprint: crypto::sha256_of_each(asked.iter().copied()), reissuable: false })
 }
 
 /// Works out what the key stands for, and names the request to an upstream that can tell repetitions.
 fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<Option<KeyUse>> {
     let Some(key) = &notes.idempotency_key else { return Ok(None) };
     let principal = notes.entry.principal.as_bytes();
-    let scope = digest(&[principal, key.as_bytes()]);
-    let names: Vec<&[u8]> = notes.entry.resource_names.iter().map(String::as_bytes).collect();
-    let mut asked = vec![route.method.as_bytes()];
-    asked.extend(names);
-    asked.push(&call.message);
-    let fingerprint = digest(&asked);
+    let scope = crypto::sha256_of_each([principal, key.as_bytes()]);
+    let names = notes.entry.resource_names.iter().map(String::as_bytes);
+    let method = [route.method.as_bytes()].into_iter();
+    let fingerprint = crypto::sha256_of_each(method.chain(names).chain([&call.message[..]]));
     let mut reissuable = false;
     if let Repeat::WithRequestId(plan) = &route.repeat {
         reissuable = true;
@@ -320,13 +341,6 @@ fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<Option<KeyUs
         call.retryable = true;
     }
     Ok(Some(KeyUse { scope, fingerprint, reissuable }))
-}
-
-/// Hashes parts, each with its length before it.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
-    let all: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], *part]).collect();
-    crypto::sha256(&all)
 }
 
 fn in_progress() -> Error {

@@ -90,7 +90,7 @@ pub async fn create_task(
     let timeout = caller.deadline.saturating_duration_since(Instant::now());
     let path = "/flyteidl.service.AsyncAgentService/CreateTask";
     let call = task_call(path, request.encode_to_vec(), timeout, caller.authorization());
-    mutation::run_task(&gateway.ledger, upstream, key, call, draft, notes).await?;
+    mutation::run_task(gateway, upstream, key, call, draft, notes).await?;
     notes.operation.clone().ok_or_else(|| {
         let text = "The query was started, and could not be put on record.";
         Error::new(Code::Unavailable, Reason::StoreUnavailable, text)

@@ -148,7 +148,7 @@ impl Printer {
         let format =
             if view.alt == Alt::Sse { StreamFormat::Events } else { negotiate::stream_format(headers) };
         // A line or an event ends with its line.
-        view.pretty &= format == StreamFormat::Array;
+        view.form.pretty &= format == StreamFormat::Array;
         Self {
             proxied,
             view,
@@ -182,7 +182,7 @@ impl Printer {
         } else {
             tracing::debug!(request.id = self.request_id, error = error.chain(), "a stream ended early");
         }
-        let style = Style { pretty: self.view.pretty, legacy: self.view.legacy_errors };
+        let style = Style { pretty: self.view.form.pretty, legacy: self.view.legacy_errors };
         let mut out = Vec::new();
         self.open(&mut out);
         out.extend(error::envelope(error, &self.request_id, style, |detail| self.details.print(detail)));

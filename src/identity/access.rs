@@ -1,6 +1,6 @@
 //! Who may do what: which role a permission needs, and whether a principal has it where it wants to use it.
 
-use super::pattern::covers;
+use super::pattern::{covers, meets};
 use crate::{
     error::{Code, Error, Reason, Result},
     model::{Pattern, Principal, Role},
@@ -36,6 +36,12 @@ pub fn role_for(permission: &str, read_only: bool) -> Role {
 /// everything that a pattern means.
 pub fn may(principal: &Principal, role: Role, resource: &str) -> bool {
     granted(principal, role).any(|pattern| covers(pattern, resource))
+}
+
+/// Whether a principal has a role, or more, on something of what `resource` names, where a `-` stands for any of its
+/// collection: then reading across it may show them something.
+pub fn may_within(principal: &Principal, role: Role, resource: &str) -> bool {
+    granted(principal, role).any(|pattern| meets(pattern, resource))
 }
 
 /// Whether a principal has a role, or more, on anything at all.

@@ -22,6 +22,17 @@ pub(super) fn covers(pattern: &Pattern, name: &str) -> bool {
     })
 }
 
+/// Whether `pattern` means something that `name` may name, where a `-` names any. What is below either counts: a longer
+/// pattern means a part of what the name stands for.
+pub(super) fn meets(pattern: &Pattern, name: &str) -> bool {
+    pattern.is_everything()
+        || pattern
+            .as_str()
+            .split('/')
+            .zip(name.split('/'))
+            .all(|(wanted, segment)| segment == ALL_OF_THEM || matches(wanted.as_bytes(), segment.as_bytes()))
+}
+
 /// Whether one segment matches. Every `*` takes as little as it can and is given more only while the last of them still
 /// has some, so the work is at most the product of both lengths.
 fn matches(mut wanted: &[u8], mut segment: &[u8]) -> bool {
@@ -91,6 +102,22 @@ mod tests {
             ("projects/acme-*/locations/*", "projects/acme-1/locations/-/streams/-", true),
         ] {
             assert_eq!(covers(&pattern.parse().unwrap(), name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_meets_what_it_may_mean_a_part_of() {
+        for (pattern, name, expected) in [
+            ("*", "projects/p/locations/-", true),
+            ("projects/p", "projects/p/locations/-", true),
+            ("projects/q", "projects/p/locations/-", false),
+            ("projects/p*/locations/eu-*", "projects/p/locations/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/-/streams/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/us/streams/-", false),
+            ("projects/p/instances/i", "projects/p/locations/-", false),
+        ] {
+            assert_eq!(meets(&pattern.parse().unwrap(), name), expected, "{pattern} {name}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
@@ -50,10 +51,13 @@ impl Pool {
     /// A set that does not decode, an unsupported edition, a symbol defined twice, a reference to nothing.
     pub fn load(sets: &[(&str, &[u8])]) -> Result<Self, LoadError> {
         let mut loader = Loader::default();
+        let mut version = DefaultHasher::new();
         for (name, bytes) in sets {
             loader.add_set(name, bytes)?;
+            bytes.hash(&mut version);
         }
-        loader.link()
+        let pool = loader.link()?;
+        Ok(Pool { version: version.finish(), ..pool })
     }
 }
 

@@ -348,6 +348,14 @@ impl Store {
         both!(self, operations::page(page))
     }
 
+    /// Counts the newest operations of a project, `rows_max` at most, by state.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn operation_counts(&self, project: &str, rows_max: u32) -> Result<Vec<(String, i64)>> {
+        both!(self, operation_counts::by_state(&plain(project), rows_max))
+    }
+
     /// Deletes an operation: it is not shown any more, nor polled. Returns whether it was there.
     ///
     /// # Errors

@@ -240,6 +240,8 @@ const OWN: &[(&str, &str, Option<Role>)] = &[
         "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries/{delivery}:resend",
         Some(Role::Operator),
     ),
+    ("get", "/v1/projects/{project}:overview", Some(Role::Viewer)),
+    ("delete", "/v1/projects/{project}/cache", Some(Role::Operator)),
 ];
 
 #[tokio::test]

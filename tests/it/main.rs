@@ -24,6 +24,7 @@ mod life;
 mod limits;
 mod openapi;
 mod operations;
+mod pages;
 mod raw;
 mod reconcile;
 mod spanner;

@@ -307,7 +307,8 @@ async fn the_front_door_tells_people_what_is_up() {
         assert!(page.text().contains(part), "{part} is not in {}", page.text());
     }
     emulator.take_down(Upstream::BigQueryConnection).await;
-    assert_eq!(gateway.get(connections).await.status, 503);
+    let fresh = [("cache-control", "no-cache")];
+    assert_eq!(gateway.send("GET", connections, &fresh, "").await.status, 503);
     let page = gateway.send("GET", "/", &html, "").await.text();
     assert!(page.contains("class=\"down\""), "{page}");
     let about = gateway.get("/").await;

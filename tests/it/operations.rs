@@ -8,6 +8,7 @@ use std::{
 
 use causeway::{
     app,
+    cache::PageCache,
     clock::{Clock as _, ManualClock, SystemClock},
     config::{Config, SecretUrl, Sources as Settings},
     crypto::{Keys, Purpose},
@@ -155,12 +156,12 @@ impl Story {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).unwrap();
         let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::ResourceMeta);
-        let tracker = Tracker::new(
-            store.clone(),
-            Arc::new(Sources::new(transcoder.clone(), sealer)),
-            Waiters::new(store.clone(), None),
-            &catalog,
-        );
+        let tags = Keys::new(&[7; 32], &[]).mac(Purpose::CachedPage);
+        let (pages, _) =
+            PageCache::new(&config.cache, None, tags, self.clock.clone(), CancellationToken::new());
+        let sources = Arc::new(Sources::new(transcoder.clone(), sealer));
+        let tracker =
+            Tracker::new(store.clone(), sources, Waiters::new(store.clone(), None), &catalog, pages);
         Hand {
             poller: Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations),
             desk: Desk::new(tracker.clone(), upstreams.clone()),

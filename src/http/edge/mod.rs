@@ -27,7 +27,7 @@ pub(super) mod compress;
 mod head;
 mod panic;
 pub(super) mod request_id;
-mod timeout;
+pub(super) mod timeout;
 pub(super) mod trace;
 mod verb;
 

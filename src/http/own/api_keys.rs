@@ -151,7 +151,7 @@ struct Wanted {
     )
 )]
 pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let body = asked.inbound.read(&asked.head.headers).await?;
     inbound::require_json(&asked.head.headers, &body)?;
     let new = read(&body)?;
@@ -219,7 +219,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
     )
 )]
 pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let key = find(server, asked).await?;
     Ok(json(&show(&key, server.identity.keys().now())))
 }
@@ -240,7 +240,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<B
     )
 )]
 pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let key = find(server, &asked).await?;
     asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
     let keys = server.identity.keys().clone();
@@ -381,13 +381,6 @@ impl Page {
             }
         }
         Ok(page)
-    }
-}
-
-fn no_parameters(query: &str) -> Result<()> {
-    match Query::parse(query, |_| false)?.pairs.first() {
-        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-        None => Ok(()),
     }
 }
 

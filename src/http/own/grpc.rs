@@ -91,7 +91,7 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, asked: Asked<'_>) -> Resul
             if is_ours(&name) {
                 allow(&asked, operations::CANCEL, &name)?;
                 asked.notes.entry.resource_names = vec![name.clone()];
-                let authorization = asked.caller().authorization();
+                let authorization = asked.caller()?.authorization();
                 let desk = server.operations.clone();
                 let work = async move { desk.cancel(&name, authorization).await };
                 gateway::journaled(&server.gateway, asked.notes, work).await?;
@@ -192,8 +192,9 @@ async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: 
         notes.entry.upstream = route.upstream_key.to_string();
         notes.entry.permission = route.permission().to_owned();
         notes.entry.resource_names = vec![resource.clone().into_owned()];
-        route.authorize(asked.exchange.principal()?, &resource)?;
-        let caller = proxied::caller(asked.head, asked.exchange);
+        // Passed on as it is: nothing is narrowed to what the caller may see.
+        route.require(asked.exchange.principal()?, &resource)?;
+        let caller = proxied::caller(asked.head, asked.exchange)?;
         let query = Query::parse("", |_| false)?;
         let message = if rpc == Rpc::List {
             let mut request: ListOperationsRequest = decode(message)?;

@@ -19,12 +19,14 @@
 //! one has to be known).
 
 mod api_keys;
+mod cache;
 mod docs;
 mod fields;
 pub(super) mod grpc;
 mod health;
 mod landing;
 pub(super) mod operations;
+mod overview;
 mod page;
 mod spec;
 mod tasks;
@@ -90,6 +92,8 @@ pub(super) enum Own {
     TaskMetrics,
     TaskLogs,
     Webhook(Webhook),
+    Overview,
+    DeleteCache,
     /// Over gRPC, whose paths are not part of the document.
     Grpc(Rpc),
 }
@@ -130,6 +134,8 @@ impl Own {
             Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
                 Access::Permission(AUDIT_EXPORT, Role::Admin)
             }
+            Self::Overview => Access::Permission(overview::PERMISSION, Role::Viewer),
+            Self::DeleteCache => Access::Permission(cache::PERMISSION, Role::Operator),
             Self::ListOperations | Self::ListProjectOperations | Self::Grpc(Rpc::List) => {
                 Access::of(operations::LIST)
             }
@@ -235,6 +241,8 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
     ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
     ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
+    ("GET", "/v1/projects/{project}:overview", Own::Overview),
+    ("DELETE", "/v1/projects/{project}/cache", Own::DeleteCache),
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
@@ -244,6 +252,8 @@ const PARTS: &[fn() -> OpenApi] = &[
     api_keys::Described::openapi,
     audit_entries::Described::openapi,
     webhooks::Described::openapi,
+    overview::Described::openapi,
+    cache::Described::openapi,
     Gateway::openapi,
 ];
 
@@ -278,7 +288,10 @@ pub(super) struct Asked<'r> {
 
 impl Asked<'_> {
     /// Tells who asks, and on what terms.
-    fn caller(&self) -> Caller<'_> {
+    ///
+    /// # Errors
+    /// Nobody was asked who they are: a fault of ours.
+    fn caller(&self) -> Result<Caller<'_>> {
         proxied::caller(self.head, self.exchange)
     }
 
@@ -341,6 +354,8 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::TaskMetrics => tasks::metrics(server, asked).await,
         Own::TaskLogs => tasks::logs(server, asked).await,
         Own::Webhook(what) => webhooks::answer(what, server, asked).await,
+        Own::Overview => overview::get(server, asked).await,
+        Own::DeleteCache => cache::delete(server, asked).await,
         Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
     }
 }

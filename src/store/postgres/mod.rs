@@ -10,6 +10,8 @@ pub(super) mod instance;
 pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
+#[path = "../both/operation_counts.rs"]
+pub(super) mod operation_counts;
 pub(super) mod operations;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;

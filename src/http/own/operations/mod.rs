@@ -143,7 +143,7 @@ pub(super) async fn cancel(server: &Server, asked: Asked<'_>) -> Result<Response
     // Whatever a body says, it can say nothing that matters.
     asked.inbound.read(&asked.head.headers).await?;
     note(asked.notes, &name);
-    let authorization = asked.caller().authorization();
+    let authorization = asked.caller()?.authorization();
     let desk = server.operations.clone();
     let work = async move { desk.cancel(&name, authorization).await };
     gateway::journaled(&server.gateway, asked.notes, work).await?;
@@ -265,7 +265,7 @@ pub(super) async fn track(server: &Server, asked: Asked<'_>) -> Result<Response<
     asked.notes.entry.upstream.clone_from(&upstream);
     note(asked.notes, &name);
     let desk = server.operations.clone();
-    let authorization = asked.caller().authorization();
+    let authorization = asked.caller()?.authorization();
     let work = async move { desk.track(&upstream, &name, &principal, authorization).await };
     let it = gateway::journaled(&server.gateway, asked.notes, work).await?;
     asked.notes.operation = Some(it.name());

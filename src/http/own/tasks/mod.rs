@@ -74,7 +74,7 @@ pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response
     asked.notes.entry.resource_names = vec![parent];
     // Neither the query nor its parameters are the log's business.
     asked.notes.entry.request = json!({"labels": task.labels, "taskTypeVersion": task.version}).to_string();
-    let caller = proxied::caller(asked.head, asked.exchange);
+    let caller = proxied::caller(asked.head, asked.exchange)?;
     let name = gateway::create_task(&server.gateway, task, &caller, asked.notes).await?;
     operations::show(server, &name).await
 }
@@ -187,7 +187,7 @@ pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response
     asked.notes.entry.resource_names = vec![name.clone()];
     let it = find(server, &name).await?;
     let desk = server.operations.clone();
-    let authorization = asked.caller().authorization();
+    let authorization = asked.caller()?.authorization();
     let work = async move { desk.cancel(&it.name(), authorization).await };
     gateway::journaled(&server.gateway, asked.notes, work).await?;
     Ok(json(&json!({})))
@@ -219,7 +219,7 @@ pub(super) async fn metrics(server: &Server, asked: Asked<'_>) -> Result<Respons
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskMetrics";
     let upstream = upstream(server)?;
-    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller()?.authorization());
     let reply = upstream.unary(call).await.map_err(not_offered)?;
     message(server, "flyteidl.admin.GetTaskMetricsResponse", &reply.message).map(|shown| json(&shown))
 }
@@ -249,7 +249,7 @@ pub(super) async fn logs(server: &Server, asked: Asked<'_>) -> Result<Response<B
         ..GetTaskLogsRequest::default()
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskLogs";
-    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller()?.authorization());
     let mut messages = upstream(server)?.server_streaming(call).await.map_err(not_offered)?;
     let mut shown = Vec::new();
     while let Some(next) = messages.next().await
