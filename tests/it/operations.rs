@@ -14,7 +14,12 @@ use causeway::{
     kv::Kv,
     model::{Entry, EventKind, Operation, State},
     operations::{Desk, Observation, Poller, Recovery, Sighting, Sources, Tick, Tracker, Waiters},
-    store::{Store, journal::Orphan, operations::Page, time_ordered},
+    store::{
+        Store,
+        journal::Orphan,
+        operations::{Page, Room},
+        time_ordered,
+    },
     transcode::Transcoder,
     upstream::Upstreams,
 };
@@ -263,7 +268,7 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
         let it = a.track(&story, "a").await;
         story.pass(10);
         // The first one claims and dies.
-        let claimed = a.store.claim_operations("datastream", 10).await.unwrap();
+        let claimed = a.store.claim_operations("datastream", Room { questions: 8, rows: 10 }).await.unwrap();
         assert_eq!(claimed.len(), 1);
         assert_eq!(b.tick().await, Tick::default(), "it is somebody else's");
         story.pass(31);
