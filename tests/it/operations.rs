@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Answer, Database, Gateway, Scripted};
 
 mod faces;
+mod faults;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
@@ -43,6 +44,8 @@ struct Far {
     /// By the last part of a method's name: what it is refused with.
     moods: HashMap<String, (i32, Vec<u8>)>,
     calls: HashMap<String, usize>,
+    /// By the last part of a method's name: what its next answer waits for.
+    held: HashMap<String, tokio::sync::mpsc::Receiver<Result<Value, (i32, &'static str)>>>,
 }
 
 impl Far {
@@ -69,6 +72,12 @@ impl Far {
         *self.calls.entry(method.to_owned()).or_default() += 1;
         if let Some((code, details)) = self.moods.get(method) {
             return Answer::Refuse(*code, "not in the mood", details.clone());
+        }
+        if let Some(held) = self.held.remove(method) {
+            if method == "CreateStream" {
+                self.begin(request["streamId"].as_str().unwrap());
+            }
+            return Answer::Stream(held);
         }
         let name = request["name"].as_str().or(request["object"].as_str()).unwrap_or_default();
         let missing = || Answer::Refuse(5, "there is no such thing", Vec::new());
