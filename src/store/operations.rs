@@ -14,10 +14,6 @@ use crate::{
 
 /// How long a claim lasts. A call to the upstream takes at most a third of it.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(30);
-/// Parents looked at by one claim.
-pub(super) const PARENTS_MAX: i64 = 8;
-/// Due operations among which their parents are looked for.
-pub(super) const OLDEST_MAX: i64 = 32;
 /// Operations that are due within this come along with a due one of the same parent, if they have waited for most of
 /// their time.
 pub(super) const COMPANY: i64 = 10_000_000;
@@ -80,6 +76,15 @@ pub(super) fn kind_of(name: &str) -> sqlx::Result<Kind> {
 
 pub(super) fn state_of(name: &str) -> sqlx::Result<State> {
     State::from_name(name).ok_or_else(|| inconsistent("state"))
+}
+
+/// How much may be claimed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Questions that may be asked: parents, and operations that have none.
+    pub questions: u32,
+    /// Operations.
+    pub rows: u32,
 }
 
 /// What became of an operation that was looked at.
@@ -293,15 +298,14 @@ impl Store {
         both!(self, operations::any_open(upstream))
     }
 
-    /// Claims up to `rows_max` operations of an upstream that are due, those of one parent together. Each is held for a
-    /// [`LEASE`].
+    /// Claims operations of an upstream that are due, those of one parent together. Each is held for a [`LEASE`].
     ///
     /// # Errors
     /// The database is away.
-    pub async fn claim_operations(&self, upstream: &str, rows_max: u32) -> Result<Vec<Operation>> {
+    pub async fn claim_operations(&self, upstream: &str, room: Room) -> Result<Vec<Operation>> {
         let now = self.now();
         let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
-        both!(self, operations::claim(now.as_microsecond(), until.as_microsecond(), rows_max, upstream))
+        both!(self, operations::claim(now.as_microsecond(), until.as_microsecond(), room, upstream))
     }
 
     /// Writes back operations that were claimed, each if the claim still holds. Returns how many did not.

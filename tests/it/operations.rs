@@ -15,7 +15,12 @@ use causeway::{
     kv::Kv,
     model::{Entry, EventKind, Operation, State},
     operations::{Desk, Observation, Poller, Recovery, Sighting, Sources, Tick, Tracker, Waiters},
-    store::{Store, journal::Orphan, operations::Page, time_ordered},
+    store::{
+        Store,
+        journal::Orphan,
+        operations::{Page, Room},
+        time_ordered,
+    },
     transcode::Transcoder,
     upstream::Upstreams,
 };
@@ -27,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Answer, Database, Gateway, Scripted};
 
 mod faces;
+mod faults;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
@@ -39,6 +45,8 @@ struct Far {
     /// By the last part of a method's name: what it is refused with.
     moods: HashMap<String, (i32, Vec<u8>)>,
     calls: HashMap<String, usize>,
+    /// By the last part of a method's name: what its next answer waits for.
+    held: HashMap<String, tokio::sync::mpsc::Receiver<Result<Value, (i32, &'static str)>>>,
 }
 
 impl Far {
@@ -65,6 +73,12 @@ impl Far {
         *self.calls.entry(method.to_owned()).or_default() += 1;
         if let Some((code, details)) = self.moods.get(method) {
             return Answer::Refuse(*code, "not in the mood", details.clone());
+        }
+        if let Some(held) = self.held.remove(method) {
+            if method == "CreateStream" {
+                self.begin(request["streamId"].as_str().unwrap());
+            }
+            return Answer::Stream(held);
         }
         let name = request["name"].as_str().or(request["object"].as_str()).unwrap_or_default();
         let missing = || Answer::Refuse(5, "there is no such thing", Vec::new());
@@ -264,7 +278,7 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
         let it = a.track(&story, "a").await;
         story.pass(10);
         // The first one claims and dies.
-        let claimed = a.store.claim_operations("datastream", 10).await.unwrap();
+        let claimed = a.store.claim_operations("datastream", Room { questions: 8, rows: 10 }).await.unwrap();
         assert_eq!(claimed.len(), 1);
         assert_eq!(b.tick().await, Tick::default(), "it is somebody else's");
         story.pass(31);
