@@ -417,9 +417,13 @@ fn request_example(told: &Told) -> Value {
 }
 
 fn parameter(place: &str, name: &str, words: &str, example: &Value) -> Value {
-    let kind = if example.is_number() { "integer" } else { "string" };
+    let schema = match place {
+        "path" => json!({"type": "string", "pattern": "^[^/]+$"}),
+        _ if example.is_number() => json!({"type": "integer"}),
+        _ => json!({"type": "string"}),
+    };
     json!({"in": place, "name": name, "description": words, "required": place == "path", "example": example,
-           "schema": {"type": kind}})
+           "schema": schema})
 }
 
 fn reference(name: &str) -> Value {
