@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Reason, Result},
     operations::{Answered, Role},
     transcode::{JsonOptions, Parsed, Peeked, Query},
-    upstream::{Call, Reply, Streaming, Upstream},
+    upstream::{Call, Reply, Upstream},
 };
 
 /// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
@@ -57,14 +57,6 @@ pub struct Forwarded {
     pub message: Bytes,
     /// Metadata that may be shown to the caller.
     pub headers: HeaderMap,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
-}
-
-/// What the upstream goes on answering. Dropping it cancels the call.
-pub struct ForwardedStream {
-    /// The response messages.
-    pub messages: Streaming,
     /// Paths of the fields that were dropped from the request.
     pub ignored: Vec<String>,
 }
@@ -125,20 +117,8 @@ async fn read(
     }
 }
 
-/// Makes a call that is answered with a stream, and waits for its first message.
-///
-/// # Errors
-/// As [`unary`]; later failures come with the stream.
-pub async fn server_streaming(route: &Route, input: Input<'_>, notes: &mut Notes) -> Result<ForwardedStream> {
-    let upstream = upstream(route)?;
-    let (call, ignored) = call(route, &input)?;
-    note(route, &call, notes);
-    let messages = upstream.server_streaming(call).await?;
-    Ok(ForwardedStream { messages, ignored })
-}
-
 /// Notes as much of the request as may be kept.
-fn note(route: &Route, call: &Call, notes: &mut Notes) {
+pub(super) fn note(route: &Route, call: &Call, notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
     let mut request = Vec::new();
     let printed = route.request.message().to_json(&call.message, &options, &mut request);
@@ -147,7 +127,8 @@ fn note(route: &Route, call: &Call, notes: &mut Notes) {
     }
 }
 
-fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
+/// Returns the upstream that a route leads to.
+pub(super) fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     route.upstream.as_ref().ok_or_else(|| {
         let key = &route.upstream_key;
         Error::new(
@@ -162,7 +143,8 @@ fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     })
 }
 
-fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
+/// Makes the call that a request asks for, and names what was dropped from it.
+pub(super) fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
     let Parsed { bytes, ignored } = transcode_in(route, input)?;
     let call = Call {
         path: route.path.clone(),

@@ -6,6 +6,7 @@
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//! - [`Answer`]: what something of our own comes to that changes something; [`Twice`]: what doing it again would.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
@@ -15,15 +16,19 @@
 //! because it is also how gRPC metadata is held.
 
 mod access;
+mod certainty;
 mod forward;
 mod kept;
 mod ledger;
 mod metadata;
 mod mutation;
 mod notes;
+mod own;
 mod probe;
+mod repetition;
 mod route;
 mod routing_header;
+mod stream;
 mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -32,13 +37,14 @@ use crate::{config, schema::Catalog, transcode::Transcoder, upstream::Upstreams}
 
 pub use self::{
     access::{Access, project_of},
-    forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
+    forward::{Forwarded, Input, Payload, unary},
     ledger::Ledger,
     metadata::Caller,
-    mutation::journaled,
     notes::Notes,
+    own::{Answer, Twice, journaled},
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
+    stream::{ForwardedStream, Messages, server_streaming},
     tasks::{NewTask, create_task},
 };
 

@@ -7,7 +7,7 @@ use prost::Message as _;
 use prost_types::{Struct, Value as Field, value::Kind as Form};
 use serde_json::Value;
 
-use super::{Gateway, Notes, mutation};
+use super::{Gateway, Notes, mutation, repetition};
 use crate::{
     error::{Code, Error, Reason, Result},
     operations::{TaskDraft, task_call},
@@ -78,7 +78,7 @@ pub async fn create_task(
         task.labels,
         task.version
     ]);
-    let key = mutation::own_key_use(notes, &[CREATE.as_bytes(), canonical.to_string().as_bytes()]);
+    let key = repetition::own_key_use(notes, &[CREATE.as_bytes(), canonical.to_string().as_bytes()], false);
     let draft = TaskDraft {
         project: task.project,
         location: task.location,

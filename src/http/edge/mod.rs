@@ -179,7 +179,7 @@ async fn handle<'s>(
     match found.target {
         Target::Own(own, numbers) => {
             notes.entry.method = numbers.binding().to_owned();
-            let asked = own::Asked { captures, query: &query, head, inbound, exchange, notes };
+            let asked = own::Asked::new(captures, &query, head, inbound, exchange, notes);
             // Boxed: it is larger than what the many proxied requests need.
             Box::pin(own::answer(*own, server, asked)).await
         }

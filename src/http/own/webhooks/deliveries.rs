@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Asked, fields::Fields},
-    body, journaled,
+    body,
     page::{Page, equals, no_parameters},
 };
 use crate::{
     error::{Error, Result},
+    gateway::Twice,
     http::{Server, body::Body, json},
     model::{Attempt, Delivery, DeliveryState},
     store::DeliveryQuery,
@@ -57,9 +58,8 @@ pub(super) async fn resend(server: &Server, asked: &mut Asked<'_>, ids: &[&str])
     body(asked).await.and_then(Fields::finish)?;
     let endpoints = server.webhooks.clone();
     let [project, id, event] = [ids[0], ids[1], ids[2]].map(str::to_owned);
-    let work = Box::pin(async move { endpoints.resend(&project, &id, &event).await });
-    let delivery = journaled(server, asked, work).await?;
-    Ok(json(&show(ids[0], &delivery)))
+    let work = async move { Ok(show(&project, &endpoints.resend(&project, &id, &event).await?).into()) };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 fn name(project: &str, endpoint: &str, event: &str) -> String {

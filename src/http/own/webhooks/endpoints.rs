@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Asked, fields::Fields},
-    body, deliveries, draft, journaled, once,
+    body, deliveries, draft, once,
     page::{Page, no_parameters},
 };
 use crate::{
     error::{Code, Error, Reason, Result},
+    gateway::{Answer, Twice},
     http::{Server, body::Body, json},
     model::{Endpoint, EndpointState, Replay},
     webhooks::{Endpoints, OVERLAP_DEFAULT},
@@ -19,11 +20,11 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str)
     no_parameters(asked.query)?;
     let (draft, secret) = draft::read(body(&mut asked).await?, true)?;
     let (endpoints, project) = (server.webhooks.clone(), project.to_owned());
-    let work = Box::pin(async move { endpoints.create(&project, draft, secret.as_deref()).await });
-    let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    let mut shown = show(&server.webhooks, &endpoint)?;
-    shown["secret"] = json!(secret.show());
-    Ok(once(&shown))
+    let work = async move {
+        let (endpoint, secret) = endpoints.create(&project, draft, secret.as_deref()).await?;
+        Ok(Answer::once(show(&endpoints, &endpoint)?, "secret", &secret.show()))
+    };
+    Ok(once(&asked.change(server, Twice::More, work).await?))
 }
 
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
@@ -49,24 +50,28 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
         draft = draft::masked(draft, &mask)?;
     }
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.patch(&project, &id, draft).await });
-    let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&show(&server.webhooks, &endpoint)?))
+    let work = async move {
+        let endpoint = endpoints.patch(&project, &id, draft).await?;
+        Ok(show(&endpoints, &endpoint)?.into())
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
 }
 
 pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let (endpoints, project, id) = owned(server, ids);
-    journaled(server, &mut asked, Box::pin(async move { endpoints.delete(&project, &id).await })).await?;
-    Ok(json(&json!({})))
+    let work = async move {
+        endpoints.delete(&project, &id).await?;
+        Ok(json!({}).into())
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
 }
 
 pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.ping(&project, &id).await });
-    let delivery = journaled(server, &mut asked, work).await?;
-    Ok(json(&deliveries::show(ids[0], &delivery)))
+    let work = async move { Ok(deliveries::show(&project, &endpoints.ping(&project, &id).await?).into()) };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
@@ -76,19 +81,21 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let overlap = fields.duration("overlap")?.unwrap_or(OVERLAP_DEFAULT);
     fields.finish()?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.rotate(&project, &id, secret.as_deref(), overlap).await });
-    let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    let mut shown = show(&server.webhooks, &endpoint)?;
-    shown["secret"] = json!(secret.show());
-    Ok(once(&shown))
+    let work = async move {
+        let (endpoint, secret) = endpoints.rotate(&project, &id, secret.as_deref(), overlap).await?;
+        Ok(Answer::once(show(&endpoints, &endpoint)?, "secret", &secret.show()))
+    };
+    Ok(once(&asked.change(server, Twice::More, work).await?))
 }
 
 pub(super) async fn enable(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.enable(&project, &id).await });
-    let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&show(&server.webhooks, &endpoint)?))
+    let work = async move {
+        let endpoint = endpoints.enable(&project, &id).await?;
+        Ok(show(&endpoints, &endpoint)?.into())
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
 }
 
 pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
@@ -100,9 +107,11 @@ pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let required = |name| Error::invalid_field(name, "is required");
     let window = (start.ok_or_else(|| required("startTime"))?, end.ok_or_else(|| required("endTime"))?);
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.replay(&project, &id, window, skip_succeeded).await });
-    let replay = journaled(server, &mut asked, work).await?;
-    Ok(json(&show_replay(&replay)))
+    let work = async move {
+        let replay = endpoints.replay(&project, &id, window, skip_succeeded).await?;
+        Ok(show_replay(&replay).into())
+    };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 pub(super) async fn get_replay(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
