@@ -46,7 +46,7 @@ pub use self::{
     clock::Health,
     deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
     instance::{InstanceId, time_ordered},
-    keys::TOUCHED_MAX,
+    keys::{Kept, Room, TOUCHED_MAX},
     migrate::MigrationStatus,
     page::Cursor,
     projects::Projects,
