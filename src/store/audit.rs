@@ -303,7 +303,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn audit_page(&self, filter: &Filter, walk: Walk) -> Result<Vec<Sealed>> {
-        both!(self, audit::page(filter, walk))
+        both!(self, audit_log::page(filter, walk))
     }
 
     /// Returns seals behind a number, in order.
@@ -311,7 +311,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn audit_seals(&self, after: i64, rows_max: u32) -> Result<Vec<Seal>> {
-        both!(self, audit::seals(after, rows_max))
+        both!(self, audit_log::seals(after, rows_max))
     }
 
     /// Forgets what was sealed before `floor`, in microseconds since 1970: on Postgres by the whole month, and only once
@@ -328,6 +328,6 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn forget_keys(&self) -> Result<()> {
-        both!(self, audit::forget_keys(self.now().as_microsecond()))
+        both!(self, audit_log::forget_keys(self.now().as_microsecond()))
     }
 }
