@@ -50,9 +50,11 @@ impl App {
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
         let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
-        let tracker = Tracker::new(store.clone(), sources, &catalog);
-        let waiters = Waiters::new(store.clone());
-        let desk = Desk::new(tracker.clone(), waiters.clone(), upstreams.clone());
+        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let kv = kv.map(Arc::new);
+        let waiters = Waiters::new(store.clone(), kv.clone());
+        let tracker = Tracker::new(store.clone(), sources, waiters.clone(), &catalog);
+        let desk = Desk::new(tracker.clone(), upstreams.clone());
         let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
         let recovery =
             Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));
@@ -63,8 +65,7 @@ impl App {
         let ledger = Ledger::new(journal, tracker, &keys, http::status_of);
         let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
 
-        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
-        let limits = Arc::new(Limits::new(&config.limits, kv.map(Arc::new).as_ref()));
+        let limits = Arc::new(Limits::new(&config.limits, kv.as_ref()));
         let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
             .map_err(|error| one(error.chain()))?;
         let api_keys = identity.keys().clone();

@@ -15,11 +15,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt as _;
 use redis::{
     Client, Cmd, FromRedisValue, RedisFuture, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::SecretUrl,
@@ -37,6 +39,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The link. Cheap to share by `Arc`.
 pub struct Kv {
+    client: Client,
     manager: ConnectionManager,
     failures: AtomicU32,
     pause_until: Mutex<Option<Instant>>,
@@ -66,8 +69,8 @@ impl Kv {
             .set_connection_timeout(Some(CONNECT_TIME_MAX))
             .set_response_timeout(Some(BUDGET));
         let client = Client::open(url.expose()).map_err(wrong)?;
-        let manager = ConnectionManager::new_lazy_with_config(client, config).map_err(wrong)?;
-        Ok(Self { manager, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
+        Ok(Self { client, manager, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
     }
 
     /// Runs one command.
@@ -96,6 +99,36 @@ impl Kv {
             invocation.invoke_async(&mut manager).await
         };
         self.within_budget(Box::pin(call)).await
+    }
+
+    /// Tells whoever listens to a channel. Nobody may, and then nothing is kept.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), Away> {
+        self.run(redis::cmd("PUBLISH").arg(channel).arg(message)).await
+    }
+
+    /// Passes on what is told on a channel, until `stop` is cancelled. What is told while the link is down is lost; it is
+    /// made again every [`PAUSE`].
+    pub async fn listen(&self, channel: &str, stop: &CancellationToken, mut heard: impl FnMut(&[u8])) {
+        let hear = async {
+            loop {
+                let subscribed = timeout(CONNECT_TIME_MAX, async {
+                    let mut subscription = self.client.get_async_pubsub().await?;
+                    subscription.subscribe(channel).await?;
+                    Ok::<_, redis::RedisError>(subscription)
+                });
+                if let Ok(Ok(subscription)) = subscribed.await {
+                    let mut messages = subscription.into_on_message();
+                    while let Some(message) = messages.next().await {
+                        heard(message.get_payload_bytes());
+                    }
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        stop.run_until_cancelled(hear).await;
     }
 
     /// Whether it is left alone for now.

@@ -190,15 +190,32 @@ fn credentials_travel_encrypted_unless_somebody_says_that_they_need_not() {
 
 #[test]
 fn what_has_no_effect_yet_is_accepted_and_said() {
-    let loaded = Config::load(set(&["cache.enabled=true", "upstreams.datastream.poll_credentials=token"]));
+    let loaded = Config::load(set(&["cache.enabled=true", "upstreams.datastream.locations=[\"eu\"]"]));
     let warnings = loaded.warnings.join(
         "
 ",
     );
-    for key in ["cache.enabled", "upstreams.datastream.poll_credentials"] {
+    for key in ["cache.enabled", "upstreams.datastream.locations"] {
         assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
     }
     loaded.into_config().expect("warnings are no problems");
+}
+
+#[test]
+fn polling_has_credentials_of_its_own_only_where_callers_bring_theirs() {
+    let with = |credentials: &str, poll: &str| {
+        let settings = ["credentials", "poll_credentials"].iter().zip([credentials, poll]);
+        let settings = settings.map(|(key, value)| format!("upstreams.datastream.{key}={value}"));
+        let settings: Vec<String> = settings.chain(["upstreams.datastream.token=t".to_owned()]).collect();
+        Config::load(set(&settings.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let config = with("caller", "token").into_config().expect("callers bring theirs");
+    let datastream = &config.upstreams["datastream"];
+    assert_eq!(datastream.credentials, Credentials::Caller);
+    assert!(matches!(datastream.poll_credentials, Some(Credentials::Token(_))));
+    for (credentials, poll) in [("token", "token"), ("caller", "caller"), ("caller", "adc")] {
+        with(credentials, poll).into_config().expect_err("it says twice who we are, or nothing");
+    }
 }
 
 #[test]

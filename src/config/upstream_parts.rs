@@ -66,8 +66,32 @@ pub enum Token {
     File(PathBuf),
 }
 
-pub(super) fn read_credentials(s: &mut Section<'_>) -> Credentials {
+/// Reads what is shown for callers, and what is shown for nobody where that differs.
+pub(super) fn read_credentials(s: &mut Section<'_>) -> (Credentials, Option<Credentials>) {
     let kind = s.value("credentials", CredentialsKind::None);
+    let poll: Option<CredentialsKind> = s.optional("poll_credentials");
+    match (kind, poll) {
+        (CredentialsKind::Caller, None) => (read_kind(s, kind), None),
+        (CredentialsKind::Caller, Some(CredentialsKind::Caller)) => {
+            s.wrong(
+                "poll_credentials",
+                "nobody calls when operations are looked after; set token, adc or none",
+            );
+            (Credentials::Caller, None)
+        }
+        (CredentialsKind::Caller, Some(poll)) => (Credentials::Caller, Some(read_kind(s, poll))),
+        (_, Some(_)) => {
+            s.wrong(
+                "poll_credentials",
+                r#"has a meaning with credentials = "caller" only; else credentials are shown"#,
+            );
+            (read_kind(s, kind), None)
+        }
+        (_, None) => (read_kind(s, kind), None),
+    }
+}
+
+fn read_kind(s: &mut Section<'_>, kind: CredentialsKind) -> Credentials {
     let token = match (s.optional("token"), s.optional("token_file")) {
         (Some(_), Some(_)) => {
             s.wrong("token_file", "token is set too; keep one of them");
@@ -80,7 +104,10 @@ pub(super) fn read_credentials(s: &mut Section<'_>) -> Credentials {
     match (kind, token) {
         (CredentialsKind::Token, Some(token)) => return Credentials::Token(token),
         (CredentialsKind::Token, None) => {
-            s.wrong("token", r#"missing; credentials = "token" needs token or token_file"#);
+            s.wrong(
+                "token",
+                r#"missing; credentials or poll_credentials = "token" needs token or token_file"#,
+            );
         }
         (_, Some(_)) => s.wrong("token", r#"would not be sent; set credentials = "token""#),
         (CredentialsKind::Adc, None) => return Credentials::Adc,

@@ -46,6 +46,9 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// `credentials`, `token`, `token_file`: what is shown to the upstream. Default none.
     pub credentials: Credentials,
+    /// `poll_credentials`: what is shown when operations are looked after and no caller is there, with
+    /// `credentials = "caller"`. Without it nothing is looked after.
+    pub poll_credentials: Option<Credentials>,
     /// `quota_project`: the project whose quota calls use and which is billed for them. Default what the credential
     /// says. With `credentials = "caller"` the caller's own word wins.
     pub quota_project: Option<String>,
@@ -122,12 +125,12 @@ impl Upstream {
     }
 
     fn read(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Self {
-        s.without_effect("poll_credentials");
         s.without_effect("locations");
-        let _: Option<String> = s.optional("poll_credentials");
         let endpoints = read_endpoints(s, known);
+        let (credentials, poll_credentials) = read_credentials(s);
         let upstream = Self {
-            credentials: read_credentials(s),
+            credentials,
+            poll_credentials,
             quota_project: read_quota_project(s),
             services: s.value("services", Vec::new()),
             service_config: s.optional("service_config"),

@@ -108,7 +108,7 @@ async fn read(
         }
         Err(error) if role == Role::GetsLro && error.code() == Code::NotFound && error.reason().is_none() => {
             let name = notes.entry.resource_names.first().map_or("", String::as_str);
-            match tracker.remembered(&route.upstream_key, name).await {
+            match Box::pin(tracker.remembered(&route.upstream_key, name)).await {
                 Some(message) => Ok(Reply { message: message.into(), headers: HeaderMap::new() }),
                 None => Err(error),
             }

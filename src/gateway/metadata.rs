@@ -57,7 +57,7 @@ impl Caller<'_> {
 
     /// Returns the credential meant for an upstream: what was sent for that purpose, else `Authorization`, unless it is
     /// what the caller authenticated to us with.
-    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+    pub fn authorization(&self) -> Option<HeaderValue> {
         let authorization =
             || self.authorization_is_free.then(|| self.headers.get(header::AUTHORIZATION)).flatten();
         let mut value = self.headers.get(UPSTREAM_AUTHORIZATION).or_else(authorization)?.clone();

@@ -1,11 +1,12 @@
 //! A call that changes something: written down before it leaves, and again before its answer does.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use super::{
     Ledger,
+    announcement::Announcement,
     certainty::{Certainty, outcome},
-    kept,
+    connector, kept,
     notes::Notes,
     repetition::{self, in_progress, mismatch, unknown},
     route::Route,
@@ -36,7 +37,8 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = repetition::key_use(route, &mut call, notes)?;
-    let started = Started { role: route.role, task: None, entry: notes.entry.clone() };
+    let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
+    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone() };
     make(ledger, upstream, key, call, started, notes).await
 }
 
@@ -49,7 +51,7 @@ pub(super) async fn run_task(
     task: TaskDraft,
     notes: &mut Notes,
 ) -> Result<Reply> {
-    let started = Started { role: None, task: Some(task), entry: notes.entry.clone() };
+    let started = Started { role: None, task: Some(task), announcement: None, entry: notes.entry.clone() };
     make(ledger, upstream, key, call, started, notes).await
 }
 
@@ -67,7 +69,7 @@ async fn make(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = started.forgotten(&ledger, upstream.unary(call).await).await;
+                let result = started.understood(&ledger, upstream.unary(call).await).await;
                 let effects = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -93,6 +95,8 @@ async fn make(
             Err(error) => Done::refused(Err(error)),
         }
     };
+    // Boxed and nameless: what a mutation does is deep, and is not to be part of every request's future.
+    let work: Pin<Box<dyn Future<Output = Done> + Send>> = Box::pin(work);
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     notes.operation = done.operation;
@@ -126,10 +130,11 @@ async fn settle(
     Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
 }
 
-/// What a call has to do with operations.
+/// What a call has to do with operations, and what it tells when it has succeeded.
 struct Started {
     role: Option<Role>,
     task: Option<TaskDraft>,
+    announcement: Option<Arc<Announcement>>,
     entry: Entry,
 }
 
@@ -144,9 +149,12 @@ impl Started {
         }
     }
 
-    /// Turns a refusal around where a caller deletes what the upstream has forgotten and only the record still shows: it is
-    /// there for whoever asks, so it can be deleted.
-    async fn forgotten(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+    /// Says what an answer means. A refusal is turned around where a caller deletes what the upstream has forgotten and only
+    /// the record still shows: it is there for whoever asks, so it can be deleted.
+    async fn understood(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+        if self.task.is_some() {
+            return result.map_err(connector::explained);
+        }
         let missing =
             result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
         let (true, Some(Role::DeletesLro), Some(name)) =
@@ -160,7 +168,7 @@ impl Started {
         }
     }
 
-    /// Returns the operation that the call started, and notes what it did to others.
+    /// Returns the operation that the call started and what it tells, and notes what it did to other operations.
     async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
         let Ok(reply) = result else { return Effects::default() };
         let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
@@ -170,15 +178,15 @@ impl Started {
                 ledger.tracker.saw(role, &answered).await;
                 ledger.tracker.started(role, &answered, id)
             }
-            (None, None) => return Effects::default(),
+            (None, None) => Ok(None),
         };
-        match birth {
-            Ok(birth) => Effects { operations: birth.into_iter().collect() },
-            Err(error) => {
-                tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
-                Effects::default()
-            }
-        }
+        let birth = birth.unwrap_or_else(|error| {
+            tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+            None
+        });
+        let told = self.announcement.as_ref();
+        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, reply));
+        Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
     }
 
     /// Returns the name of the operation that was started when the answer was new.

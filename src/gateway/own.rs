@@ -1,5 +1,6 @@
 //! What changes something of the gateway's own: written down before it is begun, and again before its answer leaves.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -25,18 +26,16 @@ pub struct Answer {
     pub kept: Value,
 }
 
-impl From<Value> for Answer {
-    fn from(shown: Value) -> Self {
-        Self { kept: shown.clone(), shown }
-    }
-}
-
 impl Answer {
-    /// Answers with something that is shown once, beside the rest.
-    pub fn once(kept: Value, name: &str, secret: &str) -> Self {
-        let mut shown = kept.clone();
-        shown[name] = secret.into();
-        Self { shown, kept }
+    /// Answers the same to whoever repeats the request.
+    pub fn of(shown: &impl Serialize) -> Self {
+        Self::once(shown, shown)
+    }
+
+    /// Answers with something that is shown once, and with `kept` to whoever repeats the request.
+    pub fn once(shown: &impl Serialize, kept: &impl Serialize) -> Self {
+        let printed = |it: serde_json::Result<Value>| it.expect("our values are made of what JSON can say");
+        Self { shown: printed(serde_json::to_value(shown)), kept: printed(serde_json::to_value(kept)) }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Tasks: BigQuery queries that Flyte's connector runs, without its messages.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
 use prost::Message as _;
 use prost_types::{Struct, Value as Field, value::Kind as Form};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{Gateway, Notes, mutation, repetition};
+use super::{Caller, Gateway, Notes, mutation, repetition};
 use crate::{
     error::{Code, Error, Reason, Result},
     operations::{TaskDraft, task_call},
@@ -60,7 +61,7 @@ pub struct NewTask {
 pub async fn create_task(
     gateway: &Gateway,
     task: NewTask,
-    timeout: Duration,
+    caller: &Caller<'_>,
     notes: &mut Notes,
 ) -> Result<String> {
     let upstream = gateway.upstreams.get(FLYTE).ok_or_else(|| {
@@ -86,7 +87,9 @@ pub async fn create_task(
         labels: task.labels,
         version: task.version,
     };
-    let call = task_call("/flyteidl.service.AsyncAgentService/CreateTask", request.encode_to_vec(), timeout);
+    let timeout = caller.deadline.saturating_duration_since(Instant::now());
+    let path = "/flyteidl.service.AsyncAgentService/CreateTask";
+    let call = task_call(path, request.encode_to_vec(), timeout, caller.authorization());
     mutation::run_task(&gateway.ledger, upstream, key, call, draft, notes).await?;
     notes.operation.clone().ok_or_else(|| {
         let text = "The query was started, and could not be put on record.";

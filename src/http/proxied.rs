@@ -83,20 +83,25 @@ pub(super) async fn answer(
         body::require_json(&head.headers, &body)?;
         Payload::Json(&body)
     };
-    let caller = Caller {
-        headers: &head.headers,
-        request_id: &exchange.id,
-        traceparent: &exchange.traceparent,
-        traced: exchange.traced,
-        deadline: exchange.deadline,
-        authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
-    };
+    let caller = caller(head, exchange);
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {
         // Boxed: it is larger than what the many other requests need.
         Box::pin(stream(server, proxied, input, view, request, notes)).await
     } else {
         unary(server, route, input, &view, notes).await
+    }
+}
+
+/// Tells who asks, and on what terms.
+pub(super) fn caller<'r>(head: &'r Parts, exchange: &'r Exchange) -> Caller<'r> {
+    Caller {
+        headers: &head.headers,
+        request_id: &exchange.id,
+        traceparent: &exchange.traceparent,
+        traced: exchange.traced,
+        deadline: exchange.deadline,
+        authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Sighting, Tracker, Waiters,
+    Sighting, Tracker,
     sources::{Ask, Run},
     tracker::Answered,
     transition::Observation,
@@ -22,18 +23,19 @@ use crate::{
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The longest call to an upstream that is made for an operation; a third of a lease.
 pub(super) const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+/// Tries to note a wish to stop, when others write the same record at the same time.
+const NOTE_TRIES_MAX: usize = 3;
 
 /// Operations, for whoever may use them.
 pub struct Desk {
     tracker: Tracker,
-    waiters: Waiters,
     upstreams: Upstreams,
 }
 
 impl Desk {
     /// Joins the parts.
-    pub fn new(tracker: Tracker, waiters: Waiters, upstreams: Upstreams) -> Self {
-        Self { tracker, waiters, upstreams }
+    pub fn new(tracker: Tracker, upstreams: Upstreams) -> Self {
+        Self { tracker, upstreams }
     }
 
     /// Returns who takes notes.
@@ -74,23 +76,22 @@ impl Desk {
         if self.tracker.store().delete_operation(it.id).await? { Ok(()) } else { Err(missing(name)) }
     }
 
-    /// Asks an operation to stop. One that has ended stays as it is.
+    /// Asks an operation to stop. One that has ended stays as it is. `authorization` is what the caller hands over for the
+    /// upstream.
     ///
     /// # Errors
     /// There is none, or its upstream refuses.
-    pub async fn cancel(&self, name: &str) -> Result<()> {
+    pub async fn cancel(&self, name: &str, authorization: Option<HeaderValue>) -> Result<()> {
         let it = self.get(name).await?;
         if it.state.is_final() {
             return Ok(());
         }
         let ask = self.tracker.sources().of(it.kind).cancel(&it)?;
-        call(self.upstream(&it.upstream)?, ask).await?;
+        call(self.upstream(&it.upstream)?, ask, authorization).await?;
         // Whoever looked in between has seen more; the request is noted all the same.
-        for _ in 0..3 {
+        for _ in 0..NOTE_TRIES_MAX {
             let now = self.get(name).await?;
-            let seen = Sighting::of(Observation::CancelRequested);
-            let change = self.tracker.applied(&seen, &now, self.tracker.store().now().as_microsecond());
-            if !change.visible || self.tracker.store().write_seen(&change, now.version).await? {
+            if self.tracker.take_in(&now, &Sighting::of(Observation::CancelRequested)).await? {
                 break;
             }
         }
@@ -107,7 +108,7 @@ impl Desk {
         if it.state.is_final() || longest.is_zero() {
             return Ok(it);
         }
-        let mut waiter = self.waiters.wait_for(it.id, it.version)?;
+        let mut waiter = self.tracker.waiters().wait_for(it.id, it.version)?;
         // It may have moved before anybody waited.
         it = self.get(name).await?;
         while !it.state.is_final() {
@@ -128,7 +129,7 @@ impl Desk {
         if it.version != version {
             return Ok(it);
         }
-        let mut waiter = self.waiters.wait_for(it.id, it.version)?;
+        let mut waiter = self.tracker.waiters().wait_for(it.id, it.version)?;
         loop {
             it = self.get(name).await?;
             if it.version != version {
@@ -143,7 +144,13 @@ impl Desk {
     ///
     /// # Errors
     /// The name is of nothing that can be followed, or the upstream does not know it.
-    pub async fn track(&self, upstream: &str, name: &str, principal: &str) -> Result<Operation> {
+    pub async fn track(
+        &self,
+        upstream: &str,
+        name: &str,
+        principal: &str,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Operation> {
         let far = self.upstream(upstream)?;
         let collections: Vec<&str> = name.split('/').step_by(2).collect();
         let kind = match collections.as_slice() {
@@ -170,7 +177,7 @@ impl Desk {
         let begun = self.tracker.begin(kind, &from, name, id);
         let mut it = begun.ok_or_else(|| Error::invalid_field("name", "expected a name within a project"))?;
         let source = self.tracker.sources().of(kind);
-        let message = call(far, source.look(&it)?).await?;
+        let message = call(far, source.look(&it)?, authorization).await?;
         if kind == Kind::DatastreamBackfill {
             let object: StreamObject = prost::Message::decode(&message[..]).map_err(Error::internal)?;
             it.source = Run::adopt(&object).bytes();
@@ -197,8 +204,12 @@ impl Desk {
     }
 }
 
-/// Makes a call that an operation needs.
-pub(super) async fn call(upstream: &Upstream, ask: Ask) -> Result<bytes::Bytes> {
+/// Makes a call that an operation needs, with what the caller hands over for the upstream, if there is one.
+pub(super) async fn call(
+    upstream: &Upstream,
+    ask: Ask,
+    authorization: Option<HeaderValue>,
+) -> Result<bytes::Bytes> {
     let call = Call {
         path: ask.path,
         message: ask.message,
@@ -206,7 +217,7 @@ pub(super) async fn call(upstream: &Upstream, ask: Ask) -> Result<bytes::Bytes> 
         routing: ask.routing.map(|(field, value)| format!("{field}={}", encode(&value))),
         timeout: Some(CALL_TIME_MAX),
         retryable: false,
-        authorization: None,
+        authorization,
     };
     // Boxed: it is larger than all that is around it.
     Ok(Box::pin(upstream.unary(call)).await?.message)

@@ -35,13 +35,22 @@ impl Open {
         known.insert(upstream.to_owned(), Known { anything, at: Instant::now() });
     }
 
+    /// Whether it was found out lately that nothing is open at an upstream.
+    pub(super) fn is_known_to_be_none(&self, upstream: &str) -> bool {
+        self.known(upstream).is_some_and(|known| !known.anything)
+    }
+
+    fn known(&self, upstream: &str) -> Option<Known> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(upstream).copied();
+        known.filter(|known| known.at.elapsed() < KNOWN_FOR)
+    }
+
     /// Whether an upstream has operations that are open, as far as is known.
     ///
     /// # Errors
     /// The database is away.
     pub(super) async fn anything(&self, store: &Store, upstream: &str) -> Result<bool> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(upstream).copied();
-        if let Some(known) = known.filter(|known| known.at.elapsed() < KNOWN_FOR) {
+        if let Some(known) = self.known(upstream) {
             return Ok(known.anything);
         }
         let anything = store.any_open_operation(upstream).await?;

@@ -83,8 +83,6 @@ struct Lane {
     quota: Mutex<Quota>,
     /// Parents whose lists cannot be used.
     unlisted: Mutex<HashSet<String>>,
-    /// Whether the upstream lets us look without a caller.
-    open: bool,
 }
 
 impl Lane {
@@ -109,19 +107,16 @@ impl Poller {
         config: &config::Operations,
     ) -> Self {
         let now = tracker.store().now().as_microsecond();
-        let lanes = upstreams.iter().map(|upstream| {
-            let section = sections.get(upstream.key());
-            let per_minute = section.map_or(1200, |section| section.calls_per_minute);
-            let open =
-                !section.is_some_and(|section| matches!(section.credentials, config::Credentials::Caller));
-            Arc::new(Lane {
+        let lanes = upstreams.iter().filter_map(|upstream| {
+            let upstream = upstreams.in_background(upstream.key())?;
+            let per_minute = sections.get(upstream.key()).map_or(1200, |section| section.calls_per_minute);
+            Some(Arc::new(Lane {
                 upstream: upstream.clone(),
                 quota: Mutex::new(Quota::new(f64::from(per_minute) / 60.0 * config.poll_share, now)),
                 unlisted: Mutex::default(),
-                open,
-            })
+            }))
         });
-        let lanes = lanes.filter(|lane| lane.open).collect();
+        let lanes = lanes.collect();
         Self(Arc::new(Inner { tracker, lanes, max_age: config.max_age, retention: config.retention }))
     }
 
@@ -250,7 +245,7 @@ impl Poller {
             .map(|(operation, looked)| judge(&self.0.tracker, self.0.max_age, operation, looked, random))
             .collect();
         tick.changed = changes.iter().filter(|change| change.visible).count();
-        tick.fenced = self.0.tracker.store().write_claimed(&changes).await?;
+        tick.fenced = self.0.tracker.take_in_claimed(&changes).await?;
         counter!("causeway_operations_fenced_writes_total").increment(tick.fenced as u64);
         let events = changes.iter().map(|change| change.events.len() as u64).sum();
         counter!("causeway_operations_events_total").increment(events);
@@ -270,7 +265,7 @@ impl Poller {
         }
         tick.calls += 1;
         counter!("causeway_operations_polls_total", "upstream" => operation.upstream.clone()).increment(1);
-        match desk::call(&lane.upstream, ask).await {
+        match desk::call(&lane.upstream, ask, None).await {
             Ok(message) => match source.read(operation, &message) {
                 Ok(sighting) => Looked::Saw(sighting),
                 Err(error) => Looked::Undecodable(error),
@@ -311,7 +306,7 @@ impl Poller {
             tick.calls += 1;
             counter!("causeway_operations_lists_total", "upstream" => lane.upstream.key().to_owned())
                 .increment(1);
-            let page = match desk::call(&lane.upstream, ask).await {
+            let page = match desk::call(&lane.upstream, ask, None).await {
                 Ok(message) => source.read_page(&message).map_err(Looked::Undecodable),
                 Err(error) => {
                     self.note_pressure(lane, &error);

@@ -58,7 +58,7 @@ impl Recovery {
         let outcome =
             Outcome { ending: Ending::Success, operation: birth.operation.name(), ..Outcome::default() };
         let settlement = Settlement { outcome, ..Settlement::default() };
-        Ok(Some((settlement, Effects { operations: vec![birth] })))
+        Ok(Some((settlement, Effects { operations: vec![birth], ..Effects::default() })))
     }
 
     async fn find(&self, orphan: &Orphan) -> Result<Option<Birth>> {
@@ -84,13 +84,13 @@ impl Recovery {
     /// A run that began after the call is the one that it started.
     async fn find_run(&self, orphan: &Orphan, from: &Answered<'_>, name: &str) -> Result<Option<Birth>> {
         let (Some(upstream), Some(mut it)) = (
-            self.upstreams.get(from.upstream),
+            self.upstreams.in_background(from.upstream),
             self.tracker.begin(Kind::DatastreamBackfill, from, name, OperationId(orphan.id)),
         ) else {
             return Ok(None);
         };
         let source = self.tracker.sources().of(Kind::DatastreamBackfill);
-        let message = desk::call(upstream, source.look(&it)?).await?;
+        let message = desk::call(upstream, source.look(&it)?, None).await?;
         let object = StreamObject::decode(&message[..]).map_err(Error::internal)?;
         let run = Run::adopt(&object);
         if !run.is_of_call_at(orphan.opened_at - SKEW) {
@@ -107,7 +107,7 @@ impl Recovery {
         from: &Answered<'_>,
         name: &str,
     ) -> Result<Option<Birth>> {
-        let Some(upstream) = self.upstreams.get(from.upstream) else { return Ok(None) };
+        let Some(upstream) = self.upstreams.in_background(from.upstream) else { return Ok(None) };
         let mut candidates = Vec::new();
         for parent in self.tracker.places_of(from.upstream, name) {
             let mut token = String::new();
@@ -125,7 +125,7 @@ impl Recovery {
                     message: request.encode_to_vec().into(),
                     routing: Some(("name", parent.clone())),
                 };
-                let page = desk::call(upstream, ask).await?;
+                let page = desk::call(upstream, ask, None).await?;
                 let page = longrunning::ListOperationsResponse::decode(&page[..]).map_err(Error::internal)?;
                 candidates.extend(page.operations.into_iter().filter(|it| self.fits(orphan, name, it)));
                 token = page.next_page_token;

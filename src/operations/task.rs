@@ -43,8 +43,13 @@ pub(super) struct Kept {
     version: i32,
 }
 
-/// Makes a call about a task.
-pub fn task_call(path: &'static str, message: Vec<u8>, timeout: Duration) -> Call {
+/// Makes a call about a task, with what the caller hands over for the upstream.
+pub fn task_call(
+    path: &'static str,
+    message: Vec<u8>,
+    timeout: Duration,
+    authorization: Option<http::HeaderValue>,
+) -> Call {
     Call {
         path: http::uri::PathAndQuery::from_static(path),
         message: message.into(),
@@ -52,7 +57,7 @@ pub fn task_call(path: &'static str, message: Vec<u8>, timeout: Duration) -> Cal
         routing: None,
         timeout: Some(timeout),
         retryable: false,
-        authorization: None,
+        authorization,
     }
 }
 

@@ -1,19 +1,19 @@
 //! Takes note of what passes through the gateway: what starts an operation, and what tells about one.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use tokio::time::timeout;
 
 use super::{
-    Role, Sighting, View, event,
+    Role, Sighting, View, Waiters, event,
     open::Open,
     pace,
     sources::{Run, Sources},
     transition::Observation,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{EventKind, Kind, Operation, OperationId, State},
     pb::google::{
         cloud::datastream::v1::{
@@ -52,6 +52,7 @@ pub struct Tracker {
     store: Store,
     sources: Arc<Sources>,
     view: View,
+    waiters: Waiters,
     known: Arc<Known>,
     open: Arc<Open>,
 }
@@ -67,7 +68,7 @@ struct Known {
 
 impl Tracker {
     /// Joins the parts.
-    pub fn new(store: Store, sources: Arc<Sources>, catalog: &Catalog) -> Self {
+    pub fn new(store: Store, sources: Arc<Sources>, waiters: Waiters, catalog: &Catalog) -> Self {
         let mut known = Known { hints: HashMap::new(), lists: HashMap::new(), backfills: Vec::new() };
         for method in &catalog.methods {
             let upstream = method.upstream.to_string();
@@ -89,12 +90,17 @@ impl Tracker {
             }
         }
         let view = View::new(sources.transcoder().clone());
-        Self { store, sources, view, known: Arc::new(known), open: Arc::default() }
+        Self { store, sources, view, waiters, known: Arc::new(known), open: Arc::default() }
     }
 
     /// Returns the sources.
     pub fn sources(&self) -> &Arc<Sources> {
         &self.sources
+    }
+
+    /// Returns who waits.
+    pub(super) fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// Returns the store.
@@ -222,12 +228,11 @@ impl Tracker {
     pub fn started(&self, role: Role, from: &Answered<'_>, id: OperationId) -> Result<Option<Birth>> {
         let (kind, name, message, source) = match role {
             Role::StartsLro => {
-                let it = longrunning::Operation::decode(from.reply).map_err(crate::error::Error::internal)?;
+                let it = longrunning::Operation::decode(from.reply).map_err(Error::internal)?;
                 (Kind::GoogleLro, it.name, from.reply.to_vec(), Vec::new())
             }
             Role::StartsBackfill => {
-                let it =
-                    StartBackfillJobResponse::decode(from.reply).map_err(crate::error::Error::internal)?;
+                let it = StartBackfillJobResponse::decode(from.reply).map_err(Error::internal)?;
                 let object = it.object.unwrap_or_default();
                 let run = Run::start(&object).bytes();
                 (Kind::DatastreamBackfill, object.name.clone(), object.encode_to_vec(), run)
@@ -261,21 +266,33 @@ impl Tracker {
     /// Takes in what an answer tells about operations that are on record. Failures are logged: whoever asked the upstream
     /// gets its answer whatever becomes of our notes, and does not wait long for them.
     pub async fn saw(&self, role: Role, from: &Answered<'_>) {
-        let noted = async {
-            // Whoever deletes means what has ended, too.
+        // Whoever deletes means what has ended, too.
+        if role == Role::DeletesLro || !self.open.is_known_to_be_none(from.upstream) {
+            self.note(role, from).await;
+        }
+    }
+
+    /// Boxed and nameless: a request that is answered by a call is not to hold all of this in its own future.
+    fn note<'a>(
+        &'a self,
+        role: Role,
+        from: &'a Answered<'a>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let noted = async move {
             if role == Role::DeletesLro || self.open.anything(&self.store, from.upstream).await? {
                 self.try_saw(role, from).await?;
             }
-            Ok(())
+            Ok::<_, Error>(())
         };
-        match timeout(NOTE_TIME_MAX, noted).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let error: crate::error::Error = error;
-                tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+        Box::pin(async move {
+            match timeout(NOTE_TIME_MAX, noted).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+                }
+                Err(_elapsed) => tracing::debug!("what was seen of an operation is not recorded in time"),
             }
-            Err(_elapsed) => tracing::debug!("what was seen of an operation is not recorded in time"),
-        }
+        })
     }
 
     async fn try_saw(&self, role: Role, from: &Answered<'_>) -> Result<()> {
@@ -329,15 +346,37 @@ impl Tracker {
     }
 
     /// Writes what was seen of an operation, unless somebody else has written since it was read: they saw more.
+    /// Returns whether nobody had.
     ///
     /// # Errors
     /// The database is away.
-    pub(super) async fn take_in(&self, operation: &Operation, seen: &Sighting) -> Result<()> {
+    pub(super) async fn take_in(&self, operation: &Operation, seen: &Sighting) -> Result<bool> {
         let change = self.applied(seen, operation, self.store.now().as_microsecond());
-        if change.visible {
-            self.store.write_seen(&change, operation.version).await?;
+        if !change.visible {
+            return Ok(true);
         }
-        Ok(())
+        let written = self.store.write_seen(&change, operation.version).await?;
+        if written {
+            self.written(&[change]).await;
+        }
+        Ok(written)
+    }
+
+    /// Writes what the poller saw, each if its claim still holds. Returns how many did not.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub(super) async fn take_in_claimed(&self, changes: &[Change]) -> Result<usize> {
+        let fenced = self.store.write_claimed(changes).await?;
+        self.written(changes).await;
+        Ok(fenced)
+    }
+
+    /// Says what has changed, to whoever waits for it.
+    async fn written(&self, changes: &[Change]) {
+        let visible = changes.iter().filter(|change| change.visible);
+        let ids: Vec<OperationId> = visible.map(|change| change.operation.id).collect();
+        self.waiters.changed(&ids).await;
     }
 
     /// Returns what is known of an operation that its upstream has forgotten, as the upstream showed it last; `None` if it

@@ -1,10 +1,11 @@
 //! Wakes those who wait for an operation to change, whichever replica changes it.
 //!
 //! One query for all that is awaited here, many times a second, while anything is; and a nudge so that what is awaited is
-//! looked after sooner.
+//! looked after sooner. Whoever changes an operation says so: to those who wait in its own process, and over Redis, where
+//! there is one, to those of other replicas. What is said is only that it is time to ask: the database is the truth.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Code, Error, Reason, Result},
+    kv::Kv,
     model::OperationId,
     store::Store,
 };
@@ -28,8 +30,12 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 const HURRY_EVERY: Duration = Duration::from_secs(1);
 /// Operations that are awaited in one process.
 const AWAITED_MAX: usize = 10_000;
-/// Ids of one query.
+/// Ids of one query, and of one message.
 const IDS_MAX: usize = 500;
+/// Bytes of an id.
+const ID_BYTES: usize = 16;
+/// Where replicas tell each other what has changed: ids, one behind the other.
+const CHANNEL: &str = "causeway:operations:changed";
 
 /// The awaited operations of this process. Cheap to clone.
 #[derive(Clone)]
@@ -37,8 +43,12 @@ pub struct Waiters(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    kv: Option<Arc<Kv>>,
     awaited: Mutex<HashMap<OperationId, watch::Sender<i64>>>,
     came: Notify,
+    /// What is awaited here and was said to have changed.
+    told: Mutex<HashSet<OperationId>>,
+    tell: Notify,
 }
 
 /// Somebody who waits. Leaves when dropped.
@@ -49,9 +59,42 @@ pub struct Waiter {
 }
 
 impl Waiters {
-    /// Begins with nobody.
-    pub fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, awaited: Mutex::default(), came: Notify::new() }))
+    /// Begins with nobody. Without Redis replicas find out by asking the database.
+    pub fn new(store: Store, kv: Option<Arc<Kv>>) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            kv,
+            awaited: Mutex::default(),
+            came: Notify::new(),
+            told: Mutex::default(),
+            tell: Notify::new(),
+        }))
+    }
+
+    /// Says that operations have changed, here and to other replicas.
+    pub(super) async fn changed(&self, ids: &[OperationId]) {
+        if ids.is_empty() {
+            return;
+        }
+        self.hear(ids.iter().copied());
+        if let Some(kv) = &self.0.kv {
+            for some in ids.chunks(IDS_MAX) {
+                let message: Vec<u8> = some.iter().flat_map(|id| id.0).collect();
+                if kv.publish(CHANNEL, &message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Notes what was said to have changed, if anybody here waits for it.
+    fn hear(&self, ids: impl Iterator<Item = OperationId>) {
+        let awaited: Vec<OperationId> =
+            self.with(|awaited| ids.filter(|id| awaited.contains_key(id)).collect());
+        if !awaited.is_empty() {
+            self.0.told.lock().unwrap_or_else(PoisonError::into_inner).extend(awaited);
+            self.0.tell.notify_one();
+        }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut HashMap<OperationId, watch::Sender<i64>>) -> T) -> T {
@@ -83,6 +126,29 @@ impl Waiters {
 
     /// Asks for what is awaited until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.ask_for_all(&stop), self.ask_for_told(&stop), self.listen(&stop));
+    }
+
+    /// Hears from other replicas.
+    async fn listen(&self, stop: &CancellationToken) {
+        let Some(kv) = &self.0.kv else { return };
+        kv.listen(CHANNEL, stop, |message| {
+            let ids = message.chunks_exact(ID_BYTES).take(IDS_MAX);
+            self.hear(ids.map(|id| OperationId(id.try_into().expect("chunks are as long as ids"))));
+        })
+        .await;
+    }
+
+    /// Asks for what was said to have changed.
+    async fn ask_for_told(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(self.0.tell.notified()).await.is_some() {
+            let told = std::mem::take(&mut *self.0.told.lock().unwrap_or_else(PoisonError::into_inner));
+            let told: Vec<OperationId> = told.into_iter().collect();
+            self.ask_for(&told, false).await;
+        }
+    }
+
+    async fn ask_for_all(&self, stop: &CancellationToken) {
         let mut hurried: Option<Instant> = None;
         loop {
             let ids: Vec<OperationId> = self.with(|awaited| awaited.keys().copied().collect());
@@ -95,13 +161,14 @@ impl Waiters {
             if hurry && !ids.is_empty() {
                 hurried = Some(Instant::now());
             }
-            for some in ids.chunks(IDS_MAX) {
-                if let Err(error) = self.ask(some, hurry).await {
-                    tracing::debug!(
-                        error = error.chain(),
-                        "nobody can say what became of awaited operations"
-                    );
-                }
+            self.ask_for(&ids, hurry).await;
+        }
+    }
+
+    async fn ask_for(&self, ids: &[OperationId], hurry: bool) {
+        for some in ids.chunks(IDS_MAX) {
+            if let Err(error) = self.ask(some, hurry).await {
+                tracing::debug!(error = error.chain(), "nobody can say what became of awaited operations");
             }
         }
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Upstream;
-use crate::config::Upstream as Section;
+use crate::config::{Credentials, Upstream as Section};
 use crate::error::Result;
 
 /// All upstreams, by key.
 #[derive(Clone, Debug, Default)]
 pub struct Upstreams {
     by_key: BTreeMap<String, Arc<Upstream>>,
+    in_background: BTreeMap<String, Arc<Upstream>>,
 }
 
 impl Upstreams {
@@ -24,7 +25,27 @@ impl Upstreams {
         let build = |(key, section): (&String, &Section)| {
             Upstream::build(key, section, scopes(key)).map(|upstream| (key.clone(), Arc::new(upstream)))
         };
-        Ok(Self { by_key: config.iter().map(build).collect::<Result<_>>()? })
+        let by_key: BTreeMap<_, _> = config.iter().map(build).collect::<Result<_>>()?;
+        let mut in_background = BTreeMap::new();
+        for (key, section) in config {
+            let upstream = match (&section.credentials, &section.poll_credentials) {
+                (Credentials::Caller, None) => continue,
+                // Another link: its failures are not those of callers.
+                (Credentials::Caller, Some(own)) => {
+                    let section = Section { credentials: own.clone(), ..section.clone() };
+                    Arc::new(Upstream::build(key, &section, scopes(key))?)
+                }
+                _ => by_key[key].clone(),
+            };
+            in_background.insert(key.clone(), upstream);
+        }
+        Ok(Self { by_key, in_background })
+    }
+
+    /// Finds an upstream by its key, for calls that nobody in particular asks for. There is none where calls are made with
+    /// callers' credentials only.
+    pub fn in_background(&self, key: &str) -> Option<&Arc<Upstream>> {
+        self.in_background.get(key)
     }
 
     /// Finds an upstream by its key.

@@ -125,5 +125,7 @@ fn the_readme_lists_every_key() {
     let mut existing = keys(&from_file(file("readme_keys.toml", complete_example())).print());
     // The example has its other half, token_file: they exclude each other.
     existing.insert("upstreams.*.token".to_owned());
+    // It goes with credentials = "caller" only.
+    existing.insert("upstreams.*.poll_credentials".to_owned());
     assert_eq!(listed, existing);
 }

@@ -9,8 +9,9 @@ use std::{
 use causeway::{
     app,
     clock::{Clock as _, ManualClock, SystemClock},
-    config::{Config, Sources as Settings},
+    config::{Config, SecretUrl, Sources as Settings},
     crypto::{Keys, Purpose},
+    kv::Kv,
     model::{Entry, EventKind, Operation, State},
     operations::{Desk, Observation, Poller, Recovery, Sighting, Sources, Tick, Tracker, Waiters},
     store::{Store, journal::Orphan, operations::Page, time_ordered},
@@ -20,8 +21,11 @@ use causeway::{
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Answer, Database, Gateway, Scripted};
+
+mod faces;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
@@ -151,11 +155,15 @@ impl Story {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).unwrap();
         let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::ResourceMeta);
-        let tracker =
-            Tracker::new(store.clone(), Arc::new(Sources::new(transcoder.clone(), sealer)), &catalog);
+        let tracker = Tracker::new(
+            store.clone(),
+            Arc::new(Sources::new(transcoder.clone(), sealer)),
+            Waiters::new(store.clone(), None),
+            &catalog,
+        );
         Hand {
             poller: Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations),
-            desk: Desk::new(tracker.clone(), Waiters::new(store.clone()), upstreams.clone()),
+            desk: Desk::new(tracker.clone(), upstreams.clone()),
             recovery: Recovery::new(tracker, upstreams, transcoder, &catalog),
             store,
         }
@@ -181,7 +189,7 @@ impl Story {
 impl Hand {
     async fn track(&self, story: &Story, id: &str) -> Operation {
         story.far(|far| far.begin(id));
-        self.desk.track("datastream", &format!("{PLACE}/operations/{id}"), "alice").await.unwrap()
+        self.desk.track("datastream", &format!("{PLACE}/operations/{id}"), "alice", None).await.unwrap()
     }
 
     async fn tick(&self) -> Tick {
@@ -577,4 +585,75 @@ async fn what_makes_no_sense_is_refused_with_its_place() {
     let known = r#"{"upstream":"datastream","name":"projects/p/locations/us/operations/a"}"#;
     let tracked = gateway.post("/v1/projects/p/operations:track", known).await;
     assert_eq!(tracked.json()["name"], a.name(), "what is on record is not put there twice");
+}
+
+#[tokio::test]
+async fn where_callers_bring_their_own_credentials_they_go_along_and_polling_has_its_own() {
+    let mut story = Story::each().await.remove(0);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (far, shown) = (story.far.clone(), seen.clone());
+    story.upstream = Scripted::start(move |call| {
+        let credential = call.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let method = call.method.rsplit('.').next().unwrap().to_owned();
+        shown.lock().unwrap().push((method, credential.unwrap_or_default()));
+        far.lock().unwrap().answer(&call.method, &call.request)
+    })
+    .await;
+    let credentials = ["credentials=caller", "poll_credentials=token", "token=ours"]
+        .map(|setting| format!("upstreams.datastream.{setting}"));
+    let mut settings = story.settings();
+    settings.extend(credentials.iter().cloned());
+    let gateway = Gateway::start(&settings).await;
+    let hand = story.hand_with(&credentials.each_ref().map(String::as_str)).await;
+    let theirs =
+        [("x-causeway-upstream-authorization", "Bearer theirs"), ("content-type", "application/json")];
+    story.far(|far| far.begin("a"));
+    let track = json!({"upstream": "datastream", "name": format!("{PLACE}/operations/a")}).to_string();
+    let tracked = gateway.send("POST", "/v1/operations:track", &theirs, track).await;
+    assert_eq!(tracked.status, 200, "{}", tracked.text());
+    story.pass(10);
+    assert_eq!(hand.tick().await.calls, 1);
+    let cancel = format!("/v1/{}:cancel", tracked.json()["name"].as_str().unwrap());
+    assert_eq!(gateway.send("POST", &cancel, &theirs, "{}").await.status, 200);
+    let expected = [
+        ("GetOperation", "Bearer theirs"),
+        ("GetOperation", "Bearer ours"),
+        ("CancelOperation", "Bearer theirs"),
+    ];
+    let expected = expected.map(|(method, credential)| (method.to_owned(), credential.to_owned()));
+    assert_eq!(*seen.lock().unwrap(), expected);
+    // Without credentials of its own the gateway looks after nothing there.
+    let blind = story.hand_with(&["upstreams.datastream.credentials=caller"]).await;
+    story.pass(3600);
+    assert_eq!(blind.tick().await, Tick::default());
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the test is told where Redis is")]
+async fn replicas_tell_each_other_over_redis() {
+    let Ok(redis) = std::env::var("CAUSEWAY_TEST_REDIS") else {
+        println!("skipped: CAUSEWAY_TEST_REDIS is not set");
+        return;
+    };
+    let link = || Arc::new(Kv::new(&SecretUrl::new(redis.clone())).unwrap());
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let mut listening = JoinSet::new();
+    listening.spawn({
+        let (link, stop) = (link(), stop.clone());
+        async move { link.listen("story", &stop, |message| drop(heard.send(message.to_vec()))).await }
+    });
+    let teller = link();
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            // What is told before the other listens is lost.
+            teller.publish("story", b"changed").await.unwrap();
+            if let Ok(message) = hears.try_recv() {
+                break message;
+            }
+        }
+    });
+    assert_eq!(told.await.expect("it is heard"), b"changed");
+    stop.cancel();
+    listening.join_all().await;
 }

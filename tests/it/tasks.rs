@@ -140,3 +140,17 @@ async fn what_cannot_be_passed_on_is_refused_before_anything_is_sent() {
     }
     assert_eq!(story.started(), 0);
 }
+
+#[tokio::test]
+async fn what_the_connector_refuses_is_told_to_whoever_can_mend_it() {
+    for story in Story::each().await {
+        let parameters = json!({"p": {"type": "BYTES", "value": "AAEC"}});
+        for key in ["one", "one", "two"] {
+            let refused = story.create(key, &json!({"query": "SELECT @p", "parameters": parameters})).await;
+            assert_eq!(refused.status, 400, "{}", refused.text());
+            assert!(refused.text().contains("BYTES") && !refused.text().contains("Traceback"));
+        }
+        let refused = story.gateway.get("/v1/projects/acme-data/operations").await.json();
+        assert_eq!(refused, json!({"operations": []}), "nothing was started");
+    }
+}

@@ -31,7 +31,13 @@ mod timeout;
 pub(super) mod trace;
 mod verb;
 
-use std::{borrow::Cow, convert::Infallible, net::IpAddr, pin::pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
@@ -180,8 +186,10 @@ async fn handle<'s>(
         Target::Own(own, numbers) => {
             notes.entry.method = numbers.binding().to_owned();
             let asked = own::Asked::new(captures, &query, head, inbound, exchange, notes);
-            // Boxed: it is larger than what the many proxied requests need.
-            Box::pin(own::answer(*own, server, asked)).await
+            // Boxed and nameless: it is larger, and deeper, than what the many proxied requests need.
+            let answer: Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send + '_>> =
+                Box::pin(own::answer(*own, server, asked));
+            answer.await
         }
         Target::Proxied(proxied) => {
             admit::to(server, &proxied.route, captures, exchange, notes).await?;

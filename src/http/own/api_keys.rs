@@ -162,7 +162,10 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>) -> Result<Resp
     let keys = server.identity.keys().clone();
     let made = async move {
         let (kept, key) = keys.create(new, &principal.id).await?;
-        Ok(Answer::once(show(&kept, keys.now()), "key", key.expose()))
+        let kept = show(&kept, keys.now());
+        let mut shown = kept.clone();
+        shown["key"] = json!(key.expose());
+        Ok(Answer::once(&shown, &kept))
     };
     let mut response = json(&asked.change(server, Twice::More, made).await?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -246,7 +249,7 @@ pub(super) async fn revoke(server: &Server, mut asked: Asked<'_>) -> Result<Resp
     let id = key.id.clone();
     let gone = async move {
         let revoked = keys.revoke(&id).await?.ok_or_else(|| missing(&id))?;
-        Ok(show(&revoked, keys.now()).into())
+        Ok(Answer::of(&show(&revoked, keys.now())))
     };
     let revoked = asked.change(server, Twice::Same, gone).await;
     server.identity.forget_key(&key.id);

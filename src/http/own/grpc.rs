@@ -3,6 +3,8 @@
 //!
 //! Only unary calls, so a frame is read and written by hand: a flag, a length, a message, and the status behind it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 use prost::Message;
@@ -10,8 +12,8 @@ use prost::Message;
 use super::{Asked, operations};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{self, Caller, Input, Payload},
-    http::{Server, body::Body, server::Target},
+    gateway::{self, Input, Payload},
+    http::{Server, body::Body, proxied, server::Target},
     identity::access,
     operations::{Role, WAIT_MAX},
     pb::google::longrunning::{
@@ -185,21 +187,18 @@ async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: 
         notes.entry.permission = route.permission().to_owned();
         notes.entry.resource_names = vec![resource.clone().into_owned()];
         route.authorize(asked.exchange.principal()?, &resource)?;
-        let exchange = asked.exchange;
-        let caller = Caller {
-            headers: &asked.head.headers,
-            request_id: &exchange.id,
-            traceparent: &exchange.traceparent,
-            traced: exchange.traced,
-            deadline: exchange.deadline,
-            authorization_is_free: exchange
-                .caller
-                .as_ref()
-                .is_some_and(|caller| caller.authorization_is_free),
-        };
+        let caller = proxied::caller(asked.head, asked.exchange);
         let query = Query::parse("", |_| false)?;
+        let message = if rpc == Rpc::List {
+            let mut request: ListOperationsRequest = decode(message)?;
+            // Some upstreams want the collection and some its parent: each gets what it gets over REST.
+            request.name = found.captures.first().map_or(request.name, ToString::to_string);
+            Cow::Owned(request.encode_to_vec())
+        } else {
+            Cow::Borrowed(message)
+        };
         let input =
-            Input { captures: &found.captures, query: &query, payload: Payload::Wire(message), caller };
+            Input { captures: &found.captures, query: &query, payload: Payload::Wire(&message), caller };
         return Ok(gateway::unary(&server.gateway, route, input, notes).await?.message);
     }
     let name: String = name.chars().take(200).collect();
@@ -272,10 +271,13 @@ fn framed(message: &[u8]) -> Response<Body> {
 
 /// Prints an error as gRPC has it.
 pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
+    // What REST has no path for, gRPC has no method for.
+    let unrouted = error.reason() == Some(Reason::RouteNotFound);
+    let code = if unrouted { Code::Unimplemented } else { error.code() };
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, GRPC);
-    headers.insert(STATUS, HeaderValue::from(error.code().number()));
+    headers.insert(STATUS, HeaderValue::from(code.number()));
     let mut message = String::new();
     for byte in error.message().bytes() {
         use std::fmt::Write as _;
@@ -288,7 +290,7 @@ pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
         headers.insert(MESSAGE, message);
     }
     let status = crate::pb::google::rpc::Status {
-        code: error.code().number(),
+        code: code.number(),
         message: error.message().to_owned(),
         details: details(error),
     };

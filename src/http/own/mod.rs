@@ -43,11 +43,11 @@ use super::{
         Exchange,
         body::{self as inbound, Inbound},
     },
-    idempotency, openapi,
+    idempotency, openapi, proxied,
 };
 use crate::{
     error::{Error, Result},
-    gateway::{self, Answer, Notes, Twice},
+    gateway::{self, Answer, Caller, Notes, Twice},
     identity::access,
     model::Role,
     schema::Captures,
@@ -272,7 +272,7 @@ const PARTS: &[fn() -> OpenApi] = &[
     tasks::Described::openapi,
     api_keys::Described::openapi,
     audit_entries::Described::openapi,
-    webhooks::described,
+    webhooks::Described::openapi,
     Gateway::openapi,
 ];
 
@@ -284,10 +284,9 @@ const PARTS: &[fn() -> OpenApi] = &[
 )]
 struct Gateway;
 
-/// Returns the description of all of them.
+/// Returns the description of all of them, and of what is sent by ourselves.
 pub(super) fn document() -> OpenApi {
-    let parts = PARTS.iter().map(|part| part());
-    parts.reduce(OpenApi::merge_from).expect("there is a part")
+    PARTS.iter().map(|part| part()).fold(webhooks::messages(), OpenApi::merge_from)
 }
 
 /// A request to one of them.
@@ -349,6 +348,11 @@ impl<'r> Asked<'r> {
         let sent = sent.as_ref().map_or(&self.sent[..], |sent| sent.as_bytes());
         let asked = [method.as_bytes(), self.head.uri.path().as_bytes(), self.query.as_bytes(), sent];
         gateway::journaled(&server.gateway, self.notes, twice, &asked, work).await
+    }
+
+    /// Tells who asks, and on what terms.
+    fn caller(&self) -> Caller<'_> {
+        proxied::caller(self.head, self.exchange)
     }
 
     /// Refuses parameters where there are none.

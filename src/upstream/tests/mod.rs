@@ -33,6 +33,7 @@ fn section(urls: &[&str]) -> config::Upstream {
     config::Upstream {
         endpoints: urls.iter().map(|url| config::Endpoint::parse(url).unwrap()).collect(),
         credentials: config::Credentials::None,
+        poll_credentials: None,
         quota_project: None,
         services: Vec::new(),
         service_config: None,

@@ -1,5 +1,7 @@
 //! Stories about the connector. Time is moved by hand; calls go through the generated service traits.
 
+mod refusals;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

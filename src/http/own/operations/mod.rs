@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Asked, fields::Fields};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{Notes, Twice},
+    gateway::{Answer, Notes, Twice},
     http::{Server, body::Body, edge::Exchange, json},
     identity::access,
     model::{Operation, Role},
@@ -168,7 +168,7 @@ pub(super) async fn deleted(server: &Server, asked: &mut Asked<'_>, name: String
     let desk = server.operations.clone();
     let work = async move {
         desk.delete(&name).await?;
-        Ok(json!({}).into())
+        Ok(Answer::of(&json!({})))
     };
     asked.change(server, Twice::Same, work).await
 }
@@ -176,9 +176,10 @@ pub(super) async fn deleted(server: &Server, asked: &mut Asked<'_>, name: String
 /// Asks an operation to stop, and answers with nothing.
 pub(super) async fn cancelled(server: &Server, asked: &mut Asked<'_>, name: String) -> Result<Value> {
     let desk = server.operations.clone();
+    let authorization = asked.caller().authorization();
     let work = async move {
-        desk.cancel(&name).await?;
-        Ok(json!({}).into())
+        desk.cancel(&name, authorization).await?;
+        Ok(Answer::of(&json!({})))
     };
     asked.change(server, Twice::Same, work).await
 }
@@ -275,7 +276,11 @@ pub(super) async fn track(server: &Server, mut asked: Asked<'_>) -> Result<Respo
     asked.notes.entry.upstream.clone_from(&upstream);
     note(asked.notes, &name);
     let (desk, view) = (server.operations.clone(), view(server));
-    let work = async move { Ok(view.json(&desk.track(&upstream, &name, &principal).await?).into()) };
+    let authorization = asked.caller().authorization();
+    let work = async move {
+        let it = desk.track(&upstream, &name, &principal, authorization).await?;
+        Ok(Answer::of(&view.json(&it)))
+    };
     let it = asked.change(server, Twice::Same, work).await?;
     asked.notes.operation = it["name"].as_str().map(str::to_owned);
     Ok(json(&it))

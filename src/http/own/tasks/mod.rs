@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway,
-    http::{Server, body::Body, idempotency, json},
+    http::{Server, body::Body, idempotency, json, proxied},
     identity::access,
     model::{Kind, Operation, OperationId, Role},
     operations::{TASK_TYPE, task_call},
@@ -72,8 +72,8 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>) -> Result<Resp
     asked.notes.entry.resource_names = vec![parent];
     // Neither the query nor its parameters are the log's business.
     asked.notes.entry.request = json!({"labels": task.labels, "taskTypeVersion": task.version}).to_string();
-    let left = asked.exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
-    let name = gateway::create_task(&server.gateway, task, left, asked.notes).await?;
+    let caller = proxied::caller(asked.head, asked.exchange);
+    let name = gateway::create_task(&server.gateway, task, &caller, asked.notes).await?;
     operations::show(server, &name).await
 }
 
@@ -219,7 +219,7 @@ pub(super) async fn metrics(server: &Server, asked: Asked<'_>) -> Result<Respons
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskMetrics";
     let upstream = upstream(server)?;
-    let call = task_call(path, request.encode_to_vec(), left(&asked));
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
     let reply = upstream.unary(call).await.map_err(not_offered)?;
     message(server, "flyteidl.admin.GetTaskMetricsResponse", &reply.message).map(|shown| json(&shown))
 }
@@ -249,7 +249,7 @@ pub(super) async fn logs(server: &Server, asked: Asked<'_>) -> Result<Response<B
         ..GetTaskLogsRequest::default()
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskLogs";
-    let call = task_call(path, request.encode_to_vec(), left(&asked));
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
     let mut messages = upstream(server)?.server_streaming(call).await.map_err(not_offered)?;
     let mut shown = Vec::new();
     while let Some(next) = messages.next().await
