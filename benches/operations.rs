@@ -33,6 +33,7 @@ use std::{
 
 use causeway::{
     app,
+    cache::PageCache,
     clock::{Clock as _, ManualClock, SystemClock},
     config::{Config, SecretUrl, Sources as Settings},
     crypto::{Keys, Purpose},
@@ -52,6 +53,7 @@ use causeway::{
 };
 use prost::Message as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 use harness::{Database, Gateway};
@@ -143,7 +145,9 @@ impl Hand {
         let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::ResourceMeta);
         let sources = Arc::new(Sources::new(Transcoder::new(&catalog.pool), sealer));
         let kv = redis.map(|url| Arc::new(Kv::new(&SecretUrl::new(url.to_owned())).unwrap()));
-        let tracker = Tracker::new(store.clone(), sources, Waiters::new(store.clone(), kv), &catalog);
+        let tags = Keys::new(&[7; 32], &[]).mac(Purpose::CachedPage);
+        let (pages, _) = PageCache::new(&config.cache, None, tags, clock.clone(), CancellationToken::new());
+        let tracker = Tracker::new(store.clone(), sources, Waiters::new(store.clone(), kv), &catalog, pages);
         let poller = Poller::new(tracker, &upstreams, &config.upstreams, &config.operations);
         let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
         Self { clock, store, pool, poller }

@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Reason, Result},
     operations::{Answered, Role},
     transcode::{JsonOptions, Parsed, Peeked, Query},
-    upstream::{Call, Reply, Streaming, Upstream},
+    upstream::{Call, Reply, Upstream},
 };
 
 /// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
@@ -57,14 +57,6 @@ pub struct Forwarded {
     pub message: Bytes,
     /// Metadata that may be shown to the caller.
     pub headers: HeaderMap,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
-}
-
-/// What the upstream goes on answering. Dropping it cancels the call.
-pub struct ForwardedStream {
-    /// The response messages.
-    pub messages: Streaming,
     /// Paths of the fields that were dropped from the request.
     pub ignored: Vec<String>,
 }
@@ -127,19 +119,6 @@ async fn read(
     }
 }
 
-/// Makes a call that is answered with a stream, and waits for its first message.
-///
-/// # Errors
-/// As [`unary`]; later failures come with the stream.
-pub async fn server_streaming(route: &Route, input: Input<'_>, notes: &mut Notes) -> Result<ForwardedStream> {
-    let upstream = upstream(route)?;
-    let Parsed { bytes, ignored } = transcode_in(route, &input)?;
-    note(route, &bytes, notes);
-    let call = call(route, &input, bytes.into());
-    let messages = upstream.server_streaming(call).await?;
-    Ok(ForwardedStream { messages, ignored })
-}
-
 /// Notes as much of the request as may be kept.
 pub(super) fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
@@ -150,6 +129,7 @@ pub(super) fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     }
 }
 
+/// Returns the upstream that a route leads to.
 pub(super) fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     route.upstream.as_ref().ok_or_else(|| {
         let key = &route.upstream_key;
@@ -165,6 +145,7 @@ pub(super) fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     })
 }
 
+/// Makes the call that a request asks for.
 pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
     Call {
         path: route.path.clone(),

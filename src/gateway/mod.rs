@@ -10,6 +10,7 @@
 //! - [`overview()`]: everything of a project at a glance.
 //! - `announcement`: the event of a mutation that is done when it answers.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
+//! - [`Answer`]: what something of our own comes to that changes something; [`Twice`]: what doing it again would.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
@@ -22,6 +23,7 @@
 mod access;
 mod across;
 mod announcement;
+mod certainty;
 mod connector;
 mod form;
 mod forward;
@@ -32,10 +34,13 @@ mod metadata;
 mod mutation;
 mod notes;
 mod overview;
+mod own;
 mod probe;
+mod repetition;
 mod route;
 mod routing_header;
 mod scopes;
+mod stream;
 mod tasks;
 
 use std::{
@@ -57,15 +62,16 @@ pub use self::{
     access::{Access, project_of},
     across::{Across, Freshness, across},
     form::{Form, WIRE},
-    forward::{Forwarded, ForwardedStream, Input, Payload, server_streaming, unary},
+    forward::{Forwarded, Input, Payload, unary},
     ledger::Ledger,
     listing::{Listed, list},
     metadata::Caller,
-    mutation::journaled,
     notes::Notes,
     overview::{Counts, Overview, Section, Status, overview},
+    own::{Answer, Twice, journaled},
     probe::{NoProbe, Probe, Surroundings},
     route::Route,
+    stream::{ForwardedStream, Messages, server_streaming},
     tasks::{NewTask, create_task},
 };
 

@@ -167,8 +167,7 @@ async fn stream(
         return Err(Error::invalid_field("$alt", "proto has no form for a stream; leave it out"));
     }
     let route = &proxied.route;
-    let mut forwarded = gateway::server_streaming(route, input, notes).await?;
-    let headers = std::mem::take(&mut forwarded.messages.headers);
+    let forwarded = gateway::server_streaming(&server.gateway, route, input, notes).await?;
     let (body, kind) = if route.response.is_raw() {
         let (body, kind) = StreamBody::raw(proxied.clone(), forwarded.messages, server.soft.clone()).await?;
         (body, raw_type(&kind))
@@ -178,7 +177,7 @@ async fn stream(
         (StreamBody::printed(printer, forwarded.messages, server.soft.clone()).await?, kind)
     };
     let mut response = Response::new(Body::stream(body));
-    *response.headers_mut() = headers;
+    *response.headers_mut() = forwarded.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
     Ok(response)

@@ -4,9 +4,9 @@
 //! through its lease writes nothing. State and event are one transaction, here and in the journal's commit.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Store, both, failure};
+use super::{Projects, Store, both, failure, plain, projects::Globs};
 use crate::{
     error::Result,
     model::{Event, Kind, Operation, OperationId, State},
@@ -198,8 +198,8 @@ columns! {
 /// A page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Ids of the projects; `None` is all of them.
-    pub project: Option<String>,
+    /// Of which projects.
+    pub projects: Projects,
     /// What must hold; all of it.
     pub conditions: Vec<Condition>,
     /// Oldest first; else newest first.
@@ -212,16 +212,14 @@ pub struct Page {
 
 pub(super) fn page_query<DB>(page: &Page) -> QueryBuilder<DB>
 where
-    DB: Database,
+    DB: Globs,
     String: Type<DB> + for<'q> Encode<'q, DB>,
     Vec<u8>: Type<DB> + for<'q> Encode<'q, DB>,
     i64: Type<DB> + for<'q> Encode<'q, DB>,
 {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(COLUMNS).push(" FROM operations WHERE deleted_at IS NULL");
-    if let Some(project) = &page.project {
-        query.push(" AND project = ").push_bind(plain(project));
-    }
+    page.projects.narrow(&mut query, "project", "");
     for condition in &page.conditions {
         match condition {
             Condition::Done(true) => query.push(" AND ended_at IS NOT NULL"),
@@ -246,11 +244,6 @@ where
     query.push(if page.ascending { " ORDER BY id LIMIT " } else { " ORDER BY id DESC LIMIT " });
     query.push_bind(i64::from(page.rows_max));
     query
-}
-
-/// Postgres keeps no NUL.
-fn plain(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 impl Store {

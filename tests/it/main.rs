@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod access;
+mod across;
 mod architecture;
 mod attacks;
 mod audit;
 mod canary;
 mod cli;
 mod config;
+mod credentials;
 mod differential;
 mod emulated;
 mod flyte;

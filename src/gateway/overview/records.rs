@@ -5,7 +5,10 @@ use crate::{
     error::Result,
     identity::access,
     model::{Kind, Role},
-    store::operations::{Condition, Page, TextColumn},
+    store::{
+        Projects,
+        operations::{Condition, Page, TextColumn},
+    },
 };
 
 /// The newest operations that are counted.
@@ -34,7 +37,7 @@ pub(super) async fn tasks(look: &Look<'_>) -> Result<Counts> {
     let kind =
         Condition::Text { column: TextColumn::Kind, value: Kind::FlyteTask.name().to_owned(), not: false };
     let page = Page {
-        project: Some(look.project.to_owned()),
+        projects: Projects::One(look.project.to_owned()),
         conditions: vec![kind],
         rows_max: TASKS_MAX,
         ..Page::default()

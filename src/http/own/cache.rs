@@ -9,7 +9,7 @@ use super::Asked;
 use crate::{
     cache::Scope,
     error::{Code, Error, Reason, Result},
-    gateway,
+    gateway::{Answer, Twice},
     http::{Server, body::Body, json},
     identity::access,
     model::Role,
@@ -38,7 +38,7 @@ pub(super) struct Described;
         (status = 503, description = "Redis is away: this replica forgot them, and others will.")
     )
 )]
-pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn delete(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     asked.no_parameters()?;
     let project = asked.captures.first().map_or("", |project| project).to_owned();
     let name = format!("projects/{project}");
@@ -47,12 +47,11 @@ pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response
     let pages = server.gateway.pages().clone();
     let forget = async move {
         match pages.bump(&[Scope::project(&project)]).await {
-            true => Ok(()),
+            true => Ok(Answer::of(&object!({}))),
             false => Err(away()),
         }
     };
-    gateway::journaled(&server.gateway, asked.notes, forget).await?;
-    Ok(json(&object!({})))
+    Ok(json(&asked.change(server, Twice::Same, forget).await?))
 }
 
 fn away() -> Error {

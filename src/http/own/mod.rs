@@ -32,19 +32,24 @@ mod spec;
 mod tasks;
 mod webhooks;
 
+use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 use metrics::gauge;
+use serde_json::Value;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use super::{
     Server, audit_entries,
     body::Body,
-    edge::{Exchange, body::Inbound},
-    openapi, proxied,
+    edge::{
+        Exchange,
+        body::{self as inbound, Inbound},
+    },
+    idempotency, openapi, proxied,
 };
 use crate::{
     error::{Error, Result},
-    gateway::{Caller, Notes},
+    gateway::{self, Answer, Caller, Notes, Twice},
     identity::access,
     model::Role,
     schema::Captures,
@@ -108,10 +113,6 @@ pub(super) enum Access {
     Permission(&'static str, Role),
 }
 
-/// What reading the audit log needs.
-const AUDIT_LIST: &str = "causeway.auditEntries.list";
-const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
-
 impl Access {
     const fn of((permission, role): (&'static str, Role)) -> Self {
         Self::Permission(permission, role)
@@ -130,10 +131,8 @@ impl Own {
             Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
             Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
             Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
-            Self::AuditEntries | Self::ProjectAuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
-            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
-                Access::Permission(AUDIT_EXPORT, Role::Admin)
-            }
+            Self::AuditEntries | Self::ProjectAuditEntries => Access::of(audit_entries::LIST),
+            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => Access::of(audit_entries::EXPORT),
             Self::Overview => Access::Permission(overview::PERMISSION, Role::Viewer),
             Self::DeleteCache => Access::Permission(cache::PERMISSION, Role::Operator),
             Self::ListOperations | Self::ListProjectOperations | Self::Grpc(Rpc::List) => {
@@ -157,6 +156,36 @@ impl Own {
                 Access::Permission(permission, access::role_for(permission, what.is_read_only()))
             }
         }
+    }
+
+    /// Whether it changes something, and an Idempotency-Key keeps it from being done twice.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::CreateKey
+            | Self::RevokeKey
+            | Self::CancelOperation
+            | Self::DeleteOperation
+            | Self::TrackOperation
+            | Self::TrackProjectOperation
+            | Self::CreateTask
+            | Self::DeleteTask => true,
+            Self::Webhook(what) => !what.is_read_only(),
+            _ => false,
+        }
+    }
+
+    /// Whether it may call an upstream, and pass on how that failed.
+    pub(super) fn calls(self) -> bool {
+        matches!(
+            self,
+            Self::CancelOperation
+                | Self::TrackOperation
+                | Self::TrackProjectOperation
+                | Self::CreateTask
+                | Self::DeleteTask
+                | Self::TaskMetrics
+                | Self::TaskLogs
+        )
     }
 
     /// Whether it only looks at the process, and is not worth an entry in the audit log.
@@ -284,9 +313,53 @@ pub(super) struct Asked<'r> {
     pub(super) exchange: &'r Exchange,
     /// What is noted of it.
     pub(super) notes: &'r mut Notes,
+    /// The body, once it was read.
+    sent: Bytes,
 }
 
-impl Asked<'_> {
+impl<'r> Asked<'r> {
+    /// Joins the parts.
+    pub(super) fn new(
+        captures: &'r Captures<'r>,
+        query: &'r str,
+        head: &'r Parts,
+        inbound: &'r mut Inbound,
+        exchange: &'r Exchange,
+        notes: &'r mut Notes,
+    ) -> Self {
+        Self { captures, query, head, inbound, exchange, notes, sent: Bytes::new() }
+    }
+
+    /// Reads the body, whatever it is.
+    async fn body(&mut self) -> Result<Bytes> {
+        self.sent = self.inbound.read(&self.head.headers).await?;
+        Ok(self.sent.clone())
+    }
+
+    /// Reads the body, which must be JSON.
+    async fn json(&mut self) -> Result<Bytes> {
+        let body = self.body().await?;
+        inbound::require_json(&self.head.headers, &body)?;
+        Ok(body)
+    }
+
+    /// Does what changes something: written down before and after, done though the caller leaves, and once for each
+    /// Idempotency-Key. The body must have been read.
+    async fn change(
+        &mut self,
+        server: &Server,
+        twice: Twice,
+        work: impl Future<Output = Result<Answer>> + Send + 'static,
+    ) -> Result<Value> {
+        self.notes.idempotency_key = idempotency::key(&self.head.headers)?;
+        let method = self.notes.entry.method.clone();
+        // However it is laid out, it asks for the same.
+        let sent = serde_json::from_slice::<Value>(&self.sent).map(|sent| sent.to_string());
+        let sent = sent.as_ref().map_or(&self.sent[..], |sent| sent.as_bytes());
+        let asked = [method.as_bytes(), self.head.uri.path().as_bytes(), self.query.as_bytes(), sent];
+        gateway::journaled(&server.gateway, self.notes, twice, &asked, work).await
+    }
+
     /// Tells who asks, and on what terms.
     ///
     /// # Errors
@@ -306,15 +379,10 @@ impl Asked<'_> {
 
 /// Answers a request to an endpoint of ours, once its principal may make it.
 pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    let Asked { captures, query, head, .. } = asked;
+    let Asked { captures, head, .. } = asked;
     if let Access::Permission(permission, role) = own.access() {
         asked.notes.entry.permission = permission.to_owned();
         access::require_somewhere(asked.exchange.principal()?, permission, role)?;
-        if matches!(permission, AUDIT_LIST | AUDIT_EXPORT) {
-            // Without a parent it is everybody's entries that are asked for.
-            let parent = captures.first().map_or("-", |parent| parent);
-            access::require(asked.exchange.principal()?, permission, role, parent)?;
-        }
     }
     match own {
         Own::Root => Ok(landing::root(server, head)),
@@ -328,14 +396,10 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::ListKeys => api_keys::list(server, &asked).await,
         Own::GetKey => api_keys::get(server, &asked).await,
         Own::RevokeKey => api_keys::revoke(server, asked).await,
-        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
-        Own::ProjectAuditEntries => {
-            audit_entries::list_of_project(server, captures, query, asked.notes).await
-        }
-        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
-        Own::ExportProjectAuditEntries => {
-            audit_entries::export_of_project(server, captures, query, asked.notes).await
-        }
+        Own::AuditEntries => audit_entries::list(server, asked).await,
+        Own::ProjectAuditEntries => audit_entries::list_of_project(server, asked).await,
+        Own::ExportAuditEntries => audit_entries::export(server, asked).await,
+        Own::ExportProjectAuditEntries => audit_entries::export_of_project(server, asked).await,
         Own::ListOperations => operations::list(server, asked).await,
         Own::ListProjectOperations => operations::list_of_project(server, asked).await,
         Own::GetOperation => operations::get(server, asked).await,

@@ -17,7 +17,7 @@ mod tell {
     use crate::{
         model::{Entry, Event, EventKind, Kind, Operation, OperationId, State},
         store::{
-            Store,
+            Projects, Store,
             journal::{Effects, Intent, Journal, Opened, Settlement},
             operations::{Birth, Change, Comparison, Condition, LEASE, Page, Room, TextColumn, TimeColumn},
             time_ordered,
@@ -219,8 +219,25 @@ mod tell {
         assert_eq!(rest, all[3..5]);
         let back = ids(Page { after: Some(all[2]), ascending: false, ..page.clone() }).await;
         assert_eq!(back, [all[1], all[0]]);
-        let of = |project: &str| Page { project: Some(project.into()), ..page.clone() };
+        let of = |project: &str| Page { projects: Projects::One(project.into()), ..page.clone() };
         assert_eq!((ids(of("p")).await.len(), ids(of("q\0")).await.len()), (7, 0));
+        let like = |globs: &[&str]| {
+            let globs = globs.iter().map(|glob| (*glob).to_owned()).collect();
+            Page { projects: Projects::Like(globs), ..page.clone() }
+        };
+        for (globs, found) in [
+            (&["p"][..], 7),
+            (&["*"], 7),
+            (&["q", "*p*"], 7),
+            (&["P"], 0),
+            (&["_"], 0),
+            (&["?"], 0),
+            (&["[p]"], 0),
+            (&["%", "\\p", "p\0"], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(ids(like(globs)).await.len(), found, "{globs:?}");
+        }
         let with = |condition: Condition| Page { conditions: vec![condition], ..page.clone() };
         assert_eq!(ids(with(Condition::Done(true))).await, all[..1]);
         assert_eq!(ids(with(Condition::Done(false))).await, all[1..]);

@@ -1,6 +1,8 @@
 //! The store on Postgres: what each noun says in SQL.
 
 pub(super) mod audit;
+#[path = "../both/audit_log.rs"]
+pub(super) mod audit_log;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;

@@ -1,6 +1,8 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
 pub(super) mod audit;
+#[path = "../both/audit_log.rs"]
+pub(super) mod audit_log;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;
