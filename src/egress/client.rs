@@ -1,7 +1,7 @@
 //! Sending one message and reading what comes back.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -12,7 +12,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer,
+};
 
 use super::{
     Policy, Refusal, Resolve, Target,
@@ -76,6 +78,8 @@ pub enum Fault {
     Connect(String),
     /// The other side did not prove who it is, or speaks no TLS.
     Tls(String),
+    /// The other side's certificate has expired: somebody forgot to renew it, and will.
+    Expired(String),
     /// It took too long.
     Timeout(&'static str),
     /// What came was not HTTP, or ended early.
@@ -90,6 +94,7 @@ impl Fault {
             Self::Dns(_) => "DNS",
             Self::Connect(_) => "CONNECT",
             Self::Tls(_) => "TLS",
+            Self::Expired(_) => "TLS_EXPIRED",
             Self::Timeout(_) => "TIMEOUT",
             Self::Protocol(_) => "PROTOCOL",
         }
@@ -102,7 +107,7 @@ impl fmt::Display for Fault {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Dns(text) => write!(f, "the name could not be resolved: {text}"),
             Self::Connect(text) => write!(f, "no connection: {text}"),
-            Self::Tls(text) => write!(f, "no encrypted connection: {text}"),
+            Self::Tls(text) | Self::Expired(text) => write!(f, "no encrypted connection: {text}"),
             Self::Timeout(what) => write!(f, "took too long: {what}"),
             Self::Protocol(text) => write!(f, "no valid answer: {text}"),
         }
@@ -197,6 +202,7 @@ impl Egress {
                     return Ok((key, connection));
                 }
                 Ok(Err(NoConnection::Connect(error))) => Fault::Connect(error.to_string()),
+                Ok(Err(NoConnection::Tls(error))) if is_expired(&error) => Fault::Expired(error.to_string()),
                 Ok(Err(NoConnection::Tls(error))) => Fault::Tls(error.to_string()),
                 Ok(Err(NoConnection::Http(error))) => Fault::Protocol(words(&error)),
                 Err(_elapsed) => Fault::Timeout("connecting"),
@@ -272,6 +278,16 @@ fn tls(roots: &Roots) -> Result<Arc<ClientConfig>> {
         .with_root_certificates(store)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+fn is_expired(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(
+        cause,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. }
+        ))
+    )
 }
 
 /// Tells an error with its cause: the outermost says hardly anything.

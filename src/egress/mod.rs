@@ -50,8 +50,9 @@ pub mod limits {
     pub const HEADERS_MAX: usize = 64;
     /// Addresses of one name that are tried.
     pub const ADDRESSES_MAX: usize = 4;
-    /// Connections to one address that are kept while nothing is sent.
-    pub const IDLE_PER_ADDRESS_MAX: usize = 8;
+    /// Connections to one address that are kept while nothing is sent: many endpoints may stand behind one, and each may
+    /// have sixteen deliveries under way.
+    pub const IDLE_PER_ADDRESS_MAX: usize = 64;
     /// Connections that are kept altogether while nothing is sent.
     pub const IDLE_MAX: usize = 512;
     /// How long one is kept. Shorter than what servers usually keep, so that few are found closed.

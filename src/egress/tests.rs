@@ -259,6 +259,54 @@ async fn an_endless_head_or_a_flood_of_interim_answers_is_no_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_that_drips_is_given_up() {
+    let far = Far::play(async |mut stream: TcpStream| {
+        read_request(&mut stream).await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await?;
+        let mut drops = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            drops.tick().await;
+            stream.write_all(b"x").await?;
+        }
+    })
+    .await;
+    assert_eq!(send(&far).await.unwrap_err().class(), "TIMEOUT");
+}
+
+/// Knows no answer, and does not say so.
+struct Dumb;
+
+impl Resolve for Dumb {
+    fn resolve<'a>(&'a self, _name: &'a str) -> Resolved<'a> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_resolves_is_given_up() {
+    let time_max = Duration::from_millis(50);
+    let egress = Egress::new(loopback(), Arc::new(Dumb), &Roots::Only(Vec::new()), time_max).unwrap();
+    let target = Target::parse("http://hook.test/", egress.policy()).unwrap();
+    assert_eq!(egress.send(&target, message()).await.unwrap_err().class(), "TIMEOUT");
+}
+
+#[tokio::test]
+async fn this_machine_is_refused_under_every_name() {
+    let egress = Egress::new(
+        Policy::default(),
+        Arc::new(super::SystemResolver),
+        &Roots::Only(Vec::new()),
+        Duration::from_secs(1),
+    )
+    .unwrap();
+    for name in ["localhost", "localhost.", "LOCALHOST", "a.localhost", "a.localhost."] {
+        let target = Target::parse(&format!("https://{name}/"), egress.policy()).unwrap();
+        let refused = egress.send(&target, message()).await.unwrap_err();
+        assert!(matches!(&refused, Fault::Refused(it) if it.rule == Rule::Address), "{name}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -289,18 +337,17 @@ fn pem(file: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/tls/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-#[tokio::test]
-async fn a_certificate_must_be_for_the_host_and_from_somebody_known() {
-    let certificate = CertificateDer::from_pem_slice(&pem("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(&pem("server.key")).unwrap();
+/// A far side that proves who it is with this certificate.
+async fn encrypted(certificate: &str) -> Far {
+    let key = PrivateKeyDer::from_pem_slice(&pem(&format!("{certificate}.key"))).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_single_cert(vec![certificate_of(&format!("{certificate}.pem"))], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let far = Far::play(move |stream| {
+    Far::play(move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let mut stream = acceptor.accept(stream).await?;
@@ -309,21 +356,40 @@ async fn a_certificate_must_be_for_the_host_and_from_somebody_known() {
             stream.flush().await
         }
     })
-    .await;
-    let known = Roots::Only(vec![CertificateDer::from_pem_slice(&pem("ca.pem")).unwrap().to_vec()]);
+    .await
+}
+
+fn certificate_of(file: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(&pem(file)).unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_for_the_host_from_somebody_known_and_of_this_time() {
+    let (fresh, expired) = (encrypted("server").await, encrypted("expired").await);
+    let roots = |file: &str| Roots::Only(vec![certificate_of(file).to_vec()]);
+    let known = roots("ca.pem");
     let names = Arc::new(Names::default());
     names.set(&["127.0.0.1"]);
-    let port = far.address.port();
-    for (roots, host, fault) in [
-        (&known, "upstream.test", None),
-        (&known, "other.test", Some("TLS")),
-        (&known, "127.0.0.1", Some("TLS")),
-        (&Roots::Only(Vec::new()), "upstream.test", Some("TLS")),
-        (&Roots::Native, "upstream.test", Some("TLS")),
+    for (far, roots, host, fault) in [
+        (&fresh, &known, "upstream.test", None),
+        (&fresh, &known, "other.test", Some("TLS")),
+        (&fresh, &known, "127.0.0.1", Some("TLS")),
+        (&fresh, &Roots::Only(Vec::new()), "upstream.test", Some("TLS")),
+        (&fresh, &Roots::Native, "upstream.test", Some("TLS")),
+        (&expired, &roots("expired-ca.pem"), "upstream.test", Some("TLS_EXPIRED")),
     ] {
         let egress = egress(loopback(), &names, roots);
-        let target = Target::parse(&format!("https://{host}:{port}/"), egress.policy()).unwrap();
+        let target =
+            Target::parse(&format!("https://{host}:{}/", far.address.port()), egress.policy()).unwrap();
         let sent = egress.send(&target, message()).await;
         assert_eq!(sent.as_ref().err().map(Fault::class), fault, "{host}: {sent:?}");
     }
+}
+
+#[tokio::test]
+async fn what_speaks_no_tls_is_told_as_such() {
+    let far = Far::play(async |mut stream: TcpStream| stream.write_all(OK.as_bytes()).await).await;
+    let egress = egress(loopback(), &Arc::default(), &Roots::Only(Vec::new()));
+    let target = Target::parse(&format!("https://{}/", far.address), egress.policy()).unwrap();
+    assert_eq!(egress.send(&target, message()).await.unwrap_err().class(), "TLS");
 }

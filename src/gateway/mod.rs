@@ -5,6 +5,7 @@
 //! - [`Access`]: what a caller needs to use it.
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
+//! - `announcement`: the event of a mutation that is done when it answers.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
@@ -15,6 +16,7 @@
 //! because it is also how gRPC metadata is held.
 
 mod access;
+mod announcement;
 mod connector;
 mod forward;
 mod kept;

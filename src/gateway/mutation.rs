@@ -3,7 +3,9 @@
 use std::{pin::Pin, sync::Arc};
 
 use super::{
-    Gateway, Ledger, connector, kept,
+    Gateway, Ledger,
+    announcement::Announcement,
+    connector, kept,
     notes::Notes,
     route::{Repeat, Route},
 };
@@ -39,7 +41,8 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = key_use(route, &mut call, notes)?;
-    let started = Started { role: route.role, task: None, entry: notes.entry.clone() };
+    let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
+    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone() };
     make(ledger, upstream, key, call, started, notes).await
 }
 
@@ -52,7 +55,7 @@ pub(super) async fn run_task(
     task: TaskDraft,
     notes: &mut Notes,
 ) -> Result<Reply> {
-    let started = Started { role: None, task: Some(task), entry: notes.entry.clone() };
+    let started = Started { role: None, task: Some(task), announcement: None, entry: notes.entry.clone() };
     make(ledger, upstream, key, call, started, notes).await
 }
 
@@ -167,10 +170,11 @@ async fn settle(
     Done { result, journaled: true, deferred: settled == Settled::Deferred, replayed: false, operation }
 }
 
-/// What a call has to do with operations.
+/// What a call has to do with operations, and what it tells when it has succeeded.
 struct Started {
     role: Option<Role>,
     task: Option<TaskDraft>,
+    announcement: Option<Arc<Announcement>>,
     entry: Entry,
 }
 
@@ -204,7 +208,7 @@ impl Started {
         }
     }
 
-    /// Returns the operation that the call started, and notes what it did to others.
+    /// Returns the operation that the call started and what it tells, and notes what it did to other operations.
     async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
         let Ok(reply) = result else { return Effects::default() };
         let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
@@ -214,15 +218,15 @@ impl Started {
                 ledger.tracker.saw(role, &answered).await;
                 ledger.tracker.started(role, &answered, id)
             }
-            (None, None) => return Effects::default(),
+            (None, None) => Ok(None),
         };
-        match birth {
-            Ok(birth) => Effects { operations: birth.into_iter().collect() },
-            Err(error) => {
-                tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
-                Effects::default()
-            }
-        }
+        let birth = birth.unwrap_or_else(|error| {
+            tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+            None
+        });
+        let told = self.announcement.as_ref();
+        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, reply));
+        Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
     }
 
     /// Returns the name of the operation that was started when the answer was new.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
-use super::{Access, Gateway};
+use super::{Access, Gateway, announcement::Announcement};
 use crate::{
     error::{Error, Result},
     operations::Role,
@@ -31,6 +31,7 @@ pub struct Route {
     pub method: String,
     /// Whether it changes anything.
     pub mutation: bool,
+    pub(super) announcement: Option<Arc<Announcement>>,
     pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
     pub(super) upstream: Option<Arc<Upstream>>,
@@ -67,7 +68,7 @@ impl Gateway {
     /// Works out the route of a binding.
     ///
     /// # Errors
-    /// The binding does not fit its method's messages.
+    /// The binding does not fit its method's messages, or its rule tells of what is no type of event.
     pub fn route(&self, method: &Method, binding: &Binding) -> Result<Route> {
         let variables = binding.template.variables().to_vec();
         let names: Vec<&str> = variables.iter().map(FieldPath::as_str).collect();
@@ -87,6 +88,7 @@ impl Gateway {
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
+            announcement: Announcement::of(self, method)?,
             role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),

@@ -58,7 +58,7 @@ impl Recovery {
         let outcome =
             Outcome { ending: Ending::Success, operation: birth.operation.name(), ..Outcome::default() };
         let settlement = Settlement { outcome, ..Settlement::default() };
-        Ok(Some((settlement, Effects { operations: vec![birth] })))
+        Ok(Some((settlement, Effects { operations: vec![birth], ..Effects::default() })))
     }
 
     async fn find(&self, orphan: &Orphan) -> Result<Option<Birth>> {

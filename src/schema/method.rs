@@ -13,6 +13,7 @@ use super::{
     permission,
     secret::SecretTypes,
     service_config::{CacheRule, Facts, Part, PollHints},
+    tells::Tells,
 };
 
 /// A method that has a path. A method of a mixin exists once per upstream that binds it.
@@ -44,6 +45,8 @@ pub struct Method {
     pub list: Option<List>,
     /// What is known of the operations it starts, if it does.
     pub long_running: Option<LongRunning>,
+    /// The event of what it has done, where a rule says so.
+    pub tells: Option<Tells>,
     /// What it starts, where its answer does not tell.
     pub starts: Option<String>,
     /// How what it starts is best polled.
@@ -108,6 +111,11 @@ impl Method {
                 Err(why) => problems.push(format!("secret: {why}")),
             }
         }
+        let effect = Effect::of(pool, rpc, &bindings, facts.read_only);
+        let tells = Tells::of(pool, secrets, rpc, effect, facts.tells).unwrap_or_else(|why| {
+            problems.push(why);
+            None
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -116,7 +124,6 @@ impl Method {
             facts.collection.unwrap_or_else(|| collection::of(&rpc.name, primary, list.is_some()));
         let permission =
             facts.permission.unwrap_or_else(|| permission::of(upstream, &collection, &rpc.name, primary));
-        let effect = Effect::of(pool, rpc, &bindings, facts.read_only);
         let request_id = pool.message(rpc.input).field("request_id");
         Ok(Self {
             upstream: Arc::clone(upstream),
@@ -131,6 +138,7 @@ impl Method {
             permission,
             list,
             long_running: LongRunning::of(pool, &service.full_name, rpc, hints),
+            tells,
             starts: facts.starts,
             hints,
             secret_fields,

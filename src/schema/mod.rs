@@ -49,6 +49,7 @@ pub mod proto;
 mod route;
 mod secret;
 mod service_config;
+mod tells;
 mod template;
 
 pub use binding::{Binding, Body};
@@ -71,4 +72,5 @@ pub use service_config::{
     CacheRule, Facts, ListRule, Part, PollHints, SERVICE_CONFIG_BYTES_MAX, SecretField, ServiceConfig,
     ServiceConfigError,
 };
+pub use tells::Tells;
 pub use template::{Segment, TEMPLATE_SEGMENTS_MAX, Template, TemplateError, VARIABLES_MAX};

@@ -257,12 +257,12 @@ impl Store {
         both!(self, delivery_records::backlog(self.now().as_microsecond(), max))
     }
 
-    /// Adds a replay.
+    /// Adds a replay; `false` if its endpoint has `max` that are not done. Those that are done go with the events they sent.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn insert_replay(&self, replay: &Replay) -> Result<()> {
-        both!(self, delivery_records::insert_replay(replay))
+    pub async fn insert_replay(&self, replay: &Replay, max: i64) -> Result<bool> {
+        both!(self, delivery_records::insert_replay(replay, max))
     }
 
     /// Finds a replay.

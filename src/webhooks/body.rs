@@ -8,7 +8,8 @@ use crate::model::WebhookEvent;
 pub(super) const BYTES_MAX: usize = 20 * 1024;
 
 /// What may be left out of an event that is too large, the largest first, and where it is found instead.
-const OPTIONAL: [&[&str]; 3] = [
+const OPTIONAL: [&[&str]; 4] = [
+    &["resource"],
     &["operation", "response"],
     &["operation", "metadata", "upstreamMetadata"],
     &["operation", "error", "details"],

@@ -1,4 +1,5 @@
-//! The ticks that deliver: events become deliveries, due deliveries are leased, attempts are made, results are written.
+//! The ticks that deliver: events become deliveries, due deliveries are leased, attempts are made, and what came of them
+//! goes to the settler.
 
 use std::{
     sync::{
@@ -8,29 +9,27 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::{SignedDuration, Timestamp};
 use metrics::{counter, describe_counter, describe_histogram, histogram};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    body,
     directory::{Directory, Receiver},
-    endpoints::event_about,
-    event_type,
+    message,
+    settler::{self, SETTLE_MAX},
     verdict::{self, Judged, Timing},
     window::Windows,
 };
 use crate::{
     crypto::Sealer,
-    egress::{Egress, Fault, Message},
+    egress::{Egress, Fault},
     error::Result,
-    store::{EndpointHealth, Leased, NewDelivery, Store, Wanted},
+    store::{Leased, NewDelivery, Store, Wanted},
 };
 
 /// How long a delivery is ours: twice what an attempt may take.
@@ -49,20 +48,6 @@ const IDLE_WAIT: Duration = Duration::from_millis(25);
 const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(20)];
 /// After a failure of the database.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
-/// Results that are written in one commit, and how long the first of them waits for more.
-const SETTLE_MAX: usize = 512;
-const SETTLE_WAIT: Duration = Duration::from_millis(5);
-/// Times that writing results is tried; the lease has ended by then, and somebody else delivers.
-const SETTLE_TRIES: usize = 60;
-/// After so much of nothing but failure an endpoint is disabled.
-const DISABLE_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
-/// A failure that was over sooner is not worth an event.
-const OUTAGE_MIN: SignedDuration = SignedDuration::from_secs(60);
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
 /// Delivers. Cheap to clone.
 #[derive(Clone)]
 pub struct Courier(Arc<Inner>);
@@ -134,14 +119,14 @@ impl Courier {
         }
         let judged = attempts.join_all().await;
         let attempts = judged.len();
-        Ok(Round { dispatched: events, attempts, written: self.settle(judged).await? })
+        Ok(Round { dispatched: events, attempts, written: settler::settle(&self.0.store, &judged).await? })
     }
 
     /// Delivers until `stop` is cancelled, then finishes what is under way.
     pub async fn run(self, stop: CancellationToken) {
         let (sender, receiver) = mpsc::channel(SETTLE_MAX);
         let mut settler = JoinSet::new();
-        settler.spawn(self.clone().settle_all(receiver));
+        settler.spawn(settler::settle_all(self.0.store.clone(), receiver));
         let mut attempts = JoinSet::new();
         let mut claimed_at = None;
         while !stop.is_cancelled() {
@@ -291,10 +276,13 @@ impl Courier {
         let (started_at, began) = (store.now(), Instant::now());
         let answer = match &job.receiver.target {
             Err(refusal) => Err(Fault::Refused(refusal.clone())),
-            Ok(target) => egress.send(target, message(&job, started_at)).await,
+            Ok(target) => {
+                let message = message::of(&job.leased.event, &job.receiver, started_at);
+                egress.send(target, message).await
+            }
         };
         let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
-        let judged = verdict::of(&job.leased, answer, timing);
+        let judged = verdict::of(&job.leased, &job.receiver.endpoint.settings.url, answer, timing);
         windows.done(&job.leased.endpoint, judged.succeeded);
         let attempt = &judged.verdict.attempt;
         let outcome = if judged.succeeded { "OK".to_owned() } else { attempt.error.clone() };
@@ -307,113 +295,10 @@ impl Courier {
         judged
     }
 
-    /// Writes results as they come, many in one commit.
-    async fn settle_all(self, mut receiver: mpsc::Receiver<Judged>) {
-        let mut batch = Vec::new();
-        while receiver.recv_many(&mut batch, SETTLE_MAX).await > 0 {
-            let until = Instant::now() + SETTLE_WAIT;
-            while batch.len() < SETTLE_MAX {
-                match timeout_at(until, receiver.recv()).await {
-                    Ok(Some(judged)) => batch.push(judged),
-                    _ => break,
-                }
-            }
-            let judged = std::mem::take(&mut batch);
-            for _ in 0..SETTLE_TRIES {
-                match self.settle(judged.clone()).await {
-                    Ok(_) => break,
-                    Err(error) => {
-                        tracing::warn!(
-                            error = error.chain(),
-                            count = judged.len(),
-                            "results of webhooks wait for the database"
-                        );
-                        sleep(AWAY_WAIT).await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes results, and does what they mean for the endpoints; returns how many came in time.
-    async fn settle(&self, judged: Vec<Judged>) -> Result<usize> {
-        if judged.is_empty() {
-            return Ok(0);
-        }
-        let store = &self.0.store;
-        let now = store.now();
-        let verdicts: Vec<_> = judged.iter().map(|judged| judged.verdict.clone()).collect();
-        let settled = store.settle_deliveries(&verdicts, now).await?;
-        for health in &settled.health {
-            self.react(health, now).await?;
-        }
-        for judged in judged {
-            let endpoint = &judged.verdict.endpoint;
-            if let Some(until) = judged.pause {
-                store.pause_webhook_endpoint(endpoint, until).await?;
-            }
-            if let Some(reason) = judged.disable {
-                self.disable(endpoint, &reason, None).await?;
-            }
-        }
-        Ok(settled.written)
-    }
-
-    /// Tells the world when an endpoint has been failing for too long, or accepts again.
-    async fn react(&self, health: &EndpointHealth, now: Timestamp) -> Result<()> {
-        let Some(since) = health.failing_since else { return Ok(()) };
-        let store = &self.0.store;
-        let lasted = now.duration_since(since);
-        if health.succeeded {
-            let endpoint = if lasted >= OUTAGE_MIN {
-                store.webhook_endpoint_by_id(&health.endpoint).await?
-            } else {
-                None
-            };
-            let event = endpoint.map(|endpoint| {
-                event_about(store, &endpoint, event_type::ENDPOINT_RECOVERED, "", Some(since))
-            });
-            store.recover_webhook_endpoint(&health.endpoint, event.as_ref()).await
-        } else if lasted >= DISABLE_AFTER {
-            self.disable(&health.endpoint, "nothing but failures for 5 days", Some(since)).await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn disable(&self, id: &str, reason: &str, since: Option<Timestamp>) -> Result<()> {
-        let store = &self.0.store;
-        let Some(endpoint) = store.webhook_endpoint_by_id(id).await? else { return Ok(()) };
-        let event = event_about(store, &endpoint, event_type::ENDPOINT_DISABLED, reason, since);
-        if store.disable_webhook_endpoint(id, reason, &event).await? {
-            tracing::info!(endpoint = id, reason, "a webhook endpoint was disabled");
-        }
-        Ok(())
-    }
-
     /// Attempts that are under way in this process.
     pub fn in_flight(&self) -> usize {
         self.0.windows.in_flight()
     }
-}
-
-fn message(job: &Job, now: Timestamp) -> Message {
-    const JSON: HeaderValue = HeaderValue::from_static("application/json");
-    const AGENT: HeaderValue = HeaderValue::from_static(concat!("causeway/", env!("CARGO_PKG_VERSION")));
-    let event = &job.leased.event;
-    let body = body::of(event);
-    let signature = job.receiver.secrets.sign(&event.id, now, body.as_bytes());
-    let mut headers: HeaderMap = job.receiver.headers.clone();
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::USER_AGENT, AGENT);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
-    for (name, value) in [(WEBHOOK_ID, &event.id), (WEBHOOK_SIGNATURE, &signature)] {
-        // Both are made of letters, digits and a few signs.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-    Message { method: Method::POST, headers, body: body.into() }
 }
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {

@@ -1,14 +1,12 @@
 //! What the owner of an endpoint does with it.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Headers, Secret, Secrets, event_type};
+use super::{Draft, Headers, Secret, Secrets, event_type};
 use crate::{
     crypto::Sealer,
-    egress::{Egress, Fault, Target},
+    egress::Egress,
     error::{Code, Error, Reason, Result},
     model::{Delivery, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
     store::Store,
@@ -22,42 +20,12 @@ pub const OVERLAP_DEFAULT: SignedDuration = SignedDuration::from_hours(24);
 pub const OVERLAP_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The longest time that can be replayed.
 pub const REPLAY_WINDOW_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Entries of a filter.
-const FILTER_MAX: usize = 50;
-/// Bytes of an entry of a filter, and of a description.
-const WORD_BYTES_MAX: usize = 128;
-const DESCRIPTION_BYTES_MAX: usize = 1024;
-/// Deliveries in a second, and under way at once, that an endpoint can be limited to.
-const RATE_MAX: u32 = 10_000;
-const CONCURRENCY_MAX: u32 = 1000;
+/// Bytes of the id of a project.
+const PROJECT_BYTES_MAX: usize = 128;
+/// Replays of one endpoint that are not done.
+const REPLAYS_MAX: i64 = 5;
 /// Changes that are tried again because somebody else changed the endpoint in between.
 const CHANGES_MAX: usize = 5;
-/// Why an endpoint is disabled that its owner disabled.
-const BY_OWNER: &str = "disabled by its owner";
-
-/// What is asked for, not yet judged. What is `None` stays as it is.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    /// Where to.
-    pub url: Option<String>,
-    /// Words for people.
-    pub description: Option<String>,
-    /// Types of events.
-    pub event_types: Option<Vec<String>>,
-    /// Upstreams.
-    pub upstreams: Option<Vec<String>>,
-    /// Kinds of operations.
-    pub kinds: Option<Vec<String>>,
-    /// Headers to send.
-    pub headers: Option<BTreeMap<String, String>>,
-    /// Deliveries in a second; `Some(None)` for no limit.
-    pub rate: Option<Option<u32>>,
-    /// Deliveries under way at once; `Some(None)` for no limit.
-    pub concurrency: Option<Option<u32>>,
-    /// Whether to deliver.
-    pub state: Option<EndpointState>,
-}
-
 /// The endpoints of all projects. Cheap to clone.
 #[derive(Clone)]
 pub struct Endpoints {
@@ -82,6 +50,9 @@ impl Endpoints {
         draft: Draft,
         secret: Option<&str>,
     ) -> Result<(Endpoint, Secret)> {
+        if !is_project(project) {
+            return Err(Error::invalid_field("parent", "expected one project: projects/acme-data"));
+        }
         let secret = secret.map_or_else(|| Ok(Secret::generate()), Secret::parse)?;
         if draft.url.is_none() {
             return Err(Error::invalid_field(
@@ -105,7 +76,7 @@ impl Endpoints {
             updated_at: now,
             id,
         };
-        self.apply(&mut endpoint, draft).await?;
+        draft.apply(&mut endpoint, &self.egress, &self.sealer).await?;
         if !self.store.insert_webhook_endpoint(&endpoint, ENDPOINTS_MAX).await? {
             let text = format!(
                 "{project} has {ENDPOINTS_MAX} webhook endpoints, and may not have more; delete one first"
@@ -134,7 +105,7 @@ impl Endpoints {
     pub async fn patch(&self, project: &str, id: &str, draft: Draft) -> Result<Endpoint> {
         for _ in 0..CHANGES_MAX {
             let mut endpoint = self.get(project, id).await?;
-            self.apply(&mut endpoint, draft.clone()).await?;
+            draft.clone().apply(&mut endpoint, &self.egress, &self.sealer).await?;
             if self.store.update_webhook_endpoint(&endpoint).await? {
                 return self.get(project, id).await;
             }
@@ -262,7 +233,12 @@ impl Endpoints {
             fence: 0,
             created_at: now,
         };
-        self.store.insert_replay(&replay).await?;
+        if !self.store.insert_replay(&replay, REPLAYS_MAX).await? {
+            let text = format!("{REPLAYS_MAX} replays of this endpoint are running; wait for one to be done");
+            return Err(
+                Error::limit(text).with_violation("name", format!("at most {REPLAYS_MAX} replays at once"))
+            );
+        }
         Ok(replay)
     }
 
@@ -274,73 +250,6 @@ impl Endpoints {
             return Err(Error::new(Code::FailedPrecondition, Reason::InvalidField, text));
         }
         Ok(endpoint)
-    }
-
-    /// Judges a draft and puts it in place.
-    async fn apply(&self, endpoint: &mut Endpoint, draft: Draft) -> Result<()> {
-        if let Some(url) = draft.url {
-            self.judge_url(&url).await?;
-            endpoint.settings.url = url;
-        }
-        if let Some(description) = draft.description {
-            if description.len() > DESCRIPTION_BYTES_MAX {
-                return Err(Error::invalid_field(
-                    "description",
-                    format!("at most {DESCRIPTION_BYTES_MAX} bytes"),
-                ));
-            }
-            endpoint.settings.description = description;
-        }
-        if let Some(types) = draft.event_types {
-            endpoint.settings.event_types = words("eventTypes", types, |word| {
-                event_type::is_pattern(word).then_some(()).ok_or_else(|| {
-                    format!("no such event type: {word:?}; GET /v1/eventTypes lists them, operation.* stands for a family")
-                })
-            })?;
-        }
-        if let Some(upstreams) = draft.upstreams {
-            endpoint.settings.upstreams = words("upstreams", upstreams, |_| Ok(()))?;
-        }
-        if let Some(kinds) = draft.kinds {
-            endpoint.settings.kinds = words("kinds", kinds, |_| Ok(()))?;
-        }
-        if let Some(headers) = draft.headers {
-            endpoint.headers = Headers::new(headers)?.seal(&self.sealer, &endpoint.id)?;
-        }
-        if let Some(rate) = draft.rate {
-            endpoint.settings.rate = bounded("maxDeliveriesPerSecond", rate, RATE_MAX)?;
-        }
-        if let Some(concurrency) = draft.concurrency {
-            endpoint.settings.concurrency = bounded("maxConcurrentDeliveries", concurrency, CONCURRENCY_MAX)?;
-        }
-        match draft.state {
-            Some(EndpointState::Enabled) if endpoint.state == EndpointState::Disabled => {
-                endpoint.state = EndpointState::Enabled;
-                endpoint.disabled_reason = String::new();
-                // The days until it is disabled again begin anew.
-                endpoint.failing_since = None;
-                endpoint.paused_until = None;
-            }
-            Some(EndpointState::Disabled) if endpoint.state == EndpointState::Enabled => {
-                endpoint.state = EndpointState::Disabled;
-                endpoint.disabled_reason = BY_OWNER.to_owned();
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Refuses an address that could never be delivered to. A name that cannot be resolved now may be later.
-    async fn judge_url(&self, url: &str) -> Result<()> {
-        let wrong = |refusal: crate::egress::Refusal| {
-            Error::invalid_field("url", refusal.text.clone())
-                .with_metadata("rule", format!("{:?}", refusal.rule))
-        };
-        let target = Target::parse(url, self.egress.policy()).map_err(wrong)?;
-        match self.egress.vet(&target).await {
-            Err(Fault::Refused(refusal)) => Err(wrong(refusal)),
-            _ => Ok(()),
-        }
     }
 
     /// Returns the names of the headers of an endpoint's own.
@@ -376,37 +285,16 @@ pub(super) fn event_about(
     store.new_event(&endpoint.project, kind, data.to_string())
 }
 
+/// Whether this can be the id of a project. `-` stands for all of them.
+fn is_project(id: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    id != "-" && !id.is_empty() && id.len() <= PROJECT_BYTES_MAX && id.bytes().all(sign)
+}
+
 fn missing(project: &str, what: &str) -> Error {
     Error::new(Code::NotFound, Reason::ResourceNotFound, format!("projects/{project}/{what} does not exist."))
 }
 
 fn contended() -> Error {
     Error::new(Code::Aborted, Reason::Internal, "The endpoint is being changed by others. Try again.")
-}
-
-fn bounded(field: &str, value: Option<u32>, max: u32) -> Result<Option<u32>> {
-    match value {
-        Some(value) if value == 0 || value > max => {
-            Err(Error::invalid_field(field, format!("expected between 1 and {max}")))
-        }
-        value => Ok(value),
-    }
-}
-
-fn words(field: &str, given: Vec<String>, judge: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>> {
-    if given.len() > FILTER_MAX {
-        return Err(Error::invalid_field(field, format!("at most {FILTER_MAX} entries")));
-    }
-    let mut words: Vec<String> = Vec::new();
-    for (at, word) in given.into_iter().enumerate() {
-        let field = format!("{field}[{at}]");
-        if word.is_empty() || word.len() > WORD_BYTES_MAX {
-            return Err(Error::invalid_field(field, format!("expected 1 to {WORD_BYTES_MAX} bytes")));
-        }
-        judge(&word).map_err(|wrong| Error::invalid_field(field, wrong))?;
-        if !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    Ok(words)
 }

@@ -74,7 +74,10 @@ impl EventType {
 
     /// Returns the JSON schema of the body that is sent.
     pub fn schema(&self) -> Value {
-        let data = match self.subject {
+        let omitted = json!({"type": "array", "items": {"type": "string"},
+                             "description": "What was left out because the body would have been too large."});
+        let link = json!({"type": "string", "description": "Where what was left out is found."});
+        let mut data = match self.subject {
             Subject::Operation => json!({
                 "type": "object",
                 "required": ["operation"],
@@ -91,9 +94,8 @@ impl EventType {
                             "error": {"type": "object"}
                         }
                     },
-                    "omitted": {"type": "array", "items": {"type": "string"},
-                                "description": "What was left out because the body would have been too large."},
-                    "link": {"type": "string", "description": "Where what was left out is found."}
+                    "omitted": omitted,
+                    "link": link
                 }
             }),
             Subject::Connection => json!({
@@ -101,7 +103,11 @@ impl EventType {
                 "required": ["upstream", "resourceName"],
                 "properties": {
                     "upstream": {"type": "string"},
-                    "resourceName": {"type": "string", "description": "Name of the connection."}
+                    "resourceName": {"type": "string", "description": "Name of the connection."},
+                    "resource": {"type": "object",
+                                 "description": "The connection as the upstream answered, without secrets. Not for one that was deleted."},
+                    "omitted": omitted,
+                    "link": link
                 }
             }),
             Subject::Endpoint => json!({
@@ -119,11 +125,13 @@ impl EventType {
                 "properties": {"webhookEndpoint": {"type": "string", "description": "Name of the endpoint."}}
             }),
         };
+        data["description"] = "What it is about.".into();
         json!({
             "type": "object",
+            "description": self.description,
             "required": ["type", "timestamp", "data"],
             "properties": {
-                "type": {"const": self.name},
+                "type": {"type": "string", "enum": [self.name], "description": "What happened."},
                 "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
                 "data": data
             }
@@ -135,10 +143,14 @@ impl EventType {
         let endpoint = "projects/acme-data/webhookEndpoints/we_0193500000007000a000000000000001";
         let data = match self.subject {
             Subject::Operation => json!({"operation": self.example_operation()}),
-            Subject::Connection => json!({
-                "upstream": "bigqueryconnection",
-                "resourceName": "projects/acme-data/locations/us-central1/connections/web-logs"
-            }),
+            Subject::Connection => {
+                let name = "projects/acme-data/locations/us-central1/connections/web-logs";
+                let mut data = json!({"upstream": "bigqueryconnection", "resourceName": name});
+                if self.name != "connection.deleted" {
+                    data["resource"] = json!({"name": name, "friendlyName": "Web logs", "cloudResource": {}});
+                }
+                data
+            }
             Subject::Endpoint => json!({
                 "webhookEndpoint": endpoint,
                 "url": "https://hooks.example.com/causeway",
@@ -158,9 +170,9 @@ impl EventType {
         };
         let done = !matches!(state.as_str(), "PENDING" | "RUNNING");
         let mut operation = json!({
-            "name": "projects/acme-data/operations/0193500000007000a000000000000002",
+            "name": "projects/acme-data/operations/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11",
             "metadata": {"@type": "type.googleapis.com/google.protobuf.Struct",
-                         "value": {"kind": "datastream_backfill", "upstream": "datastream", "state": state}},
+                         "value": {"kind": "DATASTREAM_BACKFILL", "upstream": "datastream", "state": state}},
             "done": done
         });
         if done && self.name == "operation.succeeded" {
@@ -206,7 +218,7 @@ mod tests {
                 known.name
             );
             assert_eq!(known.example()["type"], known.name);
-            assert_eq!(known.schema()["properties"]["type"]["const"], known.name);
+            assert_eq!(known.schema()["properties"]["type"]["enum"][0], known.name);
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Judged {
     /// Until when the endpoint is to be left alone.
     pub(super) pause: Option<Timestamp>,
     pub(super) succeeded: bool,
+    /// Where it was sent: what its answer means for the endpoint holds only while that is where the endpoint is.
+    pub(super) url: String,
 }
 
 /// When an attempt began, how long it took, and a number in 0..1 that moves the wait after it.
@@ -33,8 +35,8 @@ pub(super) struct Timing {
     pub(super) random: f64,
 }
 
-/// Judges an attempt.
-pub(super) fn of(leased: &Leased, answer: Result<Answer, Fault>, timing: Timing) -> Judged {
+/// Judges an attempt at an address.
+pub(super) fn of(leased: &Leased, url: &str, answer: Result<Answer, Fault>, timing: Timing) -> Judged {
     let now = timing.started_at.saturating_add(timing.took).unwrap_or(timing.started_at);
     let mut attempt = Attempt {
         number: 0,
@@ -84,7 +86,7 @@ pub(super) fn of(leased: &Leased, answer: Result<Answer, Fault>, timing: Timing)
         step: leased.step + u32::from(state == DeliveryState::Pending),
         attempt,
     };
-    Judged { verdict, disable, pause: pause.map(|pause| later(now, pause)), succeeded }
+    Judged { verdict, disable, pause: pause.map(|pause| later(now, pause)), succeeded, url: url.to_owned() }
 }
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
@@ -130,7 +132,7 @@ mod tests {
             body: Bytes::from_static(b"body"),
         });
         let timing = Timing { started_at: Timestamp::UNIX_EPOCH, took: Duration::ZERO, random: 0.5 };
-        of(&leased, answer, timing)
+        of(&leased, "https://x.test/", answer, timing)
     }
 
     #[test]
@@ -149,6 +151,7 @@ mod tests {
             (9, Ok((500, &[])), Exhausted, "STATUS", 0),
             (0, Err(refused()), Failed, "REFUSED_TARGET", 0),
             (0, Err(Fault::Dns("no".into())), Pending, "DNS", 5),
+            (0, Err(Fault::Expired("since May".into())), Pending, "TLS_EXPIRED", 5),
             (8, Err(Fault::Timeout("the answer")), Pending, "TIMEOUT", 86_400),
         ] {
             let judged = judge(step, answer.clone());

@@ -195,6 +195,28 @@ fn every_field_and_every_value_is_described() {
 }
 
 #[tokio::test]
+async fn every_type_of_event_is_told_as_the_catalogue_has_it() {
+    let (_emulator, gateway) = company().await;
+    let document = gateway.get("/openapi.json").await.json();
+    let told = document["webhooks"].as_object().unwrap();
+    let types = gateway.get("/v1/eventTypes").await.json();
+    let types = types["eventTypes"].as_array().unwrap();
+    assert_eq!(told.len(), types.len());
+    for known in types {
+        let name = known["type"].as_str().unwrap();
+        let message = &told.get(name).expect(name)["post"];
+        let headers: Vec<&str> =
+            message["parameters"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!(headers, ["webhook-id", "webhook-timestamp", "webhook-signature"], "{name}");
+        let body = &message["requestBody"]["content"]["application/json"];
+        assert_eq!(body["example"], known["example"], "{name}");
+        assert_eq!(resolved(&document, &body["schema"]), &known["schema"], "{name}");
+        assert!(message["summary"].is_string() && message["description"].is_string(), "{name}");
+        assert_eq!(message["security"], Value::Array(Vec::new()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn every_example_works_on_sample_data() {
     let examples = fs::read_dir(EXAMPLES).unwrap().map(|file| file.unwrap().path());
     let written: Vec<String> =

@@ -3,9 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io::{BufRead as _, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::harness::{Answer, Call, Database, Scripted, attempt, library_file};
+use crate::harness::{Answer, Call, Database, Process, Scripted, attempt, library_file};
 
 /// Clients that send without a break.
 const CLIENTS: usize = 12;
@@ -46,45 +44,13 @@ pub(crate) struct Counts {
     pub(crate) sent_twice: Vec<String>,
 }
 
-/// A gateway in a process of its own.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(database: &Database, upstream: &Scripted) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_causeway"))
-            .args(["serve", "--set", "identity.mode=none", "--set", "http.listen=127.0.0.1:0"])
-            .args(["--set", &database.setting(), "--set", &format!("secrets.key={}=", "A".repeat(43))])
-            .args(["--set", &format!("schema.descriptor_sets=[\"{}\"]", library_file())])
-            .args(["--set", "upstreams.library.services=[\"acme.v1.Library\"]"])
-            .args(["--set", &format!("upstreams.library.endpoint=http://{}", upstream.address)])
-            .args(["--set", "telemetry.log.format=json"])
-            .env_clear()
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let address = loop {
-            let line = lines.next().expect("it says where it listens").expect("its log is text");
-            let said: Value = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(address) = said["listen"].as_str() {
-                break address.parse().expect("an address");
-            }
-        };
-        // Its log is read to the end, or it would stop writing.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
+fn start(database: &Database, upstream: &Scripted) -> Process {
+    Process::start(&[
+        database.setting(),
+        format!("schema.descriptor_sets=[\"{}\"]", library_file()),
+        "upstreams.library.services=[\"acme.v1.Library\"]".to_owned(),
+        format!("upstreams.library.endpoint=http://{}", upstream.address),
+    ])
 }
 
 /// Sends mutations while the gateway is killed `kills` times; `harm` does more damage after each.
@@ -99,7 +65,7 @@ pub(crate) async fn run(
         _ => Answer::Message(json!({"name": "shelves/s/books/b"})),
     })
     .await;
-    let mut process = Process::start(database, &upstream);
+    let mut process = start(database, &upstream);
     let address = Arc::new(Mutex::new(process.address));
     let answers: Arc<Mutex<HashMap<String, u16>>> = Arc::default();
     let count = Arc::new(AtomicU64::new(0));
@@ -112,7 +78,7 @@ pub(crate) async fn run(
         tokio::time::sleep(between).await;
         drop(process);
         harm(kill);
-        process = Process::start(database, &upstream);
+        process = start(database, &upstream);
         *address.lock().unwrap() = process.address;
     }
     tokio::time::sleep(between).await;

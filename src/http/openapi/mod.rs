@@ -10,7 +10,8 @@
 //! - `examples`: written for the known upstreams in `openapi/examples/`; `sample` makes up the rest.
 //! - `prose`: from comments of protos to text.
 //!
-//! Our own endpoints tell of themselves, in the attributes above their handlers; `own/mod.rs` says how to add one.
+//! Our own endpoints tell of themselves, in the attributes above their handlers; `own/mod.rs` says how to add one. What we
+//! send by ourselves is made of the catalogue of events.
 //!
 //! What holds: every operation has a name of its own, a summary, a description, one tag, an example of what is sent and
 //! of what comes back, and every status that can be answered. Each method is there under its bare paths; the same paths
@@ -128,7 +129,10 @@ impl Writer<'_> {
         for (_, path, item) in paths {
             table = table.path(path, item);
         }
+        let own = own_endpoints();
         let document = OpenApiBuilder::new()
+            // Merging would leave them out.
+            .webhooks(own.webhooks.clone())
             .info(
                 InfoBuilder::new()
                     .title("Causeway")
@@ -153,7 +157,7 @@ impl Writer<'_> {
             .tags(Some(tags))
             .components(Some(self.components()))
             .build();
-        document.merge_from(own_endpoints())
+        document.merge_from(own)
     }
 
     fn components(mut self) -> utoipa::openapi::Components {

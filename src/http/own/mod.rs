@@ -243,7 +243,7 @@ const PARTS: &[fn() -> OpenApi] = &[
     tasks::Described::openapi,
     api_keys::Described::openapi,
     audit_entries::Described::openapi,
-    webhooks::described,
+    webhooks::Described::openapi,
     Gateway::openapi,
 ];
 
@@ -255,10 +255,9 @@ const PARTS: &[fn() -> OpenApi] = &[
 )]
 struct Gateway;
 
-/// Returns the description of all of them.
+/// Returns the description of all of them, and of what is sent by ourselves.
 pub(super) fn document() -> OpenApi {
-    let parts = PARTS.iter().map(|part| part());
-    parts.reduce(OpenApi::merge_from).expect("there is a part")
+    PARTS.iter().map(|part| part()).fold(webhooks::messages(), OpenApi::merge_from)
 }
 
 /// A request to one of them.

@@ -351,6 +351,8 @@ causeway:
   - { selector: pkg.Service.Peek, list: true, secret: nope }
   - { selector: other.*, read_only: true }
   - { selector: pkg.Service.Watch, parts: { box: pkg.Service.ListThing } }
+  - { selector: pkg.Service.Peek, tells: thing.seen }
+  - { selector: pkg.Service.Purge, tells: things.purged }
 ";
     let problems = refused(
         things(),
@@ -374,6 +376,8 @@ causeway:
         "\"NO VERB\" is no HTTP method",
         "list: pkg.Thing has not one repeated field",
         "secret: nope: pkg.Request has no field nope",
+        "tells: the method changes nothing",
+        "tells: the method starts an operation, which tells by itself",
         "line 21: the selector other.* matches no method",
         "parts.box: there is no method pkg.Service.ListThing; did you mean pkg.Service.ListThings?",
         "upstreams.other.services: pkg.Servic is in none of the loaded descriptor sets; did you mean pkg.Service?",

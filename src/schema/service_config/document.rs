@@ -101,6 +101,7 @@ pub(super) struct Rule {
     pub(super) permission: Option<String>,
     pub(super) secret: Option<OneOrMore>,
     pub(super) derive_mask: Option<bool>,
+    pub(super) tells: Option<String>,
     pub(super) starts: Option<String>,
 }
 

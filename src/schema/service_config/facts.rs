@@ -30,6 +30,8 @@ pub struct Facts {
     pub secret: Vec<SecretField>,
     /// Whether a PATCH without a mask gets one derived from its body.
     pub derive_mask: Option<bool>,
+    /// Type of the event that tells of what it has done, for a method that is done when it answers.
+    pub tells: Option<String>,
     /// What it starts, where its answer is no `google.longrunning.Operation`: `DATASTREAM_BACKFILL`.
     pub starts: Option<String>,
 }
@@ -118,6 +120,7 @@ impl Facts {
             permission: rule.permission,
             secret: secret.collect::<Result<_, String>>()?,
             derive_mask: rule.derive_mask,
+            tells: rule.tells,
             starts: rule.starts,
         })
     }
@@ -132,6 +135,7 @@ impl Facts {
         replace(&mut self.cache.stale, &later.cache.stale);
         replace(&mut self.permission, &later.permission);
         replace(&mut self.derive_mask, &later.derive_mask);
+        replace(&mut self.tells, &later.tells);
         replace(&mut self.starts, &later.starts);
         self.parts.extend(later.parts.clone());
         // Secrets only ever add up: a rule for one method must not uncover what a rule for all of them hid.

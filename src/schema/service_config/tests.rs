@@ -56,6 +56,7 @@ causeway:
     parts: { location: config, stream: pkg.Service.List }
     secret: [token, a.b]
     derive_mask: true
+    tells: thing.created
 "#;
 
 #[test]
@@ -92,6 +93,7 @@ fn facts_are_merged_key_by_key() {
     let one = config.facts("pkg.Service.Get");
     assert_eq!(one.permission.as_deref(), Some("x.things.get"));
     assert_eq!((one.read_only, one.derive_mask), (Some(true), Some(true)));
+    assert_eq!(one.tells.as_deref(), Some("thing.created"));
     assert_eq!(one.list, Some(ListRule::Items("items".to_owned())));
     assert_eq!(one.collection.as_deref(), Some("things"));
     assert_eq!(one.cache.enabled, Some(false));

@@ -162,6 +162,9 @@ pub(in crate::store) async fn send_to(
     transaction.commit().await
 }
 
+/// How long a replay that is done is kept, in microseconds: as long as events are.
+const REPLAY_KEPT_US: i64 = 30 * 24 * 3600 * 1_000_000;
+
 const REPLAY: &str = "id, project, endpoint_id, start_at, end_at, skip_succeeded, cursor_time, cursor_id, queued, done, \
                       fence, created_at";
 
@@ -182,12 +185,23 @@ fn replay(row: &Row) -> sqlx::Result<Replay> {
     })
 }
 
-pub(in crate::store) async fn insert_replay(handle: &Handle, replay: &Replay) -> sqlx::Result<()> {
+pub(in crate::store) async fn insert_replay(
+    handle: &Handle,
+    replay: &Replay,
+    max: i64,
+) -> sqlx::Result<bool> {
     let mut transaction = writer(handle).await?;
-    sqlx::query(
+    let old = replay.created_at.as_microsecond() - REPLAY_KEPT_US;
+    sqlx::query("DELETE FROM webhook_replays WHERE endpoint_id = $1 AND done AND created_at < $2")
+        .bind(&replay.endpoint)
+        .bind(old)
+        .execute(&mut *transaction)
+        .await?;
+    let done = sqlx::query(
         "INSERT INTO webhook_replays (id, project, endpoint_id, start_at, end_at, skip_succeeded, cursor_time, cursor_id,
                                       queued, done, fence, due_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, 0, $9, $9)",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, 0, $9, $9
+         WHERE (SELECT count(*) FROM webhook_replays WHERE endpoint_id = $3 AND NOT done) < $10",
     )
     .bind(&replay.id)
     .bind(&replay.project)
@@ -198,9 +212,11 @@ pub(in crate::store) async fn insert_replay(handle: &Handle, replay: &Replay) ->
     .bind(replay.cursor.0.as_microsecond())
     .bind(&replay.cursor.1)
     .bind(replay.created_at.as_microsecond())
+    .bind(max)
     .execute(&mut *transaction)
     .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
 }
 
 pub(in crate::store) async fn get_replay(

@@ -2,6 +2,7 @@
 
 super::contract! {
     an_intent_is_closed_by_its_outcome,
+    an_outcome_is_written_with_what_it_tells,
     one_of_a_hundred_with_one_key_goes_ahead,
     a_key_replays_refuses_and_is_forgotten,
     what_a_dead_gateway_began,
@@ -81,6 +82,18 @@ mod tell {
         store.leave().await.unwrap();
         gateway.settle(ticket, KeyFate::Release).await;
         assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
+        gateway.end().await;
+    }
+
+    pub(super) async fn an_outcome_is_written_with_what_it_tells(store: Store) {
+        let gateway = Running::alive(&store).await;
+        let ticket = go(gateway.open(None).await);
+        let event = store.new_event("p", "connection.created", r#"{"resourceName":"c"}"#.to_owned());
+        assert_eq!(store.event("p", &event.id).await.unwrap(), None);
+        let effects = Effects { events: vec![event.clone()], ..Effects::default() };
+        gateway.journal.settle(ticket, Settlement::default(), effects).await;
+        assert_eq!(store.event("p", &event.id).await.unwrap().as_ref(), Some(&event));
+        assert_eq!(store.undispatched_events(10).await.unwrap(), [event]);
         gateway.end().await;
     }
 

@@ -188,7 +188,7 @@ mod tell {
         for _ in 0..2 {
             let intent = Intent { entry: Entry::default(), key: None };
             let Opened::Go(ticket) = journal.open(intent).await.unwrap() else { panic!("it has no key") };
-            let effects = Effects { operations: vec![birth.clone()] };
+            let effects = Effects { operations: vec![birth.clone()], ..Effects::default() };
             journal.settle(ticket, Settlement::default(), effects).await;
         }
         assert_eq!(store.operation(it.id).await.unwrap().unwrap(), it);

@@ -330,7 +330,8 @@ mod tell {
             fence: 0,
             created_at: now,
         };
-        store.insert_replay(&replay).await.unwrap();
+        assert!(store.insert_replay(&replay, 1).await.unwrap());
+        assert!(!store.insert_replay(&Replay { id: "rp_2".into(), ..replay.clone() }, 1).await.unwrap());
         let zombie = store.claim_replay(Duration::ZERO).await.unwrap().unwrap();
         let mut mine = store.claim_replay(Duration::from_secs(60)).await.unwrap().unwrap();
         assert!(store.claim_replay(Duration::from_secs(60)).await.unwrap().is_none());

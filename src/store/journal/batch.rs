@@ -1,7 +1,7 @@
 //! The rows of one commit.
 
 use super::{Effects, IntentId, KeyFate, KeyUse};
-use crate::store::operations::Birth;
+use crate::{model::WebhookEvent, store::operations::Birth};
 
 /// Rows of one commit.
 pub(in crate::store) const ROWS_MAX: usize = 256;
@@ -51,6 +51,11 @@ impl OpenRow {
 }
 
 impl Batch {
+    /// Returns what outcomes tell the world.
+    pub(in crate::store) fn events(&self) -> impl Iterator<Item = &WebhookEvent> {
+        self.settles.iter().flat_map(|row| &row.effects.events)
+    }
+
     /// Returns the operations that were started.
     pub(in crate::store) fn births(&self) -> Vec<&Birth> {
         self.settles.iter().flat_map(|row| &row.effects.operations).collect()

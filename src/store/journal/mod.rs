@@ -32,7 +32,7 @@ use super::{Health, Store, operations::Birth};
 use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
-    model::{Entry, Outcome},
+    model::{Entry, Outcome, WebhookEvent},
 };
 
 pub use self::orphans::{Orphan, Recover};
@@ -148,6 +148,8 @@ pub enum KeyFate {
 /// What other parts of the gateway want kept in the commit of a settlement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
+    /// What it tells the world.
+    pub events: Vec<WebhookEvent>,
     /// Operations that it started.
     pub operations: Vec<Birth>,
 }

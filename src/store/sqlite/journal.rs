@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Files, operations};
+use super::{Files, operations, webhook_events};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
@@ -36,6 +36,9 @@ pub(in crate::store) async fn flush(
     }
     for row in &batch.settles {
         settle(connection, row).await?;
+    }
+    for event in batch.events() {
+        webhook_events::insert(&mut *connection, event, None).await?;
     }
     operations::insert_all(connection, &batch.births()).await?;
     for (id, scope) in &batch.taken_back {

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use sqlx::Connection as _;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -49,6 +50,33 @@ impl Database {
         Some(Self { url: format!("{server}?options=-csearch_path%3D{schema}"), folder: None })
     }
 
+    /// One that is there.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), folder: None }
+    }
+
+    /// Runs a statement that both dialects understand.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        if self.folder.is_some() {
+            let mut file = sqlx::SqliteConnection::connect(&self.url).await.expect("the file is there");
+            sqlx::query(statement).execute(&mut file).await.expect("the statement is right");
+        } else {
+            let mut server = sqlx::PgConnection::connect(&self.url).await.expect("the server is there");
+            sqlx::query(statement).execute(&mut server).await.expect("the statement is right");
+        }
+    }
+
+    /// Counts with a query that both dialects understand.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        if self.folder.is_some() {
+            let mut file = sqlx::SqliteConnection::connect(&self.url).await.expect("the file is there");
+            sqlx::query_scalar(query).fetch_one(&mut file).await.expect("the query is right")
+        } else {
+            let mut server = sqlx::PgConnection::connect(&self.url).await.expect("the server is there");
+            sqlx::query_scalar(query).fetch_one(&mut server).await.expect("the query is right")
+        }
+    }
+
     /// One of each that there is.
     pub(crate) async fn each() -> Vec<Self> {
         let mut all = vec![Self::sqlite()];
@@ -71,7 +99,7 @@ impl Database {
 }
 
 #[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was left out")]
-fn server() -> Option<String> {
+pub(super) fn server() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
     let server = std::env::var(SERVER).ok();
     if server.is_none() {

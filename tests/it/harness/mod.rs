@@ -6,6 +6,8 @@ mod descriptors;
 mod gateway;
 mod issuer;
 mod keys;
+mod postgres;
+mod process;
 mod scripted;
 
 pub(crate) use client::{Connection, Response, attempt};
@@ -14,4 +16,6 @@ pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
+pub(crate) use postgres::Postgres;
+pub(crate) use process::Process;
 pub(crate) use scripted::{Answer, Call, Scripted};

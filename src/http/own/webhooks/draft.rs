@@ -1,5 +1,9 @@
 //! What a body says about an endpoint.
 
+use std::collections::BTreeMap;
+
+use utoipa::{IntoParams, ToSchema};
+
 use crate::{
     error::{Error, Result},
     model::EndpointState,
@@ -24,6 +28,55 @@ const CHANGEABLE: [&str; 9] = [
 /// What only we say.
 const OUTPUT_ONLY: [&str; 7] =
     ["name", "headerNames", "disabledReason", "failingSince", "pausedUntil", "createTime", "updateTime"];
+
+/// What is decided about a webhook endpoint. What was answered before may be sent back: what only we say is passed over.
+#[expect(dead_code, reason = "it describes what is read field by field")]
+#[derive(ToSchema)]
+#[schema(as = webhooks::EndpointDraft)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointDraft {
+    /// Where to deliver: https, unless the operator allows more. Required for a new endpoint.
+    #[schema(nullable = false, example = "https://hooks.example.com/causeway")]
+    url: Option<String>,
+    /// Words for people.
+    #[schema(nullable = false, max_length = 1024, example = "billing")]
+    description: Option<String>,
+    /// Types of events, `operation.*` and `*` among them; all that are not opt-in, if empty.
+    #[schema(nullable = false, max_items = 50, example = json!(["operation.*"]))]
+    event_types: Option<Vec<String>>,
+    /// Only events about these upstreams; all, if empty.
+    #[schema(nullable = false, max_items = 50, example = json!(["datastream"]))]
+    upstreams: Option<Vec<String>>,
+    /// Only events about operations of these kinds; all, if empty.
+    #[schema(nullable = false, max_items = 50, example = json!([]))]
+    kinds: Option<Vec<String>>,
+    /// Headers to send along, by name. Not shown again: a value is likely a credential.
+    #[schema(nullable = false, example = json!({"x-token": "t"}))]
+    headers: Option<BTreeMap<String, String>>,
+    /// Deliveries that begin in a second, over all replicas; no limit, if null.
+    #[schema(minimum = 1, maximum = 10_000, example = 50)]
+    max_deliveries_per_second: Option<u32>,
+    /// Deliveries under way at once, over all replicas; no limit, if null.
+    #[schema(minimum = 1, maximum = 1000, example = 8)]
+    max_concurrent_deliveries: Option<u32>,
+    /// `ENABLED` or `DISABLED`.
+    #[schema(nullable = false, example = "ENABLED")]
+    state: Option<String>,
+    /// What verifies our signatures: `whsec_` and the base64 of 24 to 64 random bytes. Only for a new endpoint; made for
+    /// you, if left out.
+    #[schema(nullable = false, write_only, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: Option<String>,
+}
+
+/// What to change.
+#[expect(dead_code, reason = "it describes what is read by name")]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub(super) struct Mask {
+    /// Fields to change, separated by commas. What it names and the body lacks goes back to its default.
+    #[param(example = "description")]
+    update_mask: Option<String>,
+}
 
 /// Reads an endpoint, and its secret where one may be given.
 pub(super) fn read(mut fields: Fields, with_secret: bool) -> Result<(Draft, Option<String>)> {

@@ -1,47 +1,132 @@
 //! `/v1/projects/*/webhookEndpoints`.
 
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{
-    super::{Asked, fields::Fields},
-    body, deliveries, draft, journaled, once,
-    page::{Page, no_parameters},
+    super::{
+        Asked,
+        fields::Fields,
+        operations::shape::{Nothing, ProjectPath},
+    },
+    TAG, body,
+    deliveries::DeliveryView,
+    draft::{self, EndpointDraft, Mask},
+    endpoint_view::{EndpointPage, EndpointView},
+    journaled, once,
+    page::{Page, Wanted, no_parameters},
+    parts::OfEndpoint,
 };
 use crate::{
-    error::{Code, Error, Reason, Result},
+    error::Result,
     http::{Server, body::Body, json},
-    model::{Endpoint, EndpointState, Replay},
     webhooks::{Endpoints, OVERLAP_DEFAULT},
 };
 
+/// Which secret to put in use, and how.
+#[expect(dead_code, reason = "it describes what is read field by field")]
+#[derive(ToSchema)]
+#[schema(as = webhooks::RotateSecret)]
+struct RotateSecret {
+    /// The new secret, `whsec_` and the base64 of 24 to 64 random bytes; made for you, if left out.
+    #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: Option<String>,
+    /// How long the one before signs too: `0s` to `604800s`, a day if left out.
+    #[schema(nullable = false, example = "86400s")]
+    overlap: Option<String>,
+}
+
+/// Makes a webhook endpoint.
+///
+/// Events of the project are sent there from now on, signed as Standard Webhooks has it. The secret is in this answer and
+/// in no other. The address is judged now and again at each attempt.
+#[utoipa::path(
+    post,
+    path = "/v1/projects/{project}/webhookEndpoints",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Create",
+    params(ProjectPath),
+    request_body(
+        content = EndpointDraft,
+        example = json!({"url": "https://hooks.example.com/causeway", "eventTypes": ["operation.*"]})
+    ),
+    responses(
+        (status = 200, description = "The endpoint, with its secret.", body = EndpointView),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let (draft, secret) = draft::read(body(&mut asked).await?, true)?;
     let (endpoints, project) = (server.webhooks.clone(), project.to_owned());
     let work = Box::pin(async move { endpoints.create(&project, draft, secret.as_deref()).await });
     let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    let mut shown = show(&server.webhooks, &endpoint)?;
-    shown["secret"] = json!(secret.show());
-    Ok(once(&shown))
+    Ok(once(&EndpointView::of(&server.webhooks, &endpoint)?.with_secret(&secret)))
 }
 
+/// Shows a webhook endpoint.
+///
+/// Its secret and the values of its headers are not shown.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Get",
+    params(ProjectPath, OfEndpoint),
+    responses(
+        (status = 200, description = "The endpoint.", body = EndpointView),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let endpoint = server.webhooks.get(ids[0], ids[1]).await?;
-    Ok(json(&show(&server.webhooks, &endpoint)?))
+    Ok(json(&EndpointView::of(&server.webhooks, &endpoint)?))
 }
 
+/// Lists webhook endpoints.
+///
+/// In the order in which they were made.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/webhookEndpoints",
+    tag = TAG,
+    operation_id = "webhookEndpoints.List",
+    params(ProjectPath, Wanted),
+    responses(
+        (status = 200, description = "A page of endpoints.", body = EndpointPage),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> Result<Response<Body>> {
     let page = Page::read(asked.query, false)?;
     let (tokens, parent) = (&server.audit.tokens, ["webhookEndpoints", project]);
     let after = page.after(tokens, &parent)?;
     let found = server.store.webhook_endpoints(project, &after, page.size).await?;
-    let shown = found.iter().map(|endpoint| show(&server.webhooks, endpoint)).collect::<Result<Vec<_>>>()?;
-    let last = found.last().map(|endpoint| endpoint.id.as_str());
-    Ok(page.answer("webhookEndpoints", &shown, last, tokens, &parent))
+    let next_page_token = page.next(&found, |endpoint| &endpoint.id, tokens, &parent);
+    let view = |endpoint| EndpointView::of(&server.webhooks, endpoint);
+    let webhook_endpoints = found.iter().map(view).collect::<Result<_>>()?;
+    Ok(json(&EndpointPage { webhook_endpoints, next_page_token }))
 }
 
+/// Changes a webhook endpoint.
+///
+/// What `updateMask` names, or without it what the body holds. Disabling it cancels what is queued.
+#[utoipa::path(
+    patch,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Patch",
+    params(ProjectPath, OfEndpoint, Mask),
+    request_body(content = EndpointDraft, example = json!({"description": "billing"})),
+    responses(
+        (status = 200, description = "The endpoint as it is now.", body = EndpointView),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     let mask = draft::mask(asked.query)?;
     let (mut draft, _) = draft::read(body(&mut asked).await?, false)?;
@@ -51,9 +136,24 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
     let (endpoints, project, id) = owned(server, ids);
     let work = Box::pin(async move { endpoints.patch(&project, &id, draft).await });
     let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&show(&server.webhooks, &endpoint)?))
+    Ok(json(&EndpointView::of(&server.webhooks, &endpoint)?))
 }
 
+/// Deletes a webhook endpoint.
+///
+/// Nothing more is sent; its deliveries go too.
+#[utoipa::path(
+    delete,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Delete",
+    params(ProjectPath, OfEndpoint),
+    responses(
+        (status = 200, description = "It is gone.", body = Nothing),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let (endpoints, project, id) = owned(server, ids);
@@ -61,14 +161,45 @@ pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     Ok(json(&json!({})))
 }
 
+/// Sends a test event.
+///
+/// A `ping` is queued for this endpoint, whatever it subscribed to. The answer is its delivery.
+#[utoipa::path(
+    post,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:ping",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Ping",
+    params(ProjectPath, OfEndpoint),
+    responses(
+        (status = 200, description = "The delivery of the test event.", body = DeliveryView),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
     let work = Box::pin(async move { endpoints.ping(&project, &id).await });
     let delivery = journaled(server, &mut asked, work).await?;
-    Ok(json(&deliveries::show(ids[0], &delivery)))
+    Ok(json(&DeliveryView::of(ids[0], &delivery)))
 }
 
+/// Puts a new secret in use.
+///
+/// Until `overlap` is over, each message carries two signatures: of the new secret and of the one before.
+#[utoipa::path(
+    post,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:rotateSecret",
+    tag = TAG,
+    operation_id = "webhookEndpoints.RotateSecret",
+    params(ProjectPath, OfEndpoint),
+    request_body(content = RotateSecret, example = json!({"overlap": "86400s"})),
+    responses(
+        (status = 200, description = "The endpoint, with its new secret.", body = EndpointView),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let mut fields = body(&mut asked).await?;
@@ -78,43 +209,30 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let (endpoints, project, id) = owned(server, ids);
     let work = Box::pin(async move { endpoints.rotate(&project, &id, secret.as_deref(), overlap).await });
     let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    let mut shown = show(&server.webhooks, &endpoint)?;
-    shown["secret"] = json!(secret.show());
-    Ok(once(&shown))
+    Ok(once(&EndpointView::of(&server.webhooks, &endpoint)?.with_secret(&secret)))
 }
 
+/// Enables a webhook endpoint again.
+///
+/// What happened meanwhile is sent by `:replay`.
+#[utoipa::path(
+    post,
+    path = "/v1/projects/{project}/webhookEndpoints/{endpoint}:enable",
+    tag = TAG,
+    operation_id = "webhookEndpoints.Enable",
+    params(ProjectPath, OfEndpoint),
+    responses(
+        (status = 200, description = "The endpoint as it is now.", body = EndpointView),
+        (status = 404, description = "There is no such endpoint in this project."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
 pub(super) async fn enable(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
     let work = Box::pin(async move { endpoints.enable(&project, &id).await });
     let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&show(&server.webhooks, &endpoint)?))
-}
-
-pub(super) async fn replay(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
-    let mut fields = body(&mut asked).await?;
-    let (start, end) = (fields.time("startTime")?, fields.time("endTime")?);
-    let skip_succeeded = fields.flag("skipSucceeded")?.unwrap_or_default();
-    fields.finish()?;
-    let required = |name| Error::invalid_field(name, "is required");
-    let window = (start.ok_or_else(|| required("startTime"))?, end.ok_or_else(|| required("endTime"))?);
-    let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.replay(&project, &id, window, skip_succeeded).await });
-    let replay = journaled(server, &mut asked, work).await?;
-    Ok(json(&show_replay(&replay)))
-}
-
-pub(super) async fn get_replay(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
-    server.webhooks.get(ids[0], ids[1]).await?;
-    let missing = || {
-        let text =
-            format!("projects/{}/webhookEndpoints/{}/replays/{} does not exist.", ids[0], ids[1], ids[2]);
-        Error::new(Code::NotFound, Reason::ResourceNotFound, text)
-    };
-    let replay = server.store.replay(ids[1], ids[2]).await?.ok_or_else(missing)?;
-    Ok(json(&show_replay(&replay)))
+    Ok(json(&EndpointView::of(&server.webhooks, &endpoint)?))
 }
 
 async fn nothing(asked: &mut Asked<'_>) -> Result<()> {
@@ -122,63 +240,7 @@ async fn nothing(asked: &mut Asked<'_>) -> Result<()> {
     body(asked).await.and_then(Fields::finish)
 }
 
-fn owned(server: &Server, ids: &[&str]) -> (Endpoints, String, String) {
+/// Returns what work on an endpoint takes along.
+pub(super) fn owned(server: &Server, ids: &[&str]) -> (Endpoints, String, String) {
     (server.webhooks.clone(), ids[0].to_owned(), ids[1].to_owned())
-}
-
-fn show(endpoints: &Endpoints, endpoint: &Endpoint) -> Result<Value> {
-    let settings = &endpoint.settings;
-    let mut shown = json!({
-        "name": format!("projects/{}/webhookEndpoints/{}", endpoint.project, endpoint.id),
-        "url": settings.url,
-        "eventTypes": settings.event_types,
-        "state": match endpoint.state {
-            EndpointState::Enabled => "ENABLED",
-            EndpointState::Disabled => "DISABLED",
-        },
-        "createTime": endpoint.created_at.to_string(),
-        "updateTime": endpoint.updated_at.to_string(),
-    });
-    let mut add = |name: &str, value: Value| shown[name] = value;
-    if !settings.description.is_empty() {
-        add("description", json!(settings.description));
-    }
-    for (name, list) in [
-        ("upstreams", &settings.upstreams),
-        ("kinds", &settings.kinds),
-        ("headerNames", &endpoints.header_names(endpoint)?),
-    ] {
-        if !list.is_empty() {
-            add(name, json!(list));
-        }
-    }
-    for (name, limit) in
-        [("maxDeliveriesPerSecond", settings.rate), ("maxConcurrentDeliveries", settings.concurrency)]
-    {
-        if let Some(limit) = limit {
-            add(name, json!(limit));
-        }
-    }
-    if !endpoint.disabled_reason.is_empty() {
-        add("disabledReason", json!(endpoint.disabled_reason));
-    }
-    for (name, time) in [("failingSince", endpoint.failing_since), ("pausedUntil", endpoint.paused_until)] {
-        if let Some(time) = time {
-            add(name, json!(time.to_string()));
-        }
-    }
-    Ok(shown)
-}
-
-fn show_replay(replay: &Replay) -> Value {
-    let Replay { id, project, endpoint, .. } = replay;
-    json!({
-        "name": format!("projects/{project}/webhookEndpoints/{endpoint}/replays/{id}"),
-        "startTime": replay.start.to_string(),
-        "endTime": replay.end.to_string(),
-        "skipSucceeded": replay.skip_succeeded,
-        "state": if replay.done { "DONE" } else { "RUNNING" },
-        "queuedCount": replay.queued.to_string(),
-        "createTime": replay.created_at.to_string(),
-    })
 }

@@ -1,14 +1,17 @@
 //! `/v1/projects/*/webhookEndpoints`, `…/events` and `/v1/eventTypes`: who is told what, and how telling them went.
 
 mod deliveries;
-mod described;
 mod draft;
+mod endpoint_view;
 mod endpoints;
 mod events;
+mod messages;
 mod page;
+mod parts;
+mod replays;
 
 use http::{HeaderValue, Response, header};
-use serde_json::Value;
+use serde::Serialize;
 
 use super::{Asked, fields::Fields};
 use crate::{
@@ -18,7 +21,36 @@ use crate::{
     identity::access,
 };
 
-pub(super) use self::described::described;
+pub(super) use self::messages::messages;
+
+/// Tag of these endpoints.
+const TAG: &str = "webhooks";
+
+/// Describes them.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(
+        endpoints::create,
+        endpoints::list,
+        endpoints::get,
+        endpoints::patch,
+        endpoints::delete,
+        endpoints::ping,
+        endpoints::rotate,
+        endpoints::enable,
+        replays::create,
+        replays::get,
+        deliveries::list,
+        deliveries::get,
+        deliveries::attempts,
+        deliveries::resend,
+        events::list,
+        events::get,
+        events::types
+    ),
+    tags((name = TAG, description = "Webhooks: whoever wants to know is told, at least once, signed."))
+)]
+pub(super) struct Described;
 
 /// What can be done with webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +140,8 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
         Webhook::Ping => endpoints::ping(server, asked, &ids).await,
         Webhook::RotateSecret => endpoints::rotate(server, asked, &ids).await,
         Webhook::Enable => endpoints::enable(server, asked, &ids).await,
-        Webhook::Replay => endpoints::replay(server, asked, &ids).await,
-        Webhook::GetReplay => endpoints::get_replay(server, &asked, &ids).await,
+        Webhook::Replay => replays::create(server, asked, &ids).await,
+        Webhook::GetReplay => replays::get(server, &asked, &ids).await,
         Webhook::ListDeliveries => deliveries::list(server, &asked, &ids).await,
         Webhook::GetDelivery => deliveries::get(server, &asked, &ids).await,
         Webhook::ListAttempts => deliveries::attempts(server, &asked, &ids).await,
@@ -137,7 +169,7 @@ async fn journaled<T: Send + 'static>(
 }
 
 /// Answers with something that is shown once.
-fn once(value: &Value) -> Response<Body> {
+fn once(value: &impl Serialize) -> Response<Body> {
     let mut response = json(value);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -1,11 +1,10 @@
 //! Which page of a list is asked for, and the few parameters beside it.
 
-use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::{
     crypto::Mac,
     error::{Error, Result},
-    http::{body::Body, json},
     store::Cursor,
     transcode::Query,
 };
@@ -13,6 +12,18 @@ use crate::{
 /// Entries on a page, unless asked for otherwise, and at most.
 const SIZE: u32 = 50;
 const SIZE_MAX: u32 = 500;
+
+/// Which page.
+#[expect(dead_code, reason = "it describes what is read by name")]
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub(super) struct Wanted {
+    /// How many at most: 50 unless said, and never more than 500.
+    #[param(minimum = 0, example = 10)]
+    page_size: Option<i32>,
+    /// Where to go on: the token of the page before.
+    page_token: Option<String>,
+}
 
 /// A page that is asked for.
 pub(super) struct Page {
@@ -51,20 +62,18 @@ impl Page {
         Ok(cursor.and_then(|cursor| cursor.keys.into_iter().next()).unwrap_or_default())
     }
 
-    /// Answers with a page; `last` is the key of its last entry.
-    pub(super) fn answer(
+    /// Returns the token of the page after the one with these entries; empty behind the last.
+    pub(super) fn next<T>(
         &self,
-        collection: &str,
-        shown: &[Value],
-        last: Option<&str>,
+        found: &[T],
+        key: impl Fn(&T) -> &String,
         mac: &Mac,
         parent: &[&str],
-    ) -> http::Response<Body> {
-        let full = i64::try_from(shown.len()).is_ok_and(|count| count == self.size);
-        let next = last
-            .filter(|_| full)
-            .map(|last| Cursor { keys: vec![last.to_owned()] }.token(mac, &self.query(parent)));
-        json(&json!({collection: shown, "nextPageToken": next.unwrap_or_default()}))
+    ) -> String {
+        let full = i64::try_from(found.len()).is_ok_and(|count| count == self.size);
+        let last = found.last().filter(|_| full);
+        let token = last.map(|last| Cursor { keys: vec![key(last).clone()] }.token(mac, &self.query(parent)));
+        token.unwrap_or_default()
     }
 
     fn query<'q>(&'q self, parent: &[&'q str]) -> Vec<&'q str> {

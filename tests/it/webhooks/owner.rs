@@ -1,98 +1,9 @@
-//! Stories about being called: endpoints, deliveries, and what is refused.
+//! What the owner of an endpoint does with it, and what is refused.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use serde_json::json;
 
-use axum::{Router, body::Bytes, extract::State, routing::post};
-use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
-use standardwebhooks::Webhook;
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::timeout};
-
-use crate::harness::{Database, Gateway, Response};
-
-const ENDPOINTS: &str = "/v1/projects/acme/webhookEndpoints";
-const PATIENCE: Duration = Duration::from_secs(20);
-
-type Heard = Arc<(Mutex<Vec<(HeaderMap, Bytes)>>, Notify)>;
-
-/// Somebody who listens.
-struct Receiver {
-    address: SocketAddr,
-    heard: Heard,
-    _task: JoinSet<()>,
-}
-
-async fn hear(State(heard): State<Heard>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    heard.0.lock().unwrap().push((headers, body));
-    heard.1.notify_waiters();
-    StatusCode::NO_CONTENT
-}
-
-impl Receiver {
-    async fn listen() -> Self {
-        let heard = Heard::default();
-        let routes = Router::new().route("/hook", post(hear)).with_state(heard.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut task = JoinSet::new();
-        task.spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, heard, _task: task }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
-    }
-
-    /// Waits until it has heard so many.
-    async fn hears(&self, count: usize) -> Vec<(HeaderMap, Bytes)> {
-        timeout(PATIENCE, async {
-            loop {
-                let next = self.heard.1.notified();
-                let heard = self.heard.0.lock().unwrap().clone();
-                if heard.len() >= count {
-                    return heard;
-                }
-                next.await;
-            }
-        })
-        .await
-        .expect("it is told in time")
-    }
-}
-
-async fn gateway(more: &[String]) -> Gateway {
-    let mut settings =
-        vec!["webhooks.allow_http=true".to_owned(), "webhooks.allow_cidrs=[\"127.0.0.1/32\"]".to_owned()];
-    settings.extend_from_slice(more);
-    Gateway::start(&settings).await
-}
-
-async fn create(gateway: &Gateway, body: &Value) -> Response {
-    gateway.post(ENDPOINTS, &body.to_string()).await
-}
-
-fn name(endpoint: &Value) -> String {
-    format!("/v1/{}", endpoint["name"].as_str().expect("an endpoint has a name"))
-}
-
-/// Waits until a resource shows what is wanted.
-async fn until(gateway: &Gateway, path: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-    timeout(PATIENCE, async {
-        loop {
-            let shown = gateway.get(path).await.json();
-            if is_it(&shown) {
-                return shown;
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("it comes to that in time")
-}
+use super::{ENDPOINTS, Receiver, believed, create, gateway, name, until};
+use crate::harness::Database;
 
 #[tokio::test]
 async fn a_ping_goes_round() {
@@ -115,13 +26,12 @@ async fn a_ping_goes_round() {
         );
         let ping = gateway.post(&format!("{}:ping", name(&made)), "").await;
         assert_eq!(ping.status, 200, "{}", ping.text());
-        let (headers, body) = receiver.hears(1).await.remove(0);
-        Webhook::new(secret).unwrap().verify(&body, &headers).expect("the public library accepts it");
+        let heard = receiver.hears(1).await.remove(0);
+        let (headers, body) = (&heard.0, believed(secret, &heard));
         assert_eq!(
             (&headers["x-token"], &headers["content-type"]),
             (&"t".parse().unwrap(), &"application/json".parse().unwrap())
         );
-        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&body["type"], &body["data"]["webhookEndpoint"]), (&json!("ping"), &made["name"]));
         let delivery = format!("/v1/{}", ping.json()["name"].as_str().unwrap());
         let delivery_shown = until(&gateway, &delivery, |shown| shown["state"] == "SUCCEEDED").await;
@@ -201,6 +111,24 @@ async fn what_is_wrong_is_refused_by_field() {
             (400, vec![field.to_owned()]),
             "{body}: {}",
             refused.text()
+        );
+    }
+    for (url, rule) in [
+        ("https://[::ffff:169.254.169.254]/", "Address"),
+        ("https://8.8.8.8:22/", "Port"),
+        ("gopher://example.com/", "Scheme"),
+        ("https://u@example.com/", "UserInfo"),
+    ] {
+        let refused = create(&gateway, &json!({"url": url})).await.json();
+        assert_eq!(refused["error"]["details"][0]["metadata"]["rule"], rule, "{url}: {refused}");
+    }
+    for project in ["-", "a%2Fb", "a%20b"] {
+        let target = format!("/v1/projects/{project}/webhookEndpoints");
+        let refused = gateway.post(&target, &json!({"url": good}).to_string()).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.fields()),
+            (400, vec!["parent".to_owned()]),
+            "{project}"
         );
     }
     let path = name(&create(&gateway, &json!({"url": good})).await.json());

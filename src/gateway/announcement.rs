@@ -1,0 +1,101 @@
+//! The event of a mutation that is done when its answer comes: what the method's rule says it tells.
+//!
+//! It is written in the commit of the outcome, so it is there exactly when the outcome is: not for a call that failed, not
+//! for one whose fate is unknown, and not again when an answer is repeated for its Idempotency-Key.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Gateway;
+use crate::{
+    error::{Error, Result},
+    model::{Entry, WebhookEvent},
+    schema::Method,
+    store::Store,
+    transcode::{JsonOptions, Peeked, Plan, Selection},
+    upstream::Reply,
+    webhooks::event_type::EventType,
+};
+
+/// Bytes of a resource's JSON that go into an event; a larger one is left out.
+const RESOURCE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a method tells.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    kind: &'static str,
+    collection: String,
+    request: Plan,
+    response: Plan,
+    keepable: Selection,
+}
+
+impl Announcement {
+    /// Works out what a method tells; `None` where no rule speaks.
+    ///
+    /// # Errors
+    /// The rule names an event that is in no catalogue.
+    pub(super) fn of(gateway: &Gateway, method: &Method) -> Result<Option<Arc<Self>>> {
+        let Some(tells) = &method.tells else { return Ok(None) };
+        let known = EventType::find(&tells.event).ok_or_else(|| {
+            Error::internal(format!(
+                "{} tells {:?}, which is no type of event",
+                method.full_name, tells.event
+            ))
+        })?;
+        let response = gateway.transcoder.plan(method.output);
+        Ok(Some(Arc::new(Self {
+            kind: known.name,
+            collection: method.collection.clone(),
+            request: gateway.transcoder.plan(method.input),
+            keepable: response.keepable(&tells.secret_fields),
+            response,
+        })))
+    }
+
+    /// Whether a request only asks what would happen.
+    pub(super) fn is_rehearsal(&self, request: &[u8]) -> bool {
+        matches!(self.request.peek(request, "validate_only"), Ok(Some(Peeked::Varint(1..))))
+    }
+
+    /// Makes the event of a call that succeeded; `None` for one that belongs to no project.
+    pub(super) fn event(&self, store: &Store, entry: &Entry, reply: &Reply) -> Option<WebhookEvent> {
+        let project = entry.project().strip_prefix("projects/")?;
+        let mut data = json!({
+            "upstream": entry.upstream,
+            "resourceName": self.name(entry.resource(), &reply.message),
+        });
+        if let Some(resource) = self.resource(&reply.message) {
+            data["resource"] = resource;
+        }
+        let mut event = store.new_event(project, self.kind, data.to_string());
+        event.upstream.clone_from(&entry.upstream);
+        Some(event)
+    }
+
+    /// Names the resource as callers know it: what was asked for, and for what was asked of its parent, the end of what the
+    /// upstream answers. It may call the project by its number.
+    fn name(&self, asked: &str, reply: &[u8]) -> String {
+        let own = |name: &str| {
+            let (rest, id) = name.rsplit_once('/')?;
+            let (_, collection) = rest.rsplit_once('/')?;
+            (collection == self.collection).then(|| format!("{collection}/{id}"))
+        };
+        if own(asked).is_some() {
+            return asked.to_owned();
+        }
+        let answered =
+            self.response.peek(reply, "name").ok().flatten().and_then(Peeked::text).unwrap_or_default();
+        own(answered).map_or_else(|| asked.to_owned(), |end| format!("{asked}/{end}"))
+    }
+
+    /// Prints the resource without what is secret; `None` where the answer holds none.
+    fn resource(&self, reply: &[u8]) -> Option<Value> {
+        let options = JsonOptions { selection: Some(&self.keepable), ..JsonOptions::default() };
+        let mut json = Vec::new();
+        self.response.to_json(reply, &options, &mut json).ok()?;
+        let is_kept = !reply.is_empty() && json.len() <= RESOURCE_BYTES_MAX;
+        is_kept.then(|| serde_json::from_slice(&json).ok()).flatten()
+    }
+}
