@@ -266,16 +266,17 @@ fn wanted<'c>(
     needed: (&'static str, Role),
     rows_max: u32,
 ) -> Result<Wanted<'c>> {
-    let (parent, export) = (asked.captures.first().map(AsRef::as_ref).unwrap_or_default(), needed == EXPORT);
+    let Asked { captures, query, exchange, notes, .. } = asked;
+    let (parent, export) = (captures.first().map(AsRef::as_ref).unwrap_or_default(), needed == EXPORT);
     if !parent.is_empty() {
-        asked.notes.entry.resource_names = vec![parent.to_owned()];
+        notes.entry.resource_names = vec![parent.to_owned()];
     }
     // Without a parent it is everybody's entries that are asked for.
     let all = if parent.is_empty() { "projects/-" } else { parent };
-    let projects = access::projects(asked.exchange.principal()?, needed, all, COLLECTION)?;
+    let projects = access::projects(exchange.principal()?, needed, all, COLLECTION)?;
     let mut rows = if export { rows_max } else { PAGE_SIZES[0] };
     let (mut filter_text, mut order, mut token) = (String::new(), String::new(), String::new());
-    for (name, value) in Query::parse(asked.query, |_| false)?.pairs {
+    for (name, value) in Query::parse(query, |_| false)?.pairs {
         match &*name {
             "filter" => filter_text = value.into_owned(),
             "orderBy" | "order_by" => order = value.into_owned(),

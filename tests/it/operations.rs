@@ -37,6 +37,9 @@ mod faults;
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
 
+/// What an upstream says that was made to wait: a message, or a code with words.
+type Told = Result<Value, (i32, &'static str)>;
+
 /// What the upstream has: operations and objects by name, and how it feels today.
 #[derive(Default)]
 struct Far {
@@ -46,7 +49,7 @@ struct Far {
     moods: HashMap<String, (i32, Vec<u8>)>,
     calls: HashMap<String, usize>,
     /// By the last part of a method's name: what its next answer waits for.
-    held: HashMap<String, tokio::sync::mpsc::Receiver<Result<Value, (i32, &'static str)>>>,
+    held: HashMap<String, tokio::sync::mpsc::Receiver<Told>>,
 }
 
 impl Far {
