@@ -6,11 +6,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     audit::{Keeper, Recorder, Sealer},
+    cache::PageCache,
     clock::Clock,
     config::{self, Config},
     crypto::{Keys, Purpose},
     egress::{self, Egress, Roots, SystemResolver},
-    gateway::{Gateway, Ledger},
+    gateway::{Gateway, Keeping, Ledger},
     http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
     kv::Kv,
@@ -49,11 +50,15 @@ impl App {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
         let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
         let kv = kv.map(Arc::new);
+        let tags = keys.mac(Purpose::CachedPage);
+        let (pages, pages_work) =
+            PageCache::new(&config.cache, kv.clone(), tags, clock.clone(), lifecycle.soft());
+
+        let sources = Arc::new(Sources::new(transcoder.clone(), keys.sealer(Purpose::ResourceMeta)));
         let waiters = Waiters::new(store.clone(), kv.clone());
-        let tracker = Tracker::new(store.clone(), sources, waiters.clone(), &catalog);
+        let tracker = Tracker::new(store.clone(), sources, waiters.clone(), &catalog, pages.clone());
         let desk = Desk::new(tracker.clone(), upstreams.clone());
         let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
         let recovery =
@@ -63,7 +68,8 @@ impl App {
             Box::pin(async move { recovery.recover(&orphan).await })
         }));
         let ledger = Ledger::new(journal, tracker, &keys, http::status_of);
-        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger);
+        let keeping = Keeping::new(pages, &keys, &config.cache, clock.clone());
+        let gateway = Gateway::new(catalog, transcoder, upstreams, config.upstreams, ledger, keeping);
 
         let limits = Arc::new(Limits::new(&config.limits, kv.as_ref()));
         let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
@@ -116,6 +122,7 @@ impl App {
             async move { api_keys.keep_marks(soft).await }
         });
         lifecycle.spawn("journal", journal_work);
+        lifecycle.spawn("page cache", pages_work);
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));

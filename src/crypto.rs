@@ -50,6 +50,8 @@ pub enum Purpose {
     WebhookSecret,
     /// Which credential a cached page was read with.
     CacheVisibility,
+    /// Pages that rest in Redis.
+    CachedPage,
 }
 
 impl Purpose {
@@ -61,6 +63,7 @@ impl Purpose {
             Self::ResourceMeta => b"causeway resource meta",
             Self::WebhookSecret => b"causeway webhook secret",
             Self::CacheVisibility => b"causeway cache visibility",
+            Self::CachedPage => b"causeway cached page",
         }
     }
 }
@@ -241,6 +244,16 @@ pub fn verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {
+        context.update(part);
+    }
+    context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// Returns the SHA-256 of `parts`, each with its length before it, so that none runs into the next.
+pub fn sha256_of_each<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
+    let mut context = digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")

@@ -5,13 +5,14 @@
 //!
 //! An error deliberately does not know HTTP, tonic or JSON.
 
+mod code;
 mod nearest;
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::nearest::nearest;
+pub use self::{code::Code, nearest::nearest};
 
 /// Bytes of a field's name, and of what is said about it, that an error repeats: either may hold what a caller sent.
 const QUOTED_BYTES_MAX: usize = 512;
@@ -21,69 +22,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Field violations and metadata kept per error: a body with a million mistakes gets the first few named.
 pub const VIOLATIONS_MAX: usize = 32;
-
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// The canonical codes of `google.rpc.Code`, without `OK`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $name = $number,)* }
-
-        impl Code {
-            /// All of them, by number.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// Finds a code by its number; `0` and numbers outside the enum are `None`.
-            pub fn from_number(number: i32) -> Option<Self> {
-                match number { $($number => Some(Self::$name),)* _ => None }
-            }
-
-            /// Returns the name in `google.rpc.Code`, e.g. `INVALID_ARGUMENT`.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-
-            /// Returns the number in `google.rpc.Code`.
-            pub fn number(self) -> i32 {
-                self as i32
-            }
-        }
-    };
-}
-
-codes! {
-    /// The caller gave up.
-    Cancelled = 1, "CANCELLED";
-    /// Nobody knows.
-    Unknown = 2, "UNKNOWN";
-    /// The request is wrong whatever the state of the system.
-    InvalidArgument = 3, "INVALID_ARGUMENT";
-    /// The time allowed has run out.
-    DeadlineExceeded = 4, "DEADLINE_EXCEEDED";
-    /// No such thing.
-    NotFound = 5, "NOT_FOUND";
-    /// The thing to create is there.
-    AlreadyExists = 6, "ALREADY_EXISTS";
-    /// The caller is known and may not.
-    PermissionDenied = 7, "PERMISSION_DENIED";
-    /// A quota or limit is used up.
-    ResourceExhausted = 8, "RESOURCE_EXHAUSTED";
-    /// The system is not in the state that the request needs.
-    FailedPrecondition = 9, "FAILED_PRECONDITION";
-    /// A conflict with another request.
-    Aborted = 10, "ABORTED";
-    /// Past the valid range.
-    OutOfRange = 11, "OUT_OF_RANGE";
-    /// Not offered here.
-    Unimplemented = 12, "UNIMPLEMENTED";
-    /// A fault of ours or of the upstream.
-    Internal = 13, "INTERNAL";
-    /// Not now; may work later.
-    Unavailable = 14, "UNAVAILABLE";
-    /// Data is lost or damaged.
-    DataLoss = 15, "DATA_LOSS";
-    /// The caller is not known.
-    Unauthenticated = 16, "UNAUTHENTICATED";
-}
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -244,6 +182,31 @@ impl Error {
         let mut error = Self::new(Code::InvalidArgument, reason, message);
         error.0.violations.push(FieldViolation { field, description });
         error
+    }
+
+    /// Copies it for another caller who asked the same; of its cause only the words.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let Inner { code, reason, message, violations, metadata, details, allow, .. } = &*self.0;
+        Self(Box::new(Inner {
+            code: *code,
+            reason: *reason,
+            message: message.clone(),
+            violations: violations.clone(),
+            metadata: metadata.clone(),
+            details: details.clone(),
+            allow: allow.clone(),
+            retry_after: self.0.retry_after,
+            nothing_sent: self.0.nothing_sent,
+            source: self.0.source.as_ref().map(|source| source.to_string().into()),
+        }))
+    }
+
+    /// Says which of several places it is about.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self
     }
 
     /// Adds a cause for the log.

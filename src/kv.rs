@@ -101,6 +101,44 @@ impl Kv {
         self.within_budget(Box::pin(call)).await
     }
 
+    /// Reads the values of several keys; what is not there, or is no string, is `None`.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn values(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Away> {
+        self.run(redis::cmd("MGET").arg(keys)).await
+    }
+
+    /// Reads the value of a key.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn value(&self, key: &str) -> Result<Option<Vec<u8>>, Away> {
+        self.run(redis::cmd("GET").arg(key)).await
+    }
+
+    /// Sets the values of keys, each for as long as given, in one round trip; all of them or, after an error, perhaps some.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn set(&self, values: &[(String, &[u8])], life: Duration) -> Result<(), Away> {
+        let mut manager = self.manager.clone();
+        let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut pipeline = redis::pipe();
+        for (key, value) in values {
+            pipeline.cmd("SET").arg(key).arg(*value).arg("PX").arg(millis).ignore();
+        }
+        self.within_budget(Box::pin(async move { pipeline.query_async(&mut manager).await })).await
+    }
+
+    /// Forgets a key.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn forget(&self, key: &str) -> Result<(), Away> {
+        self.run(redis::cmd("UNLINK").arg(key)).await
+    }
+
     /// Tells whoever listens to a channel. Nobody may, and then nothing is kept.
     ///
     /// # Errors

@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | 0 | [`model`], [`error`], [`clock`], [`crypto`], [`pb`] | the domain as plain data, one error type, time as a parameter, sealing and signing, generated code |
 //! | 1 | [`config`], [`schema`], [`transcode`] | what was set, what is known about services, JSON ⇄ wire: pure |
-//! | 2 | [`upstream`], [`store`], [`kv`], [`egress`] | the far side: channels, credentials, deadlines, retries, breakers; the database; Redis; outbound HTTP |
+//! | 2 | [`upstream`], [`store`], [`kv`], [`egress`], [`cache`] | the far side: channels, credentials, deadlines, retries, breakers; the database; Redis; outbound HTTP; pages that are kept |
 //! | 3 | [`identity`], [`audit`], [`operations`], [`webhooks`] | who calls, what they may do, how much of it; who did what; what takes long; who is told |
 //! | 4 | [`gateway`] | use cases: one request through one method |
 //! | 5 | [`http`] | the near side: the only module that knows its server and status codes |
@@ -44,6 +44,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -29,6 +29,8 @@ pub(crate) struct Ask {
     pub(crate) path: Uri,
     /// The rest of it, and the status that is expected.
     pub(crate) case: Case,
+    /// Who asks.
+    pub(crate) key: Option<header::HeaderValue>,
 }
 
 /// One connection.
@@ -58,6 +60,9 @@ impl Line {
         *request.method_mut() = self.ask.case.verb.clone();
         *request.uri_mut() = self.ask.path.clone();
         request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("127.0.0.1"));
+        if let Some(key) = &self.ask.key {
+            request.headers_mut().insert("x-goog-api-key", key.clone());
+        }
         if !self.ask.case.body.is_empty() {
             let json = header::HeaderValue::from_static("application/json");
             request.headers_mut().insert(header::CONTENT_TYPE, json);

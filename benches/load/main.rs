@@ -15,6 +15,7 @@
 //!
 //! It deliberately fails for no number: a busy machine is no fault of the gateway. Wrong answers do end it.
 
+mod cached;
 mod client;
 mod floor;
 mod payload;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Measure only memory and the time to be ready.
     #[arg(long)]
     size: bool,
+    /// Measure only what kept pages cost, and the overview.
+    #[arg(long, conflicts_with_all = ["size", "speed"])]
+    cached: bool,
     /// Leave the gateway alone for this many seconds before its memory is counted.
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -79,6 +83,7 @@ struct Arguments {
 enum Role {
     Upstream,
     Floor,
+    Constant,
 }
 
 fn main() -> ExitCode {
@@ -95,6 +100,7 @@ fn run(arguments: &Arguments) -> Outcome {
     if let (Some(role), Some(listen)) = (arguments.role, arguments.listen) {
         return match role {
             Role::Upstream => alone()?.block_on(upstream::run(listen)),
+            Role::Constant => one_worker()?.block_on(cached::constant(listen)),
             Role::Floor => one_worker()?.block_on(floor::run(listen, &arguments.upstream, arguments.reflect)),
         };
     }
@@ -108,6 +114,9 @@ fn run(arguments: &Arguments) -> Outcome {
         peer: arguments.peer.clone(),
     };
     let runtime = alone()?;
+    if arguments.cached {
+        return runtime.block_on(cached::run(plan.slices, say));
+    }
     if !arguments.size {
         runtime.block_on(speed::run(&plan, say))?;
         say("");

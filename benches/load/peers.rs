@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The gateway that cargo built for this run.
-const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
+pub(crate) const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
 
 /// What the table calls the gateway that is judged: `causeway serve` with one worker, as all others have one.
 pub(crate) const GATEWAY_NAME: &str = "causeway";
@@ -87,7 +87,9 @@ fn serve(set: &[&str], address: SocketAddr, upstream: SocketAddr) -> Command {
     let listen = format!("http.listen={address}");
     let [connection, datastream] =
         ["bigqueryconnection", "datastream"].map(|key| format!("upstreams.{key}.endpoint=http://{upstream}"));
-    for key in ["identity.mode=none", &listen, &connection, &datastream].iter().chain(set) {
+    // What is measured here is forwarding; who measures kept pages says so in `set`.
+    let first = ["identity.mode=none", "cache.enabled=false", &listen, &connection, &datastream];
+    for key in first.iter().chain(set) {
         command.args(["--set", key]);
     }
     command
@@ -167,7 +169,7 @@ async fn envoy(upstream: SocketAddr, set: &str) -> Outcome<Peer> {
     start("envoy", command, address, None, false).await
 }
 
-async fn start(
+pub(crate) async fn start(
     name: &str,
     command: Command,
     address: SocketAddr,
@@ -180,7 +182,7 @@ async fn start(
     Ok(Peer { name: name.to_owned(), process, is_floor, is_ours })
 }
 
-fn role(role: &str, listen: SocketAddr) -> io::Result<Command> {
+pub(crate) fn role(role: &str, listen: SocketAddr) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--role", role, "--listen", &listen.to_string()]);
     Ok(command)

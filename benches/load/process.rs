@@ -75,6 +75,11 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
+    /// Returns its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Forgets how much memory it held so far, so that the peak is that of what comes next.
     pub(crate) fn forget_peak(&self) -> io::Result<()> {
         const PEAK: &str = "5";

@@ -133,7 +133,7 @@ async fn check(peer: &Peer, case: &Case) -> Outcome {
 
 pub(crate) fn ask(peer: &Peer, case: &Case) -> Outcome<Ask> {
     let path: Uri = if peer.is_floor { format!("/{}", case.mark).parse()? } else { case.path.parse()? };
-    Ok(Ask { address: peer.process.address, path, case: case.clone() })
+    Ok(Ask { address: peer.process.address, path, case: case.clone(), key: None })
 }
 
 impl Numbers {

@@ -57,6 +57,9 @@ impl Dev {
     }
 }
 
+/// Where the sample data has connections: their service cannot list its locations.
+const CONNECTION_LOCATIONS: &str = r#"["aws-us-east-1", "azure-eastus2", "eu", "europe-west1", "us"]"#;
+
 /// Says early, and in better words than the system's, that a port is taken.
 fn look_for_room(listen: SocketAddr) -> Result<(), String> {
     match TcpListener::bind(listen) {
@@ -82,6 +85,9 @@ async fn dev(args: ConfigArgs, mut presumed: Vec<(String, String)>, first: Confi
     let emulator = Emulator::start(scenario, clock.clone(), &emulated).await?;
     for (upstream, address) in emulator.addresses() {
         presumed.push((format!("upstreams.{upstream}.endpoint"), format!("http://{address}")));
+        if upstream == Upstream::BigQueryConnection {
+            presumed.push((format!("upstreams.{upstream}.locations"), CONNECTION_LOCATIONS.to_owned()));
+        }
     }
     let config = args.load(presumed).into_config()?;
     let receiver = Receiver::start().await?;
@@ -104,6 +110,7 @@ fn banner(listen: SocketAddr, emulator: &Emulator, receiver: &Receiver) -> Strin
 Try:
   curl '{base}/v1/{PARENT}/streams?$fields=streams(name,state)'
   curl -X POST {base}/v1/{PARENT}/streams/shop-to-bigquery/objects/public-orders:startBackfillJob
+  curl {base}/v1/projects/acme-data:overview
   curl '{base}/v1/projects/acme-shop/instances/ledger/databaseOperations?$fields=operations(name,done,error)'
   curl --json '{{"friendlyName": "Web logs", "cloudResource": {{}}}}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'
 

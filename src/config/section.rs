@@ -147,14 +147,6 @@ impl<'a> Section<'a> {
         self.input.get(key) == Some(value)
     }
 
-    /// Warns if `key`, not yet read, is set: it parses and does nothing in this version.
-    pub(super) fn without_effect(&mut self, key: &str) {
-        if self.is_set(key) {
-            let key = self.key(key);
-            self.report.warning(format!("{key} is set, and has no effect in this version"));
-        }
-    }
-
     /// Reports a mistake at `key`.
     pub(super) fn wrong(&mut self, key: &str, message: impl Into<String>) {
         let key = self.key(key);

@@ -189,19 +189,6 @@ fn credentials_travel_encrypted_unless_somebody_says_that_they_need_not() {
 }
 
 #[test]
-fn what_has_no_effect_yet_is_accepted_and_said() {
-    let loaded = Config::load(set(&["cache.enabled=true", "upstreams.datastream.locations=[\"eu\"]"]));
-    let warnings = loaded.warnings.join(
-        "
-",
-    );
-    for key in ["cache.enabled", "upstreams.datastream.locations"] {
-        assert!(warnings.contains(key), "{key}\n--- not in\n{warnings}");
-    }
-    loaded.into_config().expect("warnings are no problems");
-}
-
-#[test]
 fn polling_has_credentials_of_its_own_only_where_callers_bring_theirs() {
     let with = |credentials: &str, poll: &str| {
         let settings = ["credentials", "poll_credentials"].iter().zip([credentials, poll]);

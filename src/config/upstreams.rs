@@ -125,7 +125,6 @@ impl Upstream {
     }
 
     fn read(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Self {
-        s.without_effect("locations");
         let endpoints = read_endpoints(s, known);
         let (credentials, poll_credentials) = read_credentials(s);
         let upstream = Self {

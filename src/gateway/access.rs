@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Route;
+use super::{Route, across::Reads};
 use crate::{
     error::Result,
     identity::access,
@@ -121,11 +121,24 @@ impl Route {
         self.access.name.fill(captures)
     }
 
-    /// Lets a principal use this binding on a resource, or refuses.
+    /// Lets a principal use this binding on a resource, or refuses. What is read across is narrowed later, to what the
+    /// principal may see; here it is enough that this may be something.
     ///
     /// # Errors
     /// `PERMISSION_DENIED`.
-    pub fn authorize(&self, principal: &Principal, resource: &str) -> Result<()> {
+    pub fn authorize(&self, principal: &Principal, captures: &[Cow<'_, str>], resource: &str) -> Result<()> {
+        if self.reads(captures) == Reads::Across && access::may_within(principal, self.access.role, resource)
+        {
+            return Ok(());
+        }
+        self.require(principal, resource)
+    }
+
+    /// Refuses a principal that may not use this binding on all of what a resource names.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    pub fn require(&self, principal: &Principal, resource: &str) -> Result<()> {
         access::require(principal, &self.access.permission, self.access.role, resource)
     }
 }

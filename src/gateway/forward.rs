@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Reason, Result},
     operations::{Answered, Role},
     transcode::{JsonOptions, Parsed, Peeked, Query},
-    upstream::{Call, Reply, Streaming, Upstream},
+    upstream::{Call, Reply, Upstream},
 };
 
 /// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
@@ -61,14 +61,6 @@ pub struct Forwarded {
     pub ignored: Vec<String>,
 }
 
-/// What the upstream goes on answering. Dropping it cancels the call.
-pub struct ForwardedStream {
-    /// The response messages.
-    pub messages: Streaming,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
-}
-
 /// Makes a unary call; one that changes something goes through the journal.
 ///
 /// # Errors
@@ -81,10 +73,12 @@ pub async fn unary(
     notes: &mut Notes,
 ) -> Result<Forwarded> {
     let upstream = upstream(route)?;
-    let (call, ignored) = call(route, &input)?;
-    note(route, &call, notes);
+    let Parsed { bytes, ignored } = transcode_in(route, &input)?;
+    note(route, &bytes, notes);
+    let call = call(route, &input, bytes.into());
     let reply = if route.mutation {
-        mutation::run(&gateway.ledger, upstream, route, call, notes).await?
+        let changed = route.changed(&route.resource(input.captures));
+        mutation::run(gateway, upstream, route, call, changed, notes).await?
     } else {
         read(gateway, upstream, route, call, notes).await?
     };
@@ -125,29 +119,18 @@ async fn read(
     }
 }
 
-/// Makes a call that is answered with a stream, and waits for its first message.
-///
-/// # Errors
-/// As [`unary`]; later failures come with the stream.
-pub async fn server_streaming(route: &Route, input: Input<'_>, notes: &mut Notes) -> Result<ForwardedStream> {
-    let upstream = upstream(route)?;
-    let (call, ignored) = call(route, &input)?;
-    note(route, &call, notes);
-    let messages = upstream.server_streaming(call).await?;
-    Ok(ForwardedStream { messages, ignored })
-}
-
 /// Notes as much of the request as may be kept.
-fn note(route: &Route, call: &Call, notes: &mut Notes) {
+pub(super) fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
     let mut request = Vec::new();
-    let printed = route.request.message().to_json(&call.message, &options, &mut request);
+    let printed = route.request.message().to_json(message, &options, &mut request);
     if printed.is_ok() && request.len() <= REQUEST_KEPT_BYTES_MAX {
         notes.entry.request = String::from_utf8(request).unwrap_or_default();
     }
 }
 
-fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
+/// Returns the upstream that a route leads to.
+pub(super) fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     route.upstream.as_ref().ok_or_else(|| {
         let key = &route.upstream_key;
         Error::new(
@@ -162,21 +145,20 @@ fn upstream(route: &Route) -> Result<&Arc<Upstream>> {
     })
 }
 
-fn call(route: &Route, input: &Input<'_>) -> Result<(Call, Vec<String>)> {
-    let Parsed { bytes, ignored } = transcode_in(route, input)?;
-    let call = Call {
+/// Makes the call that a request asks for.
+pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
+    Call {
         path: route.path.clone(),
-        retryable: may_repeat(route, &bytes),
-        message: bytes.into(),
+        retryable: may_repeat(route, &message),
+        message,
         metadata: input.caller.metadata(),
         routing: routing_header::of(&route.variables, input.captures),
         timeout: Some(input.caller.deadline.saturating_duration_since(Instant::now())),
         authorization: input.caller.authorization(),
-    };
-    Ok((call, ignored))
+    }
 }
 
-fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
+pub(super) fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
         Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),

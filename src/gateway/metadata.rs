@@ -3,13 +3,17 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
+use crate::{
+    crypto::{Mac, sha256_of_each},
+    model::Principal,
+};
+
 /// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here: a caller
 /// must not be able to set metadata that an upstream trusts because it comes from us.
-const PASSED: [HeaderName; 3] = [
-    header::ACCEPT_LANGUAGE,
-    HeaderName::from_static("x-goog-api-client"),
-    HeaderName::from_static("x-goog-user-project"),
-];
+const PASSED: [HeaderName; 3] =
+    [header::ACCEPT_LANGUAGE, HeaderName::from_static("x-goog-api-client"), USER_PROJECT];
+
+const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -20,7 +24,10 @@ const UPSTREAM_AUTHORIZATION: HeaderName = HeaderName::from_static("x-causeway-u
 const TRACESTATE_BYTES_MAX: usize = 512;
 
 /// Who asks, and on what terms.
+#[derive(Clone, Copy)]
 pub struct Caller<'r> {
+    /// Who it is.
+    pub principal: &'r Principal,
     /// The headers of the request.
     pub headers: &'r HeaderMap,
     /// The id under which the request is logged.
@@ -55,6 +62,21 @@ impl Caller<'_> {
         metadata
     }
 
+    /// Returns what upstreams may write texts in, as sent.
+    pub(super) fn language(&self) -> &[u8] {
+        self.headers.get(header::ACCEPT_LANGUAGE).map_or(&[], HeaderValue::as_bytes)
+    }
+
+    /// Tells those apart who may see different things with credentials of their own: by who they are, what they hand over,
+    /// and who pays.
+    pub(super) fn visibility(&self, mac: &Mac) -> [u8; 32] {
+        let credential = self.authorization();
+        let payer = self.headers.get(&USER_PROJECT);
+        let bytes = |value: Option<&HeaderValue>| value.map_or(&[][..], HeaderValue::as_bytes).to_vec();
+        let (given, payer) = (bytes(credential.as_ref()), bytes(payer));
+        mac.tag(&sha256_of_each([self.principal.id.as_bytes(), &given, &payer]))
+    }
+
     /// Returns the credential meant for an upstream: what was sent for that purpose, else `Authorization`, unless it is
     /// what the caller authenticated to us with.
     pub fn authorization(&self) -> Option<HeaderValue> {
@@ -77,7 +99,9 @@ mod tests {
             .collect();
         let (request_id, traceparent) =
             (HeaderValue::from_static("id"), HeaderValue::from_static("00-parent"));
+        let principal = Principal::anonymous();
         let caller = Caller {
+            principal: &principal,
             headers: &headers,
             request_id: &request_id,
             traceparent: &traceparent,

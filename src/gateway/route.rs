@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 
-use super::{Access, Gateway, announcement::Announcement};
+use super::{Access, Gateway, announcement::Announcement, listing::Listing, scopes};
 use crate::{
+    cache::Scope,
+    crypto,
     error::{Error, Result},
     operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
@@ -39,6 +41,9 @@ pub struct Route {
     pub(super) variables: Vec<FieldPath>,
     pub(super) unknown: UnknownFields,
     pub(super) repeat: Repeat,
+    /// How it pages, if it does.
+    pub(super) listing: Option<Listing>,
+    collection: String,
 }
 
 /// When a failed call may be made again.
@@ -79,7 +84,15 @@ impl Gateway {
                 crate::config::UnknownFields::Warn => UnknownFields::Warn,
             }
         });
+        let salt = crypto::sha256_of_each([
+            env!("CARGO_PKG_VERSION").as_bytes(),
+            &self.catalog.pool.version().to_be_bytes(),
+            method.upstream.as_bytes(),
+            method.full_name.as_bytes(),
+        ]);
         Ok(Route {
+            listing: Listing::of(self, method, salt, binding.response_body.is_some()),
+            collection: method.collection.clone(),
             label: format!("{} {}", binding.verb, binding.template),
             upstream_key: method.upstream.clone(),
             request: self.transcoder.request(method.input, &names, &binding.body)?,
@@ -103,5 +116,12 @@ impl Gateway {
                 Effect::Mutation => Repeat::Never,
             },
         })
+    }
+}
+
+impl Route {
+    /// Returns what a change through this binding makes worthless.
+    pub(super) fn changed(&self, resource: &str) -> Vec<Scope> {
+        scopes::of_change(&self.upstream_key, resource, &self.collection)
     }
 }

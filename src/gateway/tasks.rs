@@ -8,7 +8,7 @@ use prost_types::{Struct, Value as Field, value::Kind as Form};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Caller, Gateway, Notes, mutation};
+use super::{Caller, Gateway, Notes, mutation, repetition};
 use crate::{
     error::{Code, Error, Reason, Result},
     operations::{TaskDraft, task_call},
@@ -79,7 +79,7 @@ pub async fn create_task(
         task.labels,
         task.version
     ]);
-    let key = mutation::own_key_use(notes, &[CREATE.as_bytes(), canonical.to_string().as_bytes()]);
+    let key = repetition::own_key_use(notes, &[CREATE.as_bytes(), canonical.to_string().as_bytes()], false);
     let draft = TaskDraft {
         project: task.project,
         location: task.location,
@@ -90,7 +90,7 @@ pub async fn create_task(
     let timeout = caller.deadline.saturating_duration_since(Instant::now());
     let path = "/flyteidl.service.AsyncAgentService/CreateTask";
     let call = task_call(path, request.encode_to_vec(), timeout, caller.authorization());
-    mutation::run_task(&gateway.ledger, upstream, key, call, draft, notes).await?;
+    mutation::run_task(gateway, upstream, key, call, draft, notes).await?;
     notes.operation.clone().ok_or_else(|| {
         let text = "The query was started, and could not be put on record.";
         Error::new(Code::Unavailable, Reason::StoreUnavailable, text)

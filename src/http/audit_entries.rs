@@ -8,14 +8,13 @@ use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Server, body::Body};
+use super::{Server, body::Body, own::Asked};
 use crate::{
     audit::filter,
     crypto,
     error::{Error, Result},
-    gateway::Notes,
-    model::{Entry, Outcome},
-    schema::Captures,
+    identity::access,
+    model::{Entry, Outcome, Role},
     store::{
         Cursor,
         audit::{Filter, Sealed, Walk},
@@ -23,6 +22,12 @@ use crate::{
     transcode::Query,
 };
 
+/// What is needed, and by which least role.
+pub(super) const LIST: (&str, Role) = ("causeway.auditEntries.list", Role::Admin);
+pub(super) const EXPORT: (&str, Role) = ("causeway.auditEntries.export", Role::Admin);
+
+/// Where they are.
+const COLLECTION: &str = "auditEntries";
 /// Entries of a page, if nobody says, and at most.
 const PAGE_SIZES: [u32; 2] = [50, 1000];
 /// Entries of one answer to an export; a token says where to go on.
@@ -143,7 +148,7 @@ struct AuditPage {
 #[expect(dead_code, reason = "it describes what is read by name")]
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
-struct Asked {
+struct Parameters {
     /// Which entries, such as `principal="anonymous" AND httpStatus>=400`.
     filter: Option<String>,
     /// `time desc`, newest first, or `time`.
@@ -171,19 +176,14 @@ struct Wanted<'c> {
     path = "/v1/projects/{project}/auditEntries",
     tag = TAG,
     operation_id = "audit.ListOfProject",
-    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Parameters),
     responses(
         (status = 200, description = "A page of entries.", body = AuditPage),
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn list_of_project(
-    server: &Server,
-    captures: &Captures<'_>,
-    query: &str,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
-    list(server, captures, query, notes).await
+pub(super) async fn list_of_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    list(server, asked).await
 }
 
 /// Exports the requests of one project.
@@ -194,43 +194,32 @@ pub(super) async fn list_of_project(
     path = "/v1/projects/{project}/auditEntries:export",
     tag = TAG,
     operation_id = "audit.ExportOfProject",
-    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Asked),
+    params(("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"), Parameters),
     responses(
         (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn export_of_project(
-    server: &Server,
-    captures: &Captures<'_>,
-    query: &str,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
-    export(server, captures, query, notes).await
+pub(super) async fn export_of_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    export(server, asked).await
 }
 
 /// Lists the requests to the gateway.
 ///
-/// Newest first. What was asked before the list is in it.
+/// Those that are about projects of yours; all of them, if everything is. Newest first. What was asked before the list is in it.
 #[utoipa::path(
     get,
     path = "/v1/auditEntries",
     tag = TAG,
     operation_id = "audit.List",
-    params(Asked),
+    params(Parameters),
     responses(
         (status = 200, description = "A page of entries.", body = AuditPage),
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn list(
-    server: &Server,
-    captures: &Captures<'_>,
-    query: &str,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
-    let wanted = wanted(server, captures, query, PAGE_SIZES[1], false)?;
-    note(notes, &wanted, "list");
+pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let wanted = wanted(server, asked, LIST, PAGE_SIZES[1])?;
     let (rows, token) = page(server, wanted).await?;
     let entries: Vec<Value> = rows.iter().map(show).collect();
     let mut answer = json!({"auditEntries": entries});
@@ -242,26 +231,20 @@ pub(super) async fn list(
 
 /// Exports the requests to the gateway.
 ///
-/// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
+/// Those that are about projects of yours; all of them, if everything is. Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
 #[utoipa::path(
     get,
     path = "/v1/auditEntries:export",
     tag = TAG,
     operation_id = "audit.Export",
-    params(Asked),
+    params(Parameters),
     responses(
         (status = 200, description = "Entries as lines of JSON.", body = String, content_type = "application/x-ndjson"),
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn export(
-    server: &Server,
-    captures: &Captures<'_>,
-    query: &str,
-    notes: &mut Notes,
-) -> Result<Response<Body>> {
-    let wanted = wanted(server, captures, query, EXPORT_ROWS_MAX, true)?;
-    note(notes, &wanted, "export");
+pub(super) async fn export(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let wanted = wanted(server, asked, EXPORT, EXPORT_ROWS_MAX)?;
     let (rows, token) = page(server, wanted).await?;
     let mut lines = String::new();
     for row in &rows {
@@ -277,21 +260,20 @@ pub(super) async fn export(
     Ok(response)
 }
 
-fn note(notes: &mut Notes, wanted: &Wanted<'_>, verb: &str) {
-    notes.entry.permission = format!("causeway.auditEntries.{verb}");
-    if !wanted.parent.is_empty() {
-        notes.entry.resource_names = vec![wanted.parent.to_owned()];
-    }
-}
-
 fn wanted<'c>(
     server: &Server,
-    captures: &'c Captures<'_>,
-    query: &str,
+    asked: Asked<'c>,
+    needed: (&'static str, Role),
     rows_max: u32,
-    export: bool,
 ) -> Result<Wanted<'c>> {
-    let parent = captures.first().map(AsRef::as_ref).unwrap_or_default();
+    let Asked { captures, query, exchange, notes, .. } = asked;
+    let (parent, export) = (captures.first().map(AsRef::as_ref).unwrap_or_default(), needed == EXPORT);
+    if !parent.is_empty() {
+        notes.entry.resource_names = vec![parent.to_owned()];
+    }
+    // Without a parent it is everybody's entries that are asked for.
+    let all = if parent.is_empty() { "projects/-" } else { parent };
+    let projects = access::projects(exchange.principal()?, needed, all, COLLECTION)?;
     let mut rows = if export { rows_max } else { PAGE_SIZES[0] };
     let (mut filter_text, mut order, mut token) = (String::new(), String::new(), String::new());
     for (name, value) in Query::parse(query, |_| false)?.pairs {
@@ -317,13 +299,9 @@ fn wanted<'c>(
         "time" | "time asc" => true,
         _ => return Err(Error::invalid_field("orderBy", "expected time or time desc")),
     };
-    let mut filter = filter::parse(&filter_text)?;
-    if !parent.is_empty() {
-        filter.project = Some(parent.to_owned());
-    }
+    let filter = Filter { projects, ..filter::parse(&filter_text)? };
     let direction = if ascending { "time" } else { "time desc" };
-    let cursor =
-        Cursor::read(&token, &server.audit.tokens, &["auditEntries", parent, &filter_text, direction])?;
+    let cursor = Cursor::read(&token, &server.audit.tokens, &[COLLECTION, parent, &filter_text, direction])?;
     let after = cursor.and_then(|cursor| cursor.keys.first()?.parse().ok());
     Ok(Wanted { parent, filter_text, filter, walk: Walk { ascending, after, rows_max: rows } })
 }
@@ -342,7 +320,7 @@ async fn page(server: &Server, wanted: Wanted<'_>) -> Result<(Vec<Sealed>, Strin
     let token = last.map_or_else(String::new, |last| {
         let direction = if wanted.walk.ascending { "time" } else { "time desc" };
         Cursor { keys: vec![last.seq.to_string()] }
-            .token(&server.audit.tokens, &["auditEntries", wanted.parent, &wanted.filter_text, direction])
+            .token(&server.audit.tokens, &[COLLECTION, wanted.parent, &wanted.filter_text, direction])
     });
     Ok((rows, token))
 }

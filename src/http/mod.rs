@@ -2,7 +2,8 @@
 //!
 //! - [`Listener`] accepts, `connection` speaks HTTP/1.1 or HTTP/2, `watch` and `stall` drop peers that do nothing.
 //! - [`Server`] is what requests share; `edge` is what each goes through, in order.
-//! - `proxied` answers from an upstream, `stream` does so message by message, `own` answers by itself.
+//! - `proxied` answers from an upstream, `pages` does so with pages that may be kept, `stream` message by message; `own`
+//!   answers by itself. `conditional` sends no body to who has it already.
 //! - [`openapi`] describes all of it.
 //! - `error` prints the one envelope, `status` is the one table of codes.
 //!
@@ -13,6 +14,7 @@
 
 mod audit_entries;
 mod body;
+mod conditional;
 mod connection;
 mod details;
 mod edge;
@@ -26,6 +28,7 @@ mod metrics;
 mod negotiate;
 pub mod openapi;
 mod own;
+mod pages;
 mod proxied;
 mod server;
 mod stall;

@@ -1,6 +1,6 @@
 //! Answers from an upstream: reads what the caller wants, lets the gateway make the call, prints what came back.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 
@@ -13,39 +13,32 @@ use super::{
     },
     idempotency,
     limits::LIST_HEADER_BYTES_MAX,
+    pages,
     server::Proxied,
     stream::{Printer, StreamBody},
 };
 use crate::{
     error::{Error, Result},
-    gateway::{self, Caller, Input, Notes, Payload, Route},
+    gateway::{self, Caller, Form, Input, Notes, Payload, Route},
     schema::Captures,
-    transcode::{Alt, JsonOptions, Selection},
+    transcode::{Alt, JsonOptions},
 };
 
-const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
-const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
+pub(super) const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
+pub(super) const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
 const FIELD_MASK: HeaderName = HeaderName::from_static("x-goog-fieldmask");
-const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// How the caller wants the answer printed.
 pub(super) struct View {
     pub(super) alt: Alt,
-    enum_numbers: bool,
-    defaults: bool,
-    pub(super) pretty: bool,
+    pub(super) form: Form,
     pub(super) legacy_errors: bool,
-    selection: Option<Selection>,
 }
 
 impl View {
     pub(super) fn json(&self) -> JsonOptions<'_> {
-        JsonOptions {
-            enum_numbers: self.enum_numbers,
-            defaults: self.defaults,
-            selection: self.selection.as_ref(),
-            pretty: self.pretty,
-        }
+        self.form.json()
     }
 }
 
@@ -73,8 +66,13 @@ pub(super) async fn answer(
     } else {
         server.require_audit()?;
     }
+    route.require_readable(captures)?;
     let mut query = route.request.query(query)?;
     let view = view(route, &mut query.system, &head.headers)?;
+    if route.keeps_pages() && query.pairs.len() > 1 {
+        // The same page, whatever the order in which it is asked for. Values of one name keep theirs.
+        query.pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
     let body = inbound.read(&head.headers).await?;
     let content_type = body::content_type(&head.headers);
     let payload = if route.request.raw_body() {
@@ -83,40 +81,51 @@ pub(super) async fn answer(
         body::require_json(&head.headers, &body)?;
         Payload::Json(&body)
     };
-    let caller = caller(head, exchange);
+    let caller = caller(head, exchange)?;
     let input = Input { captures, query: &query, payload, caller };
     if route.server_streaming {
-        // Boxed: it is larger than what the many other requests need.
-        Box::pin(stream(server, proxied, input, view, request, notes)).await
-    } else {
-        unary(server, route, input, &view, notes).await
+        return later(stream(server, proxied, input, view, request, notes)).await;
     }
+    if route.reads_across(captures) {
+        return later(pages::across(server, route, input, &view, request, notes)).await;
+    }
+    if route.keeps_pages() {
+        return later(pages::answer(server, route, input, &view, request, notes)).await;
+    }
+    unary(server, route, input, &view, notes).await
+}
+
+/// Boxes what is larger than what the many other requests need, and of a type that nobody needs to know.
+fn later<'r, T>(work: impl Future<Output = T> + Send + 'r) -> Pin<Box<dyn Future<Output = T> + Send + 'r>> {
+    Box::pin(work)
 }
 
 /// Tells who asks, and on what terms.
-pub(super) fn caller<'r>(head: &'r Parts, exchange: &'r Exchange) -> Caller<'r> {
-    Caller {
+pub(super) fn caller<'r>(head: &'r Parts, exchange: &'r Exchange) -> Result<Caller<'r>> {
+    Ok(Caller {
+        principal: exchange.principal()?,
         headers: &head.headers,
         request_id: &exchange.id,
         traceparent: &exchange.traceparent,
         traced: exchange.traced,
         deadline: exchange.deadline,
         authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
-    }
+    })
 }
 
 /// Reads the system parameters before anything is sent: a mask that is wrong must not cost a mutation.
 fn view(route: &Route, system: &mut crate::transcode::System, headers: &HeaderMap) -> Result<View> {
     let header = || headers.get(FIELD_MASK).and_then(|mask| mask.to_str().ok()).map(str::to_owned);
     let mask = system.fields.take().or_else(header);
-    Ok(View {
-        alt: system.alt,
+    let form = Form {
+        wire: system.alt == Alt::Proto,
         enum_numbers: system.enum_numbers,
         defaults: system.defaults,
         pretty: system.pretty,
-        legacy_errors: system.error_v1,
-        selection: mask.map(|mask| route.response.select(&mask)).transpose()?,
-    })
+        selection: mask.as_deref().map(|mask| route.response.select(mask)).transpose()?,
+        mask,
+    };
+    Ok(View { alt: system.alt, form, legacy_errors: system.error_v1 })
 }
 
 async fn unary(
@@ -158,8 +167,7 @@ async fn stream(
         return Err(Error::invalid_field("$alt", "proto has no form for a stream; leave it out"));
     }
     let route = &proxied.route;
-    let mut forwarded = gateway::server_streaming(route, input, notes).await?;
-    let headers = std::mem::take(&mut forwarded.messages.headers);
+    let forwarded = gateway::server_streaming(&server.gateway, route, input, notes).await?;
     let (body, kind) = if route.response.is_raw() {
         let (body, kind) = StreamBody::raw(proxied.clone(), forwarded.messages, server.soft.clone()).await?;
         (body, raw_type(&kind))
@@ -169,7 +177,7 @@ async fn stream(
         (StreamBody::printed(printer, forwarded.messages, server.soft.clone()).await?, kind)
     };
     let mut response = Response::new(Body::stream(body));
-    *response.headers_mut() = headers;
+    *response.headers_mut() = forwarded.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
     Ok(response)
@@ -181,7 +189,7 @@ fn raw_type(content_type: &str) -> HeaderValue {
 }
 
 /// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
-fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
+pub(super) fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
     if items.is_empty() {
         return;
     }

@@ -251,7 +251,7 @@ impl Server {
 
 /// One binding and its numbers.
 pub(super) struct Proxied {
-    pub(super) route: Route,
+    pub(super) route: Arc<Route>,
     numbers: BindingMetrics,
 }
 
@@ -265,7 +265,7 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
             match gateway.route(method, binding) {
                 Ok(route) => {
                     let numbers = BindingMetrics::new(&*route.label, &*route.upstream_key);
-                    made.insert((m, b), Arc::new(Proxied { route, numbers }));
+                    made.insert((m, b), Arc::new(Proxied { route: Arc::new(route), numbers }));
                 }
                 Err(error) => problems.push(format!("{}: {}", method.full_name, error.chain())),
             }

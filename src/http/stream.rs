@@ -1,8 +1,9 @@
 //! Answers that come message by message.
 //!
 //! Nothing is held back or gathered: a message is printed when the connection takes it, so a slow reader slows the
-//! upstream, and a caller that leaves cancels the call (the body is dropped, and the call with it). The first message is
-//! awaited before the headers, so an early failure has a status of its own; a later one is the last element.
+//! upstream, and a caller that leaves cancels the call (the body is dropped, and the call with it) unless it changes
+//! something. The first message is awaited before the headers, so an early failure has a status of its own; a later one
+//! is the last element.
 
 use std::{
     pin::Pin,
@@ -24,11 +25,11 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Reason, Result},
+    gateway::Messages,
     transcode::Alt,
-    upstream::Streaming,
 };
 
-type Next = Pin<Box<dyn Future<Output = (Streaming, Option<Result<Bytes>>)> + Send>>;
+type Next = Pin<Box<dyn Future<Output = (Messages, Option<Result<Bytes>>)> + Send>>;
 
 /// The rest of a stream.
 pub(super) struct StreamBody {
@@ -49,7 +50,7 @@ impl StreamBody {
     /// Waits for the first message and prints it.
     pub(super) async fn printed(
         mut printer: Printer,
-        mut messages: Streaming,
+        mut messages: Messages,
         soft: CancellationToken,
     ) -> Result<Self> {
         let (ready, next) = match messages.next().await {
@@ -62,7 +63,7 @@ impl StreamBody {
     /// Waits for the first message, which tells the content type.
     pub(super) async fn raw(
         proxied: Arc<Proxied>,
-        mut messages: Streaming,
+        mut messages: Messages,
         soft: CancellationToken,
     ) -> Result<(Self, String)> {
         let Some(first) = messages.next().await.transpose()? else {
@@ -112,7 +113,7 @@ impl StreamBody {
 }
 
 /// Waits for the next message, or for the order to stop, which the caller may answer by asking again elsewhere.
-fn next(mut messages: Streaming, soft: CancellationToken) -> Next {
+fn next(mut messages: Messages, soft: CancellationToken) -> Next {
     Box::pin(async move {
         let message = tokio::select! {
             biased;
@@ -148,7 +149,7 @@ impl Printer {
         let format =
             if view.alt == Alt::Sse { StreamFormat::Events } else { negotiate::stream_format(headers) };
         // A line or an event ends with its line.
-        view.pretty &= format == StreamFormat::Array;
+        view.form.pretty &= format == StreamFormat::Array;
         Self {
             proxied,
             view,
@@ -182,7 +183,7 @@ impl Printer {
         } else {
             tracing::debug!(request.id = self.request_id, error = error.chain(), "a stream ended early");
         }
-        let style = Style { pretty: self.view.pretty, legacy: self.view.legacy_errors };
+        let style = Style { pretty: self.view.form.pretty, legacy: self.view.legacy_errors };
         let mut out = Vec::new();
         self.open(&mut out);
         out.extend(error::envelope(error, &self.request_id, style, |detail| self.details.print(detail)));

@@ -1,10 +1,16 @@
 //! Who may do what: which role a permission needs, and whether a principal has it where it wants to use it.
 
-use super::pattern::covers;
+use std::collections::BTreeSet;
+
+use super::pattern::{self, covers, meets};
 use crate::{
     error::{Code, Error, Reason, Result},
     model::{Pattern, Principal, Role},
+    store::Projects,
 };
+
+/// Patterns that a list across projects is narrowed to.
+const GLOBS_MAX: usize = 500;
 
 /// The last parts of permissions that move along what is there.
 const OPERATING: &[&str] = &["cancel", "stop", "run", "resend", "ping", "wait"];
@@ -38,13 +44,19 @@ pub fn may(principal: &Principal, role: Role, resource: &str) -> bool {
     granted(principal, role).any(|pattern| covers(pattern, resource))
 }
 
+/// Whether a principal has a role, or more, on something of what `resource` names, where a `-` stands for any of its
+/// collection: then reading across it may show them something.
+pub fn may_within(principal: &Principal, role: Role, resource: &str) -> bool {
+    granted(principal, role).any(|pattern| meets(pattern, resource))
+}
+
 /// Whether a principal has a role, or more, on anything at all.
 pub fn may_somewhere(principal: &Principal, role: Role) -> bool {
     granted(principal, role).next().is_some()
 }
 
-/// Lists the patterns on which a principal has a role, or more: what lists are narrowed to.
-pub fn granted(principal: &Principal, role: Role) -> impl Iterator<Item = &Pattern> {
+/// Lists the patterns on which a principal has a role, or more.
+fn granted(principal: &Principal, role: Role) -> impl Iterator<Item = &Pattern> {
     principal.grants.iter().filter(move |grant| grant.role >= role).flat_map(|grant| &grant.resources)
 }
 
@@ -57,6 +69,40 @@ pub fn require(principal: &Principal, permission: &str, role: Role, resource: &s
         return Ok(());
     }
     Err(denied(principal, permission, role, &format!("on {resource}")).with_metadata("resource", resource))
+}
+
+/// Returns the projects of which a principal may read a collection: the one that `parent` names, or, where that is
+/// `projects/-`, those in which it has the role.
+///
+/// # Errors
+/// `PERMISSION_DENIED`: it may read that of no project; `LIMIT_EXCEEDED`: of more than can be asked for at once.
+pub fn projects(
+    principal: &Principal,
+    (permission, role): (&str, Role),
+    parent: &str,
+    collection: &str,
+) -> Result<Projects> {
+    let id = parent.strip_prefix("projects/").unwrap_or(parent);
+    if id != "-" {
+        require(principal, permission, role, parent)?;
+        return Ok(Projects::One(id.to_owned()));
+    }
+    if granted(principal, role).any(Pattern::is_everything) {
+        return Ok(Projects::All);
+    }
+    let globs: BTreeSet<&str> =
+        granted(principal, role).filter_map(|granted| pattern::projects(granted, collection)).collect();
+    match globs.len() {
+        0 => {
+            let place = format!("on {collection} of any project");
+            Err(denied(principal, permission, role, &place).with_metadata("resource", parent))
+        }
+        1..=GLOBS_MAX => Ok(Projects::Like(globs.into_iter().map(str::to_owned).collect())),
+        _ => Err(Error::limit(format!(
+            "{} has grants on more than {GLOBS_MAX} patterns; name one project.",
+            principal.id
+        ))),
+    }
 }
 
 /// Refuses a principal that has a role nowhere: for what belongs to no resource.
@@ -125,6 +171,13 @@ mod tests {
         assert!(may(&principal, Role::Operator, "projects/acme-1"));
         assert!(!may(&principal, Role::Operator, "projects/other"));
         assert!(!may(&principal, Role::Admin, "projects/acme-1"));
+        let across = |role| projects(&principal, ("x.y.list", role), "projects/-", "y");
+        let globs = |globs: &[&str]| Projects::Like(globs.iter().map(|glob| (*glob).to_owned()).collect());
+        assert_eq!(across(Role::Viewer).unwrap(), globs(&["*", "acme-*"]));
+        assert_eq!(across(Role::Editor).unwrap(), globs(&["acme-*"]));
+        assert_eq!(across(Role::Admin).unwrap_err().reason(), Some(Reason::PermissionDenied));
+        let one = projects(&principal, ("x.y.list", Role::Editor), "projects/acme-1", "y").unwrap();
+        assert_eq!(one, Projects::One("acme-1".to_owned()));
         assert!(may_somewhere(&principal, Role::Editor) && !may_somewhere(&principal, Role::Admin));
         let error = require(&principal, "x.y.create", Role::Editor, "projects/other").unwrap_err();
         assert_eq!(error.reason(), Some(Reason::PermissionDenied));

@@ -18,12 +18,14 @@ use super::{
 use crate::{
     error::{Code, Error, Reason, Result},
     model::{ApiKey, Pattern, Principal, Role},
-    store::{Health, Store, TOUCHED_MAX},
+    store::{Health, Kept, Room, Store, TOUCHED_MAX},
 };
 
-/// Live keys of one principal. Two are enough to change one for another without a gap; the rest is for several places
-/// that use the same name.
+/// Live keys of one principal, whatever they open.
 pub const LIVE_KEYS_MAX: u32 = 10;
+/// Live keys of one principal that open the same: the one in use, and the one that is to take its place. With more, nobody
+/// would know which of them is still needed.
+pub const ALIKE_KEYS_MAX: u32 = 2;
 /// Patterns of one key.
 const PATTERNS_MAX: usize = 64;
 /// Bytes of a principal's name, and of a note.
@@ -65,7 +67,8 @@ impl Keys {
     /// Makes a key. The second value is the key itself, which nobody will ever see again.
     ///
     /// # Errors
-    /// `INVALID_FIELD` for what cannot be, `LIMIT_EXCEEDED` if the principal has [`LIVE_KEYS_MAX`] live keys.
+    /// `INVALID_FIELD` for what cannot be, `LIMIT_EXCEEDED` if the principal has [`ALIKE_KEYS_MAX`] live keys that open the same, or
+    /// [`LIVE_KEYS_MAX`] in all.
     pub async fn create(&self, new: NewKey, created_by: &str) -> Result<(ApiKey, Key)> {
         let now = self.store.now();
         check(&new, now)?;
@@ -83,17 +86,18 @@ impl Keys {
             revoked: None,
             last_used: None,
         };
-        if self.store.insert_key(&kept, LIVE_KEYS_MAX, now).await? {
-            return Ok((kept, key));
-        }
-        Err(Error::new(
-            Code::FailedPrecondition,
-            Reason::LimitExceeded,
-            format!(
-                "{} has {LIVE_KEYS_MAX} live keys; revoke one that is no longer used first.",
-                kept.principal
-            ),
-        ))
+        let room = Room { live_max: LIVE_KEYS_MAX, alike_max: ALIKE_KEYS_MAX };
+        let full = match self.store.insert_key(&kept, room, now).await? {
+            Kept::Yes => return Ok((kept, key)),
+            Kept::TooManyAlike => {
+                format!(
+                    "{ALIKE_KEYS_MAX} live keys with this role on these resources, the old one and the new"
+                )
+            }
+            Kept::TooMany => format!("{LIVE_KEYS_MAX} live keys"),
+        };
+        let text = format!("{} has {full}; revoke one that is no longer used first.", kept.principal);
+        Err(Error::new(Code::FailedPrecondition, Reason::LimitExceeded, text))
     }
 
     /// Finds a key by its id, dead or alive.

@@ -22,6 +22,31 @@ pub(super) fn covers(pattern: &Pattern, name: &str) -> bool {
     })
 }
 
+/// Whether `pattern` means something that `name` may name, where a `-` names any. What is below either counts: a longer
+/// pattern means a part of what the name stands for.
+pub(super) fn meets(pattern: &Pattern, name: &str) -> bool {
+    pattern.is_everything()
+        || pattern
+            .as_str()
+            .split('/')
+            .zip(name.split('/'))
+            .all(|(wanted, segment)| segment == ALL_OF_THEM || matches(wanted.as_bytes(), segment.as_bytes()))
+}
+
+/// Returns the glob over ids of projects in which all of a collection is meant, such as `acme-*` by `projects/acme-*`.
+/// `None` where the pattern means nothing of it, or only some.
+pub(super) fn projects<'p>(pattern: &'p Pattern, collection: &str) -> Option<&'p str> {
+    if pattern.is_everything() {
+        return Some("*");
+    }
+    let is = |wanted: &str, literal: &str| matches(wanted.as_bytes(), literal.as_bytes());
+    let mut parts = pattern.as_str().split('/');
+    parts.next().filter(|first| is(first, "projects"))?;
+    let ids = parts.next().unwrap_or("*");
+    let below = parts.next().is_none_or(|part| is(part, collection)) && parts.all(|part| part == "*");
+    below.then_some(ids)
+}
+
 /// Whether one segment matches. Every `*` takes as little as it can and is given more only while the last of them still
 /// has some, so the work is at most the product of both lengths.
 fn matches(mut wanted: &[u8], mut segment: &[u8]) -> bool {
@@ -95,6 +120,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_meets_what_it_may_mean_a_part_of() {
+        for (pattern, name, expected) in [
+            ("*", "projects/p/locations/-", true),
+            ("projects/p", "projects/p/locations/-", true),
+            ("projects/q", "projects/p/locations/-", false),
+            ("projects/p*/locations/eu-*", "projects/p/locations/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/-/streams/-", true),
+            ("projects/p/locations/eu/streams/s", "projects/p/locations/us/streams/-", false),
+            ("projects/p/instances/i", "projects/p/locations/-", false),
+        ] {
+            assert_eq!(meets(&pattern.parse().unwrap(), name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
     fn a_pattern_covers_another_only_if_it_means_at_least_as_much() {
         for (pattern, other, expected) in [
             ("*", "*", true),
@@ -108,6 +149,24 @@ mod tests {
             ("projects/acme-*", "projects/acme-1/locations/*", true),
         ] {
             assert_eq!(covers(&pattern.parse().unwrap(), other), expected, "{pattern} {other}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_means_a_collection_in_some_projects() {
+        for (pattern, expected) in [
+            ("*", Some("*")),
+            ("projects/*", Some("*")),
+            ("projects/acme-*", Some("acme-*")),
+            ("projects/acme", Some("acme")),
+            ("p*s/acme", Some("acme")),
+            ("projects/acme/operations", Some("acme")),
+            ("projects/acme/o*/*", Some("acme")),
+            ("projects/acme/operations/1*", None),
+            ("projects/acme/locations/eu", None),
+            ("folders/acme", None),
+        ] {
+            assert_eq!(projects(&pattern.parse().unwrap(), "operations"), expected, "{pattern}");
         }
     }
 

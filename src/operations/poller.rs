@@ -11,7 +11,10 @@ use std::{
 };
 
 use metrics::{counter, histogram};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,18 +27,22 @@ use crate::{
     config,
     error::{Code, Error, Result},
     model::Operation,
-    store::operations::Change,
+    store::operations::{Change, LEASE, Room},
     upstream::{Upstream, Upstreams},
 };
 
 /// Operations of one claim.
 const ROWS_MAX: u32 = 5000;
+/// Parents of one claim, and operations without one: what is asked within a lease if every call takes its time.
+const QUESTIONS_MAX: u32 = 24;
 /// More than this many due under one parent are asked for by a list.
 const ASKED_SINGLY_MAX: usize = 3;
 /// Pages of one list.
 const PAGES_MAX: usize = 64;
 /// Calls under way at once in a lane.
 const CALLS_MAX: usize = 8;
+/// What is left of a lease for writing when the last call that begins within it takes its time.
+const WRITE_TIME: Duration = Duration::from_secs(5);
 /// The wait between two ticks that find nothing.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what ended long ago is looked for, and how much of it is forgotten at once.
@@ -188,7 +195,15 @@ impl Poller {
 
     async fn tick_lane(&self, lane: &Arc<Lane>) -> Result<Tick> {
         let store = self.0.tracker.store();
-        let claimed = store.claim_operations(lane.upstream.key(), ROWS_MAX).await?;
+        let now = store.now().as_microsecond();
+        // What cannot be asked about is left to whoever can.
+        let questions = lane.quota(|quota| quota.left(now)).min(QUESTIONS_MAX);
+        if questions == 0 {
+            return Ok(Tick::default());
+        }
+        let until = Instant::now() + LEASE.unsigned_abs() - desk::CALL_TIME_MAX - WRITE_TIME;
+        let room = Room { questions, rows: ROWS_MAX };
+        let claimed = store.claim_operations(lane.upstream.key(), room).await?;
         let mut total = Tick { claimed: claimed.len(), ..Tick::default() };
         if claimed.is_empty() {
             return Ok(total);
@@ -216,7 +231,7 @@ impl Poller {
                 && let Some(group) = waiting.next()
             {
                 let (poller, lane) = (self.clone(), lane.clone());
-                tasks.spawn(async move { poller.look_after(&lane, group).await });
+                tasks.spawn(async move { poller.look_after(&lane, group, until).await });
             }
             match tasks.join_next().await {
                 Some(done) => total += done.map_err(Error::internal)??,
@@ -225,15 +240,15 @@ impl Poller {
         }
     }
 
-    /// Asks about some operations and writes back what came of it.
-    async fn look_after(&self, lane: &Lane, group: Vec<Operation>) -> Result<Tick> {
+    /// Asks about some operations, if a call may begin before `until`, and writes back what came of it.
+    async fn look_after(&self, lane: &Lane, group: Vec<Operation>, until: Instant) -> Result<Tick> {
         let mut tick = Tick::default();
         let looked = if group.len() > 1 {
-            self.list(lane, group, &mut tick).await
+            self.list(lane, group, until, &mut tick).await
         } else {
             let mut looked = Vec::new();
             for operation in group {
-                let seen = self.ask(lane, &operation, &mut tick).await;
+                let seen = self.ask(lane, &operation, until, &mut tick).await;
                 looked.push((operation, seen));
             }
             looked
@@ -253,14 +268,13 @@ impl Poller {
     }
 
     /// Asks about one operation.
-    async fn ask(&self, lane: &Lane, operation: &Operation, tick: &mut Tick) -> Looked {
+    async fn ask(&self, lane: &Lane, operation: &Operation, until: Instant, tick: &mut Tick) -> Looked {
         let source = self.0.tracker.sources().of(operation.kind);
         let ask = match source.look(operation) {
             Ok(ask) => ask,
             Err(error) => return Looked::Undecodable(error),
         };
-        let now = self.0.tracker.store().now().as_microsecond();
-        if let Err(wait) = lane.quota(|quota| quota.take(now)) {
+        if let Err(wait) = self.leave(lane, until) {
             return Looked::Later(wait);
         }
         tick.calls += 1;
@@ -277,6 +291,15 @@ impl Poller {
         }
     }
 
+    /// Takes leave for one call: within the quota, and while the lease lasts.
+    fn leave(&self, lane: &Lane, until: Instant) -> Result<(), Duration> {
+        if Instant::now() >= until {
+            return Err(Duration::ZERO);
+        }
+        let now = self.0.tracker.store().now().as_microsecond();
+        lane.quota(|quota| quota.take(now))
+    }
+
     fn note_pressure(&self, lane: &Lane, error: &Error) {
         if error.code() == Code::ResourceExhausted {
             let now = self.0.tracker.store().now().as_microsecond();
@@ -285,7 +308,13 @@ impl Poller {
     }
 
     /// Asks about operations of one parent by listing it, and about each that is not in the list by itself.
-    async fn list(&self, lane: &Lane, group: Vec<Operation>, tick: &mut Tick) -> Vec<(Operation, Looked)> {
+    async fn list(
+        &self,
+        lane: &Lane,
+        group: Vec<Operation>,
+        until: Instant,
+        tick: &mut Tick,
+    ) -> Vec<(Operation, Looked)> {
         let (kind, parent) = (group[0].kind, group[0].parent.clone());
         let source = self.0.tracker.sources().of(kind);
         let mut left: HashMap<String, Vec<Operation>> = HashMap::with_capacity(group.len());
@@ -298,8 +327,7 @@ impl Poller {
         let mut whole = false;
         for _ in 0..PAGES_MAX {
             let Some(ask) = source.list(&parent, &token) else { break };
-            let now = self.0.tracker.store().now().as_microsecond();
-            if let Err(wait) = lane.quota(|quota| quota.take(now)) {
+            if let Err(wait) = self.leave(lane, until) {
                 failure = Some(Looked::Later(wait));
                 break;
             }
@@ -356,7 +384,7 @@ impl Poller {
                 }
                 // Absent from the list is not the same as ended: one look at each tells.
                 for operation in left {
-                    let seen = self.ask(lane, &operation, tick).await;
+                    let seen = self.ask(lane, &operation, until, tick).await;
                     looked.push((operation, seen));
                 }
             }

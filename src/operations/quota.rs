@@ -40,6 +40,13 @@ impl Quota {
         self.tokens = (self.tokens + self.rate * passed).min(Self::room(self.rate));
     }
 
+    /// Returns how many calls there is leave for now.
+    pub(super) fn left(&mut self, now: i64) -> u32 {
+        self.settle(now);
+        // The room of a bucket is far below what a u32 holds.
+        if now < self.closed_until { 0 } else { self.tokens as u32 }
+    }
+
     /// Takes leave for one call.
     ///
     /// # Errors
@@ -82,14 +89,16 @@ mod tests {
     #[test]
     fn a_rate_is_kept_halved_and_regained() {
         let mut quota = Quota::new(5.0, 0);
+        assert_eq!(quota.left(0), 10, "a burst of two seconds");
         let taken = (0..100).take_while(|_| quota.take(0).is_ok()).count();
-        assert_eq!(taken, 10, "a burst of two seconds");
+        assert_eq!((taken, quota.left(0)), (10, 0));
         assert!(quota.take(0).unwrap_err() <= Duration::from_millis(200));
         let taken =
             (1..=10).map(|s| (0..100).take_while(|_| quota.take(s * SECOND).is_ok()).count()).sum::<usize>();
         assert_eq!(taken, 50);
         quota.too_much(10 * SECOND, Some(Duration::from_secs(7)));
         assert_eq!(quota.take(11 * SECOND), Err(Duration::from_secs(6)));
+        assert_eq!(quota.left(11 * SECOND), 0);
         assert!(quota.rate() < 3.0);
         assert!(quota.take(17 * SECOND).is_ok());
         quota.settle(60 * SECOND);

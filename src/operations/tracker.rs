@@ -13,6 +13,7 @@ use super::{
     transition::Observation,
 };
 use crate::{
+    cache::{PageCache, Scope},
     error::{Error, Result},
     model::{EventKind, Kind, Operation, OperationId, State},
     pb::google::{
@@ -55,6 +56,7 @@ pub struct Tracker {
     waiters: Waiters,
     known: Arc<Known>,
     open: Arc<Open>,
+    pages: PageCache,
 }
 
 /// What the catalog says.
@@ -68,7 +70,13 @@ struct Known {
 
 impl Tracker {
     /// Joins the parts.
-    pub fn new(store: Store, sources: Arc<Sources>, waiters: Waiters, catalog: &Catalog) -> Self {
+    pub fn new(
+        store: Store,
+        sources: Arc<Sources>,
+        waiters: Waiters,
+        catalog: &Catalog,
+        pages: PageCache,
+    ) -> Self {
         let mut known = Known { hints: HashMap::new(), lists: HashMap::new(), backfills: Vec::new() };
         for method in &catalog.methods {
             let upstream = method.upstream.to_string();
@@ -90,7 +98,7 @@ impl Tracker {
             }
         }
         let view = View::new(sources.transcoder().clone());
-        Self { store, sources, view, waiters, known: Arc::new(known), open: Arc::default() }
+        Self { store, sources, view, waiters, known: Arc::new(known), open: Arc::default(), pages }
     }
 
     /// Returns the sources.
@@ -355,6 +363,7 @@ impl Tracker {
         if !change.visible {
             return Ok(true);
         }
+        self.ended(std::slice::from_ref(&change)).await;
         let written = self.store.write_seen(&change, operation.version).await?;
         if written {
             self.written(&[change]).await;
@@ -367,6 +376,7 @@ impl Tracker {
     /// # Errors
     /// The database is away.
     pub(super) async fn take_in_claimed(&self, changes: &[Change]) -> Result<usize> {
+        self.ended(changes).await;
         let fenced = self.store.write_claimed(changes).await?;
         self.written(changes).await;
         Ok(fenced)
@@ -377,6 +387,15 @@ impl Tracker {
         let visible = changes.iter().filter(|change| change.visible);
         let ids: Vec<OperationId> = visible.map(|change| change.operation.id).collect();
         self.waiters.changed(&ids).await;
+    }
+
+    /// Makes worthless the pages that operations which end have changed: before anybody is told that they ended.
+    async fn ended(&self, changes: &[Change]) {
+        let ended = changes.iter().map(|change| &change.operation).filter(|it| it.state.is_final());
+        let scopes: Vec<Scope> = ended.flat_map(touched).collect();
+        if !scopes.is_empty() {
+            self.pages.bump(&scopes).await;
+        }
     }
 
     /// Returns what is known of an operation that its upstream has forgotten, as the upstream showed it last; `None` if it
@@ -407,6 +426,16 @@ impl Tracker {
 
 fn named<M: prost::Message>(message: Option<M>, name: impl Fn(&M) -> String) -> Vec<(String, Vec<u8>)> {
     message.map(|it| (name(&it), it.encode_to_vec())).into_iter().collect()
+}
+
+/// Returns what the end of an operation makes worthless: the collection of what it worked on; where nobody knows that, all
+/// pages of its project.
+fn touched(it: &Operation) -> Vec<Scope> {
+    match it.target.rsplit_once('/') {
+        _ if it.kind == Kind::FlyteTask => Vec::new(),
+        Some((collection, _)) => Scope::touched(&it.upstream, collection).to_vec(),
+        None => vec![Scope::project(&it.project)],
+    }
 }
 
 /// Returns the id of the project in a name.

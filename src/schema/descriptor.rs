@@ -38,6 +38,7 @@ pub struct Pool {
     pub(super) enums: Vec<Enum>,
     pub(super) services: Vec<Service>,
     pub(super) symbols: HashMap<Arc<str>, Symbol>,
+    pub(super) version: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -219,6 +220,11 @@ pub struct Rpc {
 pub type Comment = Option<Arc<str>>;
 
 impl Pool {
+    /// Returns what tells it from pools of other descriptors; the same in every process of this version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Returns a message type.
     pub fn message(&self, id: MessageId) -> &Message {
         &self.messages[id.index()]

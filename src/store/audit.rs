@@ -4,12 +4,14 @@
 //! itself and everything before it. A batch ends with a signed seal. One replica seals at a time, and a batch becomes
 //! visible as a whole, so whoever has read up to a number never misses an entry with a smaller one.
 
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use sqlx::{Encode, QueryBuilder, Type};
 
 use super::{
-    Backend, Store, both, failure,
+    Backend, Projects, Store, both, failure,
     journal::{IntentId, time_ordered},
-    postgres, sqlite,
+    plain, postgres,
+    projects::Globs,
+    sqlite,
 };
 use crate::{
     crypto::{self, Signer},
@@ -103,8 +105,8 @@ pub struct Observed {
 /// Which entries are wanted. What is not set does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// `projects/p`.
-    pub project: Option<String>,
+    /// Of which projects.
+    pub projects: Projects,
     /// Who asked.
     pub principal: Option<String>,
     /// Full name of the method.
@@ -144,11 +146,6 @@ impl Columns {
             status: outcome.status.into(),
         }
     }
-}
-
-/// Postgres keeps no NUL.
-fn plain(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// Returns the digest of an entry behind another.
@@ -221,17 +218,16 @@ pub(super) fn chain(
 /// Writes the statement of a page.
 pub(super) fn page_query<DB>(filter: &Filter, walk: Walk) -> QueryBuilder<DB>
 where
-    DB: Database,
+    DB: Globs,
     String: Type<DB> + for<'q> Encode<'q, DB>,
     i64: Type<DB> + for<'q> Encode<'q, DB>,
-    i32: Type<DB> + for<'q> Encode<'q, DB>,
 {
     let mut query = QueryBuilder::new(
         "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
          request_id, principal, project, method, resource, status FROM audit_entries WHERE TRUE",
     );
+    filter.projects.narrow(&mut query, "project", "projects/");
     let texts = [
-        (" AND project = ", &filter.project),
         (" AND principal = ", &filter.principal),
         (" AND method = ", &filter.method),
         (" AND request_id = ", &filter.request_id),
@@ -245,9 +241,15 @@ where
     if let Some(prefix) = &filter.resource_prefix {
         // The last text with this prefix, in the order of bytes.
         query.push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
+        // The same said by a column whose index has the order of the pages.
+        let project = prefix.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+        if prefix.starts_with("projects/") && prefix.len() > project.len() {
+            query.push(" AND project = ").push_bind(plain(&project));
+        }
     }
     if let Some((low, high)) = filter.status {
-        query.push(" AND status BETWEEN ").push_bind(low).push(" AND ").push_bind(high);
+        // Numbers as they are, so that the index of what was refused is known to serve.
+        query.push(" AND status >= ").push(low).push(" AND status <= ").push(high);
     }
     if let Some(from) = filter.from {
         query.push(" AND opened_at >= ").push_bind(from);
@@ -306,7 +308,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn audit_page(&self, filter: &Filter, walk: Walk) -> Result<Vec<Sealed>> {
-        both!(self, audit::page(filter, walk))
+        both!(self, audit_log::page(filter, walk))
     }
 
     /// Returns seals behind a number, in order.
@@ -314,7 +316,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn audit_seals(&self, after: i64, rows_max: u32) -> Result<Vec<Seal>> {
-        both!(self, audit::seals(after, rows_max))
+        both!(self, audit_log::seals(after, rows_max))
     }
 
     /// Forgets what was sealed before `floor`, in microseconds since 1970: on Postgres by the whole month, and only once
@@ -331,6 +333,6 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn forget_keys(&self) -> Result<()> {
-        both!(self, audit::forget_keys(self.now().as_microsecond()))
+        both!(self, audit_log::forget_keys(self.now().as_microsecond()))
     }
 }

@@ -11,6 +11,26 @@ use crate::{
 /// Keys that one statement marks as used.
 pub const TOUCHED_MAX: usize = 1000;
 
+/// How many live keys a principal may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// All together.
+    pub live_max: u32,
+    /// With the same role on the same resources.
+    pub alike_max: u32,
+}
+
+/// Whether a key was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It was.
+    Yes,
+    /// There are too many that open the same.
+    TooManyAlike,
+    /// There are too many.
+    TooMany,
+}
+
 /// A key as both dialects keep it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -28,10 +48,10 @@ pub(super) struct Row {
 }
 
 impl Store {
-    /// Keeps a new key unless its principal has `live_max` that are live at `now`; tells whether it did.
-    pub async fn insert_key(&self, key: &ApiKey, live_max: u32, now: Timestamp) -> Result<bool> {
+    /// Keeps a new key if there is room for it among those of its principal that are live at `now`.
+    pub async fn insert_key(&self, key: &ApiKey, room: Room, now: Timestamp) -> Result<Kept> {
         let row = Row::of(key);
-        both!(self, keys::insert(&row, live_max.into(), now.as_microsecond()))
+        both!(self, keys::insert(&row, room, now.as_microsecond()))
     }
 
     /// Finds a key by its id, dead or alive.

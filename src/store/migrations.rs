@@ -19,4 +19,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     2 "0002_keys"
     3 "0003_operations"
     4 "0004_webhooks"
+    5 "0005_audit_refusals"
 };

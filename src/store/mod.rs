@@ -6,7 +6,7 @@
 //! - [`audit`]: the log that closed entries are chained into.
 //! - [`operations`] and [`events`]: what takes long, and what happened to it.
 //! - [`Health`]: whether the store can be used. [`MigrationStatus`]: what `migrate --status` shows.
-//! - [`Cursor`]: where a page of a list ends.
+//! - [`Cursor`]: where a page of a list ends. [`Projects`]: of which projects it is.
 //!
 //! What holds: SQL is nowhere else; `now` is a parameter of every statement and comes from [`Store::now`], so that
 //! replicas agree on it; every statement and every wait for a connection has a limit; a failure says whether the database
@@ -29,6 +29,7 @@ mod open;
 pub mod operations;
 mod page;
 mod postgres;
+mod projects;
 mod sqlite;
 mod webhook_endpoints;
 mod webhook_events;
@@ -45,9 +46,10 @@ pub use self::{
     clock::Health,
     deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
     instance::{InstanceId, time_ordered},
-    keys::TOUCHED_MAX,
+    keys::{Kept, Room, TOUCHED_MAX},
     migrate::MigrationStatus,
     page::Cursor,
+    projects::Projects,
     webhook_events::EventQuery,
 };
 
@@ -94,6 +96,11 @@ macro_rules! both {
     };
 }
 use both;
+
+/// Postgres keeps no NUL.
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
 
 /// Reads a time as it is kept: microseconds since 1970.
 fn time_of(micros: i64) -> Timestamp {

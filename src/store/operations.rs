@@ -4,9 +4,9 @@
 //! through its lease writes nothing. State and event are one transaction, here and in the journal's commit.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Store, both, failure};
+use super::{Projects, Store, both, failure, plain, projects::Globs};
 use crate::{
     error::Result,
     model::{Event, Kind, Operation, OperationId, State},
@@ -14,10 +14,6 @@ use crate::{
 
 /// How long a claim lasts. A call to the upstream takes at most a third of it.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(30);
-/// Parents looked at by one claim.
-pub(super) const PARENTS_MAX: i64 = 8;
-/// Due operations among which their parents are looked for.
-pub(super) const OLDEST_MAX: i64 = 32;
 /// Operations that are due within this come along with a due one of the same parent, if they have waited for most of
 /// their time.
 pub(super) const COMPANY: i64 = 10_000_000;
@@ -80,6 +76,15 @@ pub(super) fn kind_of(name: &str) -> sqlx::Result<Kind> {
 
 pub(super) fn state_of(name: &str) -> sqlx::Result<State> {
     State::from_name(name).ok_or_else(|| inconsistent("state"))
+}
+
+/// How much may be claimed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Questions that may be asked: parents, and operations that have none.
+    pub questions: u32,
+    /// Operations.
+    pub rows: u32,
 }
 
 /// What became of an operation that was looked at.
@@ -193,8 +198,8 @@ columns! {
 /// A page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Ids of the projects; `None` is all of them.
-    pub project: Option<String>,
+    /// Of which projects.
+    pub projects: Projects,
     /// What must hold; all of it.
     pub conditions: Vec<Condition>,
     /// Oldest first; else newest first.
@@ -207,16 +212,14 @@ pub struct Page {
 
 pub(super) fn page_query<DB>(page: &Page) -> QueryBuilder<DB>
 where
-    DB: Database,
+    DB: Globs,
     String: Type<DB> + for<'q> Encode<'q, DB>,
     Vec<u8>: Type<DB> + for<'q> Encode<'q, DB>,
     i64: Type<DB> + for<'q> Encode<'q, DB>,
 {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(COLUMNS).push(" FROM operations WHERE deleted_at IS NULL");
-    if let Some(project) = &page.project {
-        query.push(" AND project = ").push_bind(plain(project));
-    }
+    page.projects.narrow(&mut query, "project", "");
     for condition in &page.conditions {
         match condition {
             Condition::Done(true) => query.push(" AND ended_at IS NOT NULL"),
@@ -241,11 +244,6 @@ where
     query.push(if page.ascending { " ORDER BY id LIMIT " } else { " ORDER BY id DESC LIMIT " });
     query.push_bind(i64::from(page.rows_max));
     query
-}
-
-/// Postgres keeps no NUL.
-fn plain(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 impl Store {
@@ -293,15 +291,14 @@ impl Store {
         both!(self, operations::any_open(upstream))
     }
 
-    /// Claims up to `rows_max` operations of an upstream that are due, those of one parent together. Each is held for a
-    /// [`LEASE`].
+    /// Claims operations of an upstream that are due, those of one parent together. Each is held for a [`LEASE`].
     ///
     /// # Errors
     /// The database is away.
-    pub async fn claim_operations(&self, upstream: &str, rows_max: u32) -> Result<Vec<Operation>> {
+    pub async fn claim_operations(&self, upstream: &str, room: Room) -> Result<Vec<Operation>> {
         let now = self.now();
         let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
-        both!(self, operations::claim(now.as_microsecond(), until.as_microsecond(), rows_max, upstream))
+        both!(self, operations::claim(now.as_microsecond(), until.as_microsecond(), room, upstream))
     }
 
     /// Writes back operations that were claimed, each if the claim still holds. Returns how many did not.
@@ -346,6 +343,14 @@ impl Store {
     /// The database is away.
     pub async fn operations_page(&self, page: &Page) -> Result<Vec<Operation>> {
         both!(self, operations::page(page))
+    }
+
+    /// Counts the newest operations of a project, `rows_max` at most, by state.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn operation_counts(&self, project: &str, rows_max: u32) -> Result<Vec<(String, i64)>> {
+        both!(self, operation_counts::by_state(&plain(project), rows_max))
     }
 
     /// Deletes an operation: it is not shown any more, nor polled. Returns whether it was there.

@@ -24,6 +24,7 @@ mod json;
 mod keepable;
 mod mask;
 mod number;
+mod paged;
 mod parse;
 mod path;
 mod peek;
@@ -42,6 +43,7 @@ mod wire;
 
 use std::sync::Arc;
 
+pub use paged::{PageParts, Paged};
 pub use parse::UnknownFields;
 pub use peek::Peeked;
 pub use query::{Alt, PARAMETERS_MAX, Query, System};

@@ -71,6 +71,27 @@ impl Plan {
         Ok(())
     }
 
+    /// Returns the name of the value of an enum by its dotted path; the number, where it has no name.
+    ///
+    /// # Errors
+    /// As [`Self::peek`]; the path leads to a field of another kind.
+    pub fn peek_enum(&self, wire: &[u8], path: &str) -> Result<String> {
+        let leaf = Path::resolve(&self.tables, self.index, path)?;
+        let leaf = leaf.leaf(&self.tables, self.index);
+        if leaf.op != Op::Enum {
+            return Err(Error::internal(format!("{path} is no enum")));
+        }
+        let table = self.tables.enumeration(leaf.child);
+        let number = match self.peek(wire, path)? {
+            // An enum travels as an int32, widened with its sign.
+            Some(Peeked::Varint(value)) => value as i32,
+            _ => table.first,
+        };
+        let quoted =
+            table.quoted(number).map(|name| String::from_utf8_lossy(name).trim_matches('"').to_owned());
+        Ok(quoted.unwrap_or_else(|| number.to_string()))
+    }
+
     /// Sets a singular string or bytes field by its dotted path. What was there before is outdone by what is appended:
     /// on the wire the last value wins.
     ///

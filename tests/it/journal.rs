@@ -12,6 +12,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use crate::harness::{Answer, Database, Gateway, Keyring, Link, Scripted};
 
 const BOOKS: &str = "/v1/shelves/s/books";
+const IMPORT: &str = "/v1/shelves/s/books:import";
 const ARCHIVE: &str = "/v1/shelves/s/books/b:archive";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -203,6 +204,153 @@ async fn a_caller_that_leaves_does_not_stop_the_outcome() {
         })
         .await;
         assert_eq!((&entry["httpStatus"], &entry["result"]), (&json!(200), &json!("SUCCESS")));
+    }
+}
+
+/// An upstream that answers a call with what the story sends, and says when it was called.
+async fn told_by_hand() -> (Scripted, Arc<Mutex<Vec<Hand>>>, Arc<tokio::sync::Notify>) {
+    let (hands, arrived) = (Arc::new(Mutex::new(Vec::new())), Arc::new(tokio::sync::Notify::new()));
+    let (kept, told) = (hands.clone(), arrived.clone());
+    let upstream = Scripted::start(move |_| {
+        let (sender, receiver) = mpsc::channel(4);
+        kept.lock().unwrap().push(sender);
+        told.notify_one();
+        Answer::Stream(receiver)
+    })
+    .await;
+    (upstream, hands, arrived)
+}
+
+type Hand = mpsc::Sender<Result<Value, (i32, &'static str)>>;
+
+#[tokio::test]
+async fn a_stream_that_changes_something_is_written_down_and_kept_for_its_key() {
+    for database in Database::each().await {
+        let (upstream, hands, arrived) = told_by_hand().await;
+        let gateway = start(&upstream, &database).await;
+        let import = async |key: &str, id: &str, filter: &str| {
+            let headers = [JSON, ("idempotency-key", key), ("x-request-id", id)];
+            let body = json!({"filter": filter}).to_string();
+            gateway.connect().await.send("POST", IMPORT, &headers, body).await
+        };
+        let feed = async |messages: Vec<Result<Value, (i32, &'static str)>>| {
+            arrived.notified().await;
+            let hand = hands.lock().unwrap().pop().unwrap();
+            for message in messages {
+                hand.send(message).await.unwrap();
+            }
+        };
+        let one = || Ok(json!({"name": "shelves/s/books/one"}));
+        let (answer, ()) = tokio::join!(import("k", "whole", "all"), feed(vec![one(), one()]));
+        assert_eq!((answer.status.as_u16(), answer.json().as_array().unwrap().len()), (200, 2));
+        let whole = entries(&gateway, "requestId = whole").await;
+        assert_eq!((whole.len(), &whole[0]["result"]), (1, &json!("SUCCESS")));
+        assert_eq!(whole[0]["method"], "acme.v1.Library.ImportBooks");
+
+        let again = import("k", "again", "all").await;
+        assert_eq!((again.json(), again.header("idempotency-replayed")), (answer.json(), "true"));
+        import("k", "other", "some").await.refused(422, "IDEMPOTENCY_MISMATCH");
+        assert_eq!(upstream.calls().len(), 1);
+
+        // What failed on its way is told as it went, and is as definite as its code.
+        let (failed, ()) = tokio::join!(import("f", "failed", "all"), feed(vec![one(), Err((9, "full"))]));
+        assert_eq!(
+            (failed.status.as_u16(), &failed.json()[1]["error"]["status"]),
+            (200, &json!("FAILED_PRECONDITION"))
+        );
+        assert_eq!(import("f", "failed-again", "all").await.json(), failed.json());
+        let entry = entries(&gateway, "requestId = failed").await.remove(0);
+        assert_eq!((&entry["httpStatus"], &entry["grpcCode"]), (&json!(200), &json!(9)));
+        let (lost, ()) = tokio::join!(import("l", "lost", "all"), feed(vec![one(), Err((14, "gone"))]));
+        assert_eq!(lost.json()[1]["error"]["status"], "UNAVAILABLE");
+        import("l", "lost-again", "all").await.refused(409, "OUTCOME_UNKNOWN");
+        // One that was refused before it began has the status of its refusal, again and again.
+        let (refused, ()) = tokio::join!(import("r", "refused", "all"), feed(vec![Err((5, "no shelf"))]));
+        assert_eq!(refused.status, 404);
+        assert_eq!(import("r", "refused-again", "all").await.status, 404);
+        assert_eq!(entries(&gateway, "requestId = refused").await[0]["httpStatus"], 404);
+        assert_eq!(upstream.calls().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_a_stream_does_not_stop_the_outcome() {
+    for database in Database::each().await {
+        let (upstream, hands, arrived) = told_by_hand().await;
+        let gateway = start(&upstream, &database).await;
+        let mut connection = gateway.connect().await;
+        let mut left = JoinSet::new();
+        left.spawn(async move {
+            connection.send("POST", IMPORT, &[JSON, ("x-request-id", "left")], "{}").await;
+        });
+        arrived.notified().await;
+        let hand = hands.lock().unwrap().pop().unwrap();
+        hand.send(Ok(json!({"name": "shelves/s/books/one"}))).await.unwrap();
+        left.shutdown().await;
+        hand.send(Ok(json!({"name": "shelves/s/books/two"}))).await.unwrap();
+        drop(hand);
+        let entry = eventually("the entry of the request", async || {
+            entries(&gateway, "requestId = left").await.into_iter().next()
+        })
+        .await;
+        assert_eq!((&entry["httpStatus"], &entry["result"]), (&json!(200), &json!("SUCCESS")));
+    }
+}
+
+#[tokio::test]
+async fn a_key_keeps_what_is_our_own_from_being_done_twice() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|_| book()).await;
+        let gateway = start(&upstream, &database).await;
+        let send = async |verb: &str, target: &str, key: &str, body: &str| {
+            gateway.send(verb, target, &[JSON, ("idempotency-key", key)], body.to_owned()).await
+        };
+        for (target, body, laid_out, other, secret) in [
+            (
+                "/v1/apiKeys",
+                r#"{"principal":"bob","role":"viewer","resources":["projects/p"]}"#,
+                r#"{"role": "viewer", "principal": "bob", "resources": ["projects/p"]}"#,
+                r#"{"principal":"bob","role":"admin","resources":["projects/p"]}"#,
+                "key",
+            ),
+            (
+                "/v1/projects/p/webhookEndpoints",
+                r#"{"url":"https://hooks.example.com/","eventTypes":["operation.*"]}"#,
+                r#"{"eventTypes": ["operation.*"], "url": "https://hooks.example.com/"}"#,
+                r#"{"url":"https://hooks.example.com/other","eventTypes":["operation.*"]}"#,
+                "secret",
+            ),
+        ] {
+            let made = send("POST", target, target, body).await;
+            assert_eq!(
+                (made.status.as_u16(), made.header("idempotency-replayed")),
+                (200, ""),
+                "{}",
+                made.text()
+            );
+            let mut kept = made.json();
+            assert!(kept.as_object_mut().unwrap().remove(secret).is_some(), "{kept}");
+            let again = send("POST", target, target, laid_out).await;
+            assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (200, "true"));
+            assert_eq!(again.json(), kept, "as it was, without what is shown once");
+            assert_eq!(again.header("cache-control"), "no-store");
+            send("POST", target, target, other).await.refused(422, "IDEMPOTENCY_MISMATCH");
+            let listed = gateway.get(target).await.json();
+            let count = listed.as_object().unwrap().values().find_map(Value::as_array).unwrap().len();
+            assert_eq!(count, 1, "{listed}");
+
+            let one = format!("/v1/{}", kept["name"].as_str().unwrap());
+            let gone = send("DELETE", &one, &one, "").await;
+            let repeated = send("DELETE", &one, &one, "").await;
+            assert_eq!((gone.status.as_u16(), repeated.json()), (200, gone.json()));
+            assert_eq!(repeated.header("idempotency-replayed"), "true");
+        }
+        // A refusal of ours changed nothing, and is not kept.
+        for _ in 0..2 {
+            let refused = send("DELETE", "/v1/projects/p/operations/none", "d", "").await;
+            assert_eq!((refused.status.as_u16(), refused.header("idempotency-replayed")), (404, ""));
+        }
+        send("POST", "/v1/apiKeys", "\"", "{}").await.refused(400, "INVALID_FIELD");
     }
 }
 

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod access;
+mod across;
 mod architecture;
 mod attacks;
 mod audit;
 mod canary;
 mod cli;
 mod config;
+mod credentials;
 mod differential;
 mod emulated;
 mod flyte;
@@ -24,6 +26,7 @@ mod life;
 mod limits;
 mod openapi;
 mod operations;
+mod pages;
 mod raw;
 mod reconcile;
 mod spanner;

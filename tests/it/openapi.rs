@@ -13,9 +13,13 @@ use crate::harness::{Gateway, Response, Scripted};
 /// The document as it is kept in the repository.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/causeway.json");
 
-/// What cannot work on sample data: methods that the connector for BigQuery does not have, which the emulated one refuses
-/// as the real one does.
-const REFUSED: &[&str] = &["AsyncAgentService.GetTaskMetrics", "AsyncAgentService.GetTaskLogs"];
+/// What cannot work on sample data: methods that the connector for BigQuery does not have, and what Spanner does not offer
+/// for operations on databases. The emulated ones refuse them as the real ones do.
+const REFUSED: &[&str] = &[
+    "AsyncAgentService.GetTaskMetrics",
+    "AsyncAgentService.GetTaskLogs",
+    "spanner.Operations.DeleteOperation",
+];
 
 /// What is written for upstreams; other examples are made up.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/examples");
@@ -120,7 +124,7 @@ async fn what_is_served_is_what_is_kept() {
     let (_emulator, gateway) = company().await;
     let served = gateway.get("/openapi.json").await;
     assert_eq!(served.header("content-type"), "application/json; charset=utf-8");
-    assert_eq!(served.json(), kept());
+    assert!(served.json() == kept(), "rewrite it with: causeway openapi --write");
     let etag = served.header("etag").to_owned();
     let again = gateway.send("GET", "/openapi.json", &[("if-none-match", &etag)], "").await;
     assert_eq!((again.status.as_u16(), again.text().as_str()), (304, ""));
@@ -244,7 +248,10 @@ async fn every_example_works_on_sample_data() {
         let id = operation.told["operationId"].as_str().unwrap();
         // What the gateway makes has an id that nobody knows beforehand.
         let unmade = answer.status == 404 && answer.text().contains("\"RESOURCE_NOT_FOUND\"");
-        if answer.status != 200 && !unmade && !REFUSED.iter().any(|method| id.ends_with(method)) {
+        // A backup ends within a year, and a document does not know when it is read.
+        let outdated = answer.status == 400 && answer.text().contains("expire_time");
+        if answer.status != 200 && !unmade && !outdated && !REFUSED.iter().any(|method| id.ends_with(method))
+        {
             refused.push(format!(
                 "{} {}: {} {}",
                 operation.verb,
@@ -307,7 +314,8 @@ async fn the_front_door_tells_people_what_is_up() {
         assert!(page.text().contains(part), "{part} is not in {}", page.text());
     }
     emulator.take_down(Upstream::BigQueryConnection).await;
-    assert_eq!(gateway.get(connections).await.status, 503);
+    let fresh = [("cache-control", "no-cache")];
+    assert_eq!(gateway.send("GET", connections, &fresh, "").await.status, 503);
     let page = gateway.send("GET", "/", &html, "").await.text();
     assert!(page.contains("class=\"down\""), "{page}");
     let about = gateway.get("/").await;

@@ -8,13 +8,19 @@ use std::{
 
 use causeway::{
     app,
+    cache::PageCache,
     clock::{Clock as _, ManualClock, SystemClock},
     config::{Config, SecretUrl, Sources as Settings},
     crypto::{Keys, Purpose},
     kv::Kv,
     model::{Entry, EventKind, Operation, State},
     operations::{Desk, Observation, Poller, Recovery, Sighting, Sources, Tick, Tracker, Waiters},
-    store::{Store, journal::Orphan, operations::Page, time_ordered},
+    store::{
+        Store,
+        journal::Orphan,
+        operations::{Page, Room},
+        time_ordered,
+    },
     transcode::Transcoder,
     upstream::Upstreams,
 };
@@ -26,9 +32,13 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Answer, Database, Gateway, Scripted};
 
 mod faces;
+mod faults;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
+
+/// What an upstream says that was made to wait: a message, or a code with words.
+type Told = Result<Value, (i32, &'static str)>;
 
 /// What the upstream has: operations and objects by name, and how it feels today.
 #[derive(Default)]
@@ -38,6 +48,8 @@ struct Far {
     /// By the last part of a method's name: what it is refused with.
     moods: HashMap<String, (i32, Vec<u8>)>,
     calls: HashMap<String, usize>,
+    /// By the last part of a method's name: what its next answer waits for.
+    held: HashMap<String, tokio::sync::mpsc::Receiver<Told>>,
 }
 
 impl Far {
@@ -64,6 +76,12 @@ impl Far {
         *self.calls.entry(method.to_owned()).or_default() += 1;
         if let Some((code, details)) = self.moods.get(method) {
             return Answer::Refuse(*code, "not in the mood", details.clone());
+        }
+        if let Some(held) = self.held.remove(method) {
+            if method == "CreateStream" {
+                self.begin(request["streamId"].as_str().unwrap());
+            }
+            return Answer::Stream(held);
         }
         let name = request["name"].as_str().or(request["object"].as_str()).unwrap_or_default();
         let missing = || Answer::Refuse(5, "there is no such thing", Vec::new());
@@ -155,12 +173,12 @@ impl Story {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).unwrap();
         let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::ResourceMeta);
-        let tracker = Tracker::new(
-            store.clone(),
-            Arc::new(Sources::new(transcoder.clone(), sealer)),
-            Waiters::new(store.clone(), None),
-            &catalog,
-        );
+        let tags = Keys::new(&[7; 32], &[]).mac(Purpose::CachedPage);
+        let (pages, _) =
+            PageCache::new(&config.cache, None, tags, self.clock.clone(), CancellationToken::new());
+        let sources = Arc::new(Sources::new(transcoder.clone(), sealer));
+        let tracker =
+            Tracker::new(store.clone(), sources, Waiters::new(store.clone(), None), &catalog, pages);
         Hand {
             poller: Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations),
             desk: Desk::new(tracker.clone(), upstreams.clone()),
@@ -263,7 +281,7 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
         let it = a.track(&story, "a").await;
         story.pass(10);
         // The first one claims and dies.
-        let claimed = a.store.claim_operations("datastream", 10).await.unwrap();
+        let claimed = a.store.claim_operations("datastream", Room { questions: 8, rows: 10 }).await.unwrap();
         assert_eq!(claimed.len(), 1);
         assert_eq!(b.tick().await, Tick::default(), "it is somebody else's");
         story.pass(31);

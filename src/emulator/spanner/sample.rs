@@ -42,9 +42,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Returns Acme's Spanner as one would find it at `now`.
 pub(in crate::emulator) fn setup(now: Timestamp) -> Setup {
     Setup {
-        configs: vec![with_replica_in_america()],
+        configs: vec![with_replica_in_america(), with_replica_in_california()],
         instances: vec![ledger(now), sessions(now), features(now), trial(now)],
-        partitions: vec![americas(now)],
+        partitions: vec![americas(now), australia(now)],
         databases: databases(now),
         backups: backups(now),
         schedules: schedules(now),
@@ -170,6 +170,30 @@ fn with_replica_in_america() -> InstanceConfig {
     }
 }
 
+/// Was planned for the analysts, and is not used.
+fn with_replica_in_california() -> InstanceConfig {
+    let replica = |location: &str, kind: ReplicaType| ReplicaInfo {
+        location: location.to_owned(),
+        r#type: kind.into(),
+        default_leader_location: location == "us-east4",
+    };
+    let voting = ["us-east4", "us-east4", "us-east1", "us-east1"];
+    let others = [replica("us-central1", ReplicaType::Witness), replica("us-west2", ReplicaType::ReadOnly)];
+    InstanceConfig {
+        name: format!("{SHOP}/instanceConfigs/custom-nam3-california"),
+        display_name: "America with a read replica in California".to_owned(),
+        replicas: voting
+            .map(|location| replica(location, ReplicaType::ReadWrite))
+            .into_iter()
+            .chain(others)
+            .collect(),
+        base_config: format!("{SHOP}/instanceConfigs/nam3"),
+        etag: "0d3b5a9e7c1f2468".to_owned(),
+        leader_options: vec!["us-east4".to_owned(), "us-east1".to_owned()],
+        ..with_replica_in_america()
+    }
+}
+
 fn americas(now: Timestamp) -> InstancePartition {
     InstancePartition {
         name: format!("{LEDGER}/instancePartitions/americas"),
@@ -182,6 +206,18 @@ fn americas(now: Timestamp) -> InstancePartition {
         etag: "1b77a3c5e90d2f46".to_owned(),
         compute_capacity: Some(instance_partition::ComputeCapacity::NodeCount(1)),
         ..Default::default()
+    }
+}
+
+/// Nobody has put anything there yet.
+fn australia(now: Timestamp) -> InstancePartition {
+    InstancePartition {
+        name: format!("{LEDGER}/instancePartitions/australia"),
+        config: format!("{SHOP}/instanceConfigs/regional-asia-northeast1"),
+        display_name: "Australian ledger".to_owned(),
+        referencing_databases: Vec::new(),
+        etag: "5c9e1d7b3a80f264".to_owned(),
+        ..americas(now)
     }
 }
 
@@ -319,7 +355,8 @@ fn schedules(now: Timestamp) -> Vec<BackupSchedule> {
 
 /// What the shop's people did in the last days, in every collection of operations.
 fn operations() -> Vec<SeedOperation> {
-    let did = |target: &str, work, ago: Duration, takes: Duration, failure| SeedOperation {
+    let did = |id, target: &str, work, ago: Duration, takes: Duration, failure| SeedOperation {
+        id: Some(id),
         target: target.to_owned(),
         work,
         ago,
@@ -332,12 +369,27 @@ fn operations() -> Vec<SeedOperation> {
     let config = format!("{SHOP}/instanceConfigs/custom-eur3-america");
     let ledger = format!("{LEDGER}/databases/ledger");
     vec![
-        did(&config, SeedWork::Create, 6 * DAY, 9 * minute, None),
-        did(&format!("{config}/ssdCaches/sessions"), SeedWork::Update, 5 * DAY, 12 * minute, None),
-        did(LEDGER, SeedWork::Update, 26 * HOUR, 4 * minute, None),
-        did(FEATURES, SeedWork::Update, 3 * HOUR, 2 * minute, None),
-        did(&format!("{LEDGER}/instancePartitions/americas"), SeedWork::Create, 2 * DAY, 6 * minute, None),
+        did("_auto_config_created", &config, SeedWork::Create, 6 * DAY, 9 * minute, None),
         did(
+            "_auto_cache_grown",
+            &format!("{config}/ssdCaches/sessions"),
+            SeedWork::Update,
+            5 * DAY,
+            12 * minute,
+            None,
+        ),
+        did("_auto_ledger_grown", LEDGER, SeedWork::Update, 26 * HOUR, 4 * minute, None),
+        did("_auto_features_grown", FEATURES, SeedWork::Update, 3 * HOUR, 2 * minute, None),
+        did(
+            "_auto_americas_created",
+            &format!("{LEDGER}/instancePartitions/americas"),
+            SeedWork::Create,
+            2 * DAY,
+            6 * minute,
+            None,
+        ),
+        did(
+            "add_auditor",
             &ledger,
             statements(&["CREATE ROLE auditor", "GRANT SELECT ON TABLE Accounts, Entries TO ROLE auditor"]),
             20 * HOUR,
@@ -345,15 +397,44 @@ fn operations() -> Vec<SeedOperation> {
             None,
         ),
         did(
+            "index_by_amount",
             &ledger,
             statements(&["CREATE UNIQUE INDEX EntriesByAmount ON Entries(Amount)"]),
             4 * HOUR,
             3 * minute,
             Some("UNIQUE index EntriesByAmount: found 2 entries with the same key"),
         ),
-        did(&format!("{LEDGER}/databases/ledger-rehearsal"), SeedWork::Optimize, 2 * HOUR, 90 * minute, None),
-        did(&format!("{LEDGER}/backups/ledger-monday"), SeedWork::Create, 2 * DAY, 50 * minute, None),
-        did(&format!("{LEDGER}/backups/ledger-before-migration"), SeedWork::Create, HOUR / 3, HOUR, None),
-        did(&format!("{SESSIONS}/databases/sessions"), SeedWork::Create, 5 * DAY, minute, None),
+        did(
+            "_auto_rehearsal_optimized",
+            &format!("{LEDGER}/databases/ledger-rehearsal"),
+            SeedWork::Optimize,
+            2 * HOUR,
+            90 * minute,
+            None,
+        ),
+        did(
+            "_auto_monday_made",
+            &format!("{LEDGER}/backups/ledger-monday"),
+            SeedWork::Create,
+            2 * DAY,
+            50 * minute,
+            None,
+        ),
+        did(
+            "_auto_before_migration",
+            &format!("{LEDGER}/backups/ledger-before-migration"),
+            SeedWork::Create,
+            HOUR / 3,
+            HOUR,
+            None,
+        ),
+        did(
+            "_auto_sessions_created",
+            &format!("{SESSIONS}/databases/sessions"),
+            SeedWork::Create,
+            5 * DAY,
+            minute,
+            None,
+        ),
     ]
 }

@@ -62,6 +62,8 @@ pub struct SeedDatabase {
 /// An operation that was begun before the start. It changes nothing when it ends, but a backup in the making is complete.
 #[derive(Clone, Debug)]
 pub struct SeedOperation {
+    /// Its id; one such as the service gives, if left out.
+    pub id: Option<&'static str>,
     /// Name of what it works on. It is also what the operation answers, as it is then.
     pub target: String,
     /// What it does.
@@ -99,6 +101,7 @@ impl Setup {
     #[must_use]
     pub fn with_many_operations(mut self, target: &str, count: usize) -> Self {
         self.operations.extend((0..count).map(|_| SeedOperation {
+            id: None,
             target: target.to_owned(),
             work: SeedWork::Update,
             ago: Duration::from_secs(3600),
@@ -121,8 +124,12 @@ impl Setup {
         world.schedules.extend(self.schedules.into_iter().map(|it| (named(&it.name), it)));
         for seed in self.operations {
             let began = before(now, seed.ago);
+            let id = seed.id;
             let operation = seed.into_operation(world, now)?;
-            let name = world.next_name(&operation.target, began);
+            let name = match id {
+                Some(id) => format!("{}/operations/{id}", operation.target),
+                None => world.next_name(&operation.target, began),
+            };
             world.keep(operation, name, now);
         }
         Ok(())

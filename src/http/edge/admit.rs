@@ -74,7 +74,7 @@ pub(super) async fn to(
     notes.entry.upstream = route.upstream_key.to_string();
     notes.entry.permission.clone_from(&route.access.permission);
     notes.entry.resource_names = vec![resource.clone().into_owned()];
-    route.authorize(exchange.principal()?, &resource)?;
+    route.authorize(exchange.principal()?, captures, &resource)?;
     if !server.identity.is_on() {
         return Ok(());
     }

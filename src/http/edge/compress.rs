@@ -16,6 +16,9 @@ use crate::http::{
     negotiate,
 };
 
+/// What decides about compression.
+const ENCODING: &str = "Accept-Encoding";
+
 /// The window of deflate, as a power of two: the largest.
 const WINDOW_BITS: u8 = 15;
 
@@ -34,7 +37,10 @@ pub(super) fn apply(request: &HeaderMap, response: &mut Response<Body>) {
         return;
     }
     let plain = plain.clone();
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let said = response.headers().get(header::VARY).map_or(&[][..], HeaderValue::as_bytes);
+    if !said.ends_with(ENCODING.as_bytes()) {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static(ENCODING));
+    }
     if !negotiate::accepts_gzip(request) {
         return;
     }

@@ -27,7 +27,7 @@ pub(super) mod compress;
 mod head;
 mod panic;
 pub(super) mod request_id;
-mod timeout;
+pub(super) mod timeout;
 pub(super) mod trace;
 mod verb;
 
@@ -185,7 +185,7 @@ async fn handle<'s>(
     match found.target {
         Target::Own(own, numbers) => {
             notes.entry.method = numbers.binding().to_owned();
-            let asked = own::Asked { captures, query: &query, head, inbound, exchange, notes };
+            let asked = own::Asked::new(captures, &query, head, inbound, exchange, notes);
             // Boxed and nameless: it is larger, and deeper, than what the many proxied requests need.
             let answer: Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send + '_>> =
                 Box::pin(own::answer(*own, server, asked));

@@ -14,7 +14,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Reads `grpc-timeout` and `X-Server-Timeout`: the shorter of the two, `None` without either. An unreadable one is an
 /// error, because ignoring it would let a caller wait that did not want to.
-pub(super) fn of(headers: &HeaderMap) -> Result<Option<Duration>> {
+pub(in crate::http) fn of(headers: &HeaderMap) -> Result<Option<Duration>> {
     let grpc = read(headers, &GRPC, grpc, "up to 8 digits and a unit of H, M, S, m, u or n, such as 500m")?;
     let server = read(headers, &SERVER, seconds, "seconds, such as 2.5")?;
     Ok(match (grpc, server) {

@@ -211,7 +211,7 @@ pub(super) fn add(responses: ResponsesBuilder, with_body: bool, mutation: bool) 
 
 /// Completes the responses of an endpoint of ours: adds what is found before anybody knows what a request wants, and puts
 /// the envelope where a failure is described by words alone.
-pub(super) fn complete(responses: &mut Responses, with_body: bool, public: bool) {
+pub(super) fn complete(responses: &mut Responses, meets: &Meets) {
     for failure in FAILURES {
         let status = failure.status.to_string();
         match responses.responses.get_mut(&status) {
@@ -219,7 +219,7 @@ pub(super) fn complete(responses: &mut Responses, with_body: bool, public: bool)
                 told.content.insert("application/json".to_owned(), RefOr::T(content(failure)));
             }
             Some(_) => {}
-            None if applies(failure, with_body, public) => {
+            None if meets.failure(failure) => {
                 let shared = Ref::new(format!("#/components/responses/{}", failure.name));
                 responses.responses.insert(status, RefOr::Ref(shared));
             }
@@ -228,13 +228,29 @@ pub(super) fn complete(responses: &mut Responses, with_body: bool, public: bool)
     }
 }
 
-/// Whether a failure can come from an endpoint of ours.
-fn applies(failure: &Failure, with_body: bool, public: bool) -> bool {
-    match failure.whose {
-        Whose::All => true,
-        Whose::WithBody => with_body,
-        Whose::Proxied => !public && matches!(failure.status, 401 | 403 | 429 | 503),
-        Whose::Mutation => false,
+/// What an endpoint of ours can meet with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meets {
+    /// It takes a body.
+    pub(super) body: bool,
+    /// Its caller need not be known.
+    pub(super) anybody: bool,
+    /// It changes something, once for each Idempotency-Key.
+    pub(super) keys: bool,
+    /// It calls an upstream.
+    pub(super) upstream: bool,
+}
+
+impl Meets {
+    fn failure(&self, failure: &Failure) -> bool {
+        match failure.whose {
+            Whose::All => true,
+            Whose::WithBody => self.body,
+            Whose::Proxied if self.upstream => true,
+            Whose::Proxied if failure.status == 409 => self.keys,
+            Whose::Proxied => !self.anybody && matches!(failure.status, 401 | 403 | 429 | 503),
+            Whose::Mutation => self.keys,
+        }
     }
 }
 

@@ -53,6 +53,9 @@ pub(super) struct Call {
     pub(super) body: Option<Value>,
     /// The answer.
     pub(super) response: Option<Value>,
+    /// What takes the place of all this on one of its paths, by the path's template.
+    #[serde(default)]
+    pub(super) paths: BTreeMap<String, Call>,
 }
 
 impl<'p> Examples<'p> {
@@ -73,7 +76,7 @@ impl<'p> Examples<'p> {
         if let Some(value) = self.written(address.method).and_then(|written| written.fields.get(field)) {
             return value.clone();
         }
-        let Some(name) = self.name(address.method, &address.template.segments()[span]) else {
+        let Some(name) = self.name(address, &address.template.segments()[span]) else {
             return fallback();
         };
         let mut parts = name.split('/').skip(wildcard.position);
@@ -91,7 +94,7 @@ impl<'p> Examples<'p> {
         field: &Field,
         required: bool,
     ) -> Option<Value> {
-        if let Some(value) = self.call(address.method).and_then(|call| call.query.get(name)) {
+        if let Some(value) = self.call(address).and_then(|call| call.query.get(name)) {
             return Some(value.clone());
         }
         required.then(|| self.sampler(address.method).field(field, Purpose::Request, 0)).flatten()
@@ -99,7 +102,7 @@ impl<'p> Examples<'p> {
 
     /// Returns a body that the method takes.
     pub(super) fn body(&self, address: &Address<'_>, bound: &[String]) -> Value {
-        if let Some(body) = self.call(address.method).and_then(|call| call.body.clone()) {
+        if let Some(body) = self.call(address).and_then(|call| call.body.clone()) {
             return body;
         }
         let sampler = self.sampler(address.method);
@@ -117,7 +120,7 @@ impl<'p> Examples<'p> {
     /// Returns what the method may answer; one message where it streams.
     pub(super) fn answer(&self, address: &Address<'_>) -> Value {
         let method = address.method;
-        if let Some(response) = self.call(method).and_then(|call| call.response.clone()) {
+        if let Some(response) = self.call(address).and_then(|call| call.response.clone()) {
             return response;
         }
         let sampler = self.sampler(method);
@@ -136,9 +139,9 @@ impl<'p> Examples<'p> {
     }
 
     /// Finds a resource name of a shape, such as `projects/*/locations/*`.
-    fn name(&self, method: &Method, shape: &[Segment]) -> Option<&str> {
-        let own = self.call(method).map(|call| call.names.as_slice()).unwrap_or_default();
-        let common = self.written(method).map(|written| written.names.as_slice()).unwrap_or_default();
+    fn name(&self, address: &Address<'_>, shape: &[Segment]) -> Option<&str> {
+        let own = self.call(address).map(|call| call.names.as_slice()).unwrap_or_default();
+        let common = self.written(address.method).map(|written| written.names.as_slice()).unwrap_or_default();
         own.iter().chain(common).map(String::as_str).find(|name| fits(name, shape))
     }
 
@@ -146,8 +149,9 @@ impl<'p> Examples<'p> {
         self.written.get(&*method.upstream)
     }
 
-    fn call(&self, method: &Method) -> Option<&Call> {
-        self.written(method)?.methods.get(&method.full_name)
+    fn call(&self, address: &Address<'_>) -> Option<&Call> {
+        let call = self.written(address.method)?.methods.get(&address.method.full_name)?;
+        Some(call.paths.get(&address.binding.template.to_string()).unwrap_or(call))
     }
 
     fn sampler<'e>(&'e self, method: &Method) -> Sampler<'e> {
@@ -226,8 +230,13 @@ mod tests {
             for name in written.types.keys() {
                 assert!(catalog.pool.find_message(name).is_some(), "{key}: {name} is no type");
             }
-            for name in written.methods.keys() {
-                assert!(catalog.find(key, name).is_some(), "{key}: {name} is no method");
+            for (name, call) in &written.methods {
+                let method = catalog.find(key, name).unwrap_or_else(|| panic!("{key}: {name} is no method"));
+                let paths: Vec<String> =
+                    method.bindings.iter().map(|binding| binding.template.to_string()).collect();
+                for path in call.paths.keys() {
+                    assert!(paths.contains(path), "{key}: {name} has no path {path}");
+                }
             }
         }
     }

@@ -43,6 +43,7 @@ use utoipa::openapi::{
 
 use self::{
     address::Names,
+    errors::Meets,
     examples::Examples,
     prose::Prose,
     schemas::{Form, Schemas, string},
@@ -295,19 +296,24 @@ fn rank(upstream: &str) -> usize {
 /// they say that they answer with an error.
 fn own_endpoints() -> OpenApi {
     let mut document = own::document();
-    let public: HashSet<String> = own::ALL
-        .iter()
-        .filter(|(_, _, own)| own.access() == own::Access::Public)
-        .map(|(_, path, _)| spelled(path))
-        .collect();
-    for (path, item) in &mut document.paths.paths {
-        let verbs = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in verbs.into_iter().flatten() {
-            errors::complete(
-                &mut operation.responses,
-                operation.request_body.is_some(),
-                public.contains(path),
-            );
+    for (verb, path, own) in own::ALL {
+        let Some(item) = document.paths.paths.get_mut(&spelled(path)) else { continue };
+        let operation = match *verb {
+            "GET" => &mut item.get,
+            "POST" => &mut item.post,
+            "PATCH" => &mut item.patch,
+            _ => &mut item.delete,
+        };
+        let Some(operation) = operation else { continue };
+        let meets = Meets {
+            body: operation.request_body.is_some(),
+            anybody: own.access() == own::Access::Public,
+            keys: own.changes(),
+            upstream: own.calls(),
+        };
+        errors::complete(&mut operation.responses, &meets);
+        if meets.keys {
+            operation.parameters.get_or_insert_default().push(parameters::idempotency_key());
         }
     }
     document

@@ -43,9 +43,17 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
     parameters.extend(query.found.into_iter().map(RefOr::T));
     let mutation = address.method.effect == Effect::Mutation;
     let shared = shared().into_iter().filter(|(name, _)| mutation || *name != IDEMPOTENCY_KEY);
+    parameters.extend(shared.map(|(name, _)| reference(name)));
     parameters
-        .extend(shared.map(|(name, _)| RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")))));
-    parameters
+}
+
+/// Refers to the Idempotency-Key of what changes something.
+pub(super) fn idempotency_key() -> RefOr<Parameter> {
+    reference(IDEMPOTENCY_KEY)
+}
+
+fn reference(shared: &str) -> RefOr<Parameter> {
+    RefOr::Ref(Ref::new(format!("#/components/parameters/{shared}")))
 }
 
 fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) -> Parameter {

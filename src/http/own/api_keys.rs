@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::Asked;
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway,
-    http::{Server, body::Body, edge::body as inbound, json},
+    gateway::{Answer, Twice},
+    http::{Server, body::Body, json},
     identity::{
         access,
         keys::{NewKey, require_over},
@@ -135,7 +135,8 @@ struct Wanted {
 
 /// Makes a key.
 ///
-/// This answer is the only one that ever holds it. What it opens must lie within what you are admin of.
+/// This answer is the only one that ever holds it: one to a repetition with the same `Idempotency-Key` does not. What it
+/// opens must lie within what you are admin of.
 #[utoipa::path(
     post,
     path = "/v1/apiKeys",
@@ -150,22 +151,23 @@ struct Wanted {
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
-    let body = asked.inbound.read(&asked.head.headers).await?;
-    inbound::require_json(&asked.head.headers, &body)?;
-    let new = read(&body)?;
+pub(super) async fn create(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
+    asked.no_parameters()?;
+    let new = read(&asked.json().await?)?;
     let principal = asked.exchange.principal()?.clone();
     let entry = &mut asked.notes.entry;
     entry.resource_names = vec![COLLECTION.to_owned()];
     entry.request = wish(&new).to_string();
     require_over(&principal, CREATE, &new.resources)?;
     let keys = server.identity.keys().clone();
-    let made = Box::pin(async move { keys.create(new, &principal.id).await });
-    let (kept, key) = gateway::journaled(&server.gateway, asked.notes, made).await?;
-    let mut shown = show(&kept, server.identity.keys().now());
-    shown["key"] = json!(key.expose());
-    let mut response = json(&shown);
+    let made = async move {
+        let (kept, key) = keys.create(new, &principal.id).await?;
+        let kept = show(&kept, keys.now());
+        let mut shown = kept.clone();
+        shown["key"] = json!(key.expose());
+        Ok(Answer::once(&shown, &kept))
+    };
+    let mut response = json(&asked.change(server, Twice::More, made).await?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
@@ -219,7 +221,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
     )
 )]
 pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+    asked.no_parameters()?;
     let key = find(server, asked).await?;
     Ok(json(&show(&key, server.identity.keys().now())))
 }
@@ -239,16 +241,19 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>) -> Result<Response<B
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn revoke(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    no_parameters(asked.query)?;
+pub(super) async fn revoke(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
+    asked.no_parameters()?;
     let key = find(server, &asked).await?;
     asked.notes.entry.resource_names = vec![format!("{COLLECTION}/{}", key.id)];
     let keys = server.identity.keys().clone();
     let id = key.id.clone();
-    let gone = Box::pin(async move { keys.revoke(&id).await?.ok_or_else(|| missing(&id)) });
-    let revoked = gateway::journaled(&server.gateway, asked.notes, gone).await;
+    let gone = async move {
+        let revoked = keys.revoke(&id).await?.ok_or_else(|| missing(&id))?;
+        Ok(Answer::of(&show(&revoked, keys.now())))
+    };
+    let revoked = asked.change(server, Twice::Same, gone).await;
     server.identity.forget_key(&key.id);
-    Ok(json(&show(&revoked?, server.identity.keys().now())))
+    Ok(json(&revoked?))
 }
 
 /// Finds the key that is named. One that the principal does not administer is as good as not there.
@@ -381,13 +386,6 @@ impl Page {
             }
         }
         Ok(page)
-    }
-}
-
-fn no_parameters(query: &str) -> Result<()> {
-    match Query::parse(query, |_| false)?.pairs.first() {
-        Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-        None => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa_swagger_ui::Config;
 use super::{page, spec::precompressed};
 use crate::{
     error::{Code, Error, Reason, Result},
-    http::{body::Body, openapi},
+    http::{body::Body, conditional, openapi},
     schema::Captures,
 };
 
@@ -73,7 +73,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 pub(super) fn docs(head: &Parts) -> Response<Body> {
     let mut response = ours(PAGE, "text/html; charset=utf-8");
     page::dress(&mut response, POLICY, "no-cache");
-    page::unless_known(head, response)
+    conditional::unless_known(head, response)
 }
 
 /// Returns a part of the documentation page.
@@ -113,7 +113,7 @@ pub(super) fn file(captures: &Captures<'_>, head: &Parts) -> Result<Response<Bod
         _ => swagger(name, head)?,
     };
     page::dress(&mut response, POLICY, FILE_CACHE);
-    Ok(page::unless_known(head, response))
+    Ok(conditional::unless_known(head, response))
 }
 
 /// Answers with a file of our own.

@@ -79,7 +79,7 @@ fn html(server: &Server) -> String {
             catalog.methods.iter().filter(|method| *method.upstream == *key).collect();
         let (class, state) = match upstream.as_ref().map(|upstream| upstream.state) {
             Some("READY") => ("up", "up"),
-            Some("UNKNOWN") => ("idle", "not called yet"),
+            Some("UNKNOWN") => ("idle", "idle, connects on first call"),
             Some("CONNECT_FAILED") => ("down", "cannot be reached"),
             Some("BREAKER_OPEN") => ("down", "failing, held back"),
             Some(other) => ("idle", other),

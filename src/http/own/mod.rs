@@ -19,30 +19,37 @@
 //! one has to be known).
 
 mod api_keys;
+mod cache;
 mod docs;
 mod fields;
 pub(super) mod grpc;
 mod health;
 mod landing;
 pub(super) mod operations;
+mod overview;
 mod page;
 mod spec;
 mod tasks;
 mod webhooks;
 
+use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 use metrics::gauge;
+use serde_json::Value;
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use super::{
     Server, audit_entries,
     body::Body,
-    edge::{Exchange, body::Inbound},
-    openapi, proxied,
+    edge::{
+        Exchange,
+        body::{self as inbound, Inbound},
+    },
+    idempotency, openapi, proxied,
 };
 use crate::{
     error::{Error, Result},
-    gateway::{Caller, Notes},
+    gateway::{self, Answer, Caller, Notes, Twice},
     identity::access,
     model::Role,
     schema::Captures,
@@ -90,6 +97,8 @@ pub(super) enum Own {
     TaskMetrics,
     TaskLogs,
     Webhook(Webhook),
+    Overview,
+    DeleteCache,
     /// Over gRPC, whose paths are not part of the document.
     Grpc(Rpc),
 }
@@ -103,10 +112,6 @@ pub(super) enum Access {
     /// endpoint.
     Permission(&'static str, Role),
 }
-
-/// What reading the audit log needs.
-const AUDIT_LIST: &str = "causeway.auditEntries.list";
-const AUDIT_EXPORT: &str = "causeway.auditEntries.export";
 
 impl Access {
     const fn of((permission, role): (&'static str, Role)) -> Self {
@@ -126,10 +131,10 @@ impl Own {
             Self::ListKeys => Access::Permission(api_keys::LIST, Role::Admin),
             Self::GetKey => Access::Permission(api_keys::GET, Role::Admin),
             Self::RevokeKey => Access::Permission(api_keys::REVOKE, Role::Admin),
-            Self::AuditEntries | Self::ProjectAuditEntries => Access::Permission(AUDIT_LIST, Role::Admin),
-            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => {
-                Access::Permission(AUDIT_EXPORT, Role::Admin)
-            }
+            Self::AuditEntries | Self::ProjectAuditEntries => Access::of(audit_entries::LIST),
+            Self::ExportAuditEntries | Self::ExportProjectAuditEntries => Access::of(audit_entries::EXPORT),
+            Self::Overview => Access::Permission(overview::PERMISSION, Role::Viewer),
+            Self::DeleteCache => Access::Permission(cache::PERMISSION, Role::Operator),
             Self::ListOperations | Self::ListProjectOperations | Self::Grpc(Rpc::List) => {
                 Access::of(operations::LIST)
             }
@@ -151,6 +156,36 @@ impl Own {
                 Access::Permission(permission, access::role_for(permission, what.is_read_only()))
             }
         }
+    }
+
+    /// Whether it changes something, and an Idempotency-Key keeps it from being done twice.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::CreateKey
+            | Self::RevokeKey
+            | Self::CancelOperation
+            | Self::DeleteOperation
+            | Self::TrackOperation
+            | Self::TrackProjectOperation
+            | Self::CreateTask
+            | Self::DeleteTask => true,
+            Self::Webhook(what) => !what.is_read_only(),
+            _ => false,
+        }
+    }
+
+    /// Whether it may call an upstream, and pass on how that failed.
+    pub(super) fn calls(self) -> bool {
+        matches!(
+            self,
+            Self::CancelOperation
+                | Self::TrackOperation
+                | Self::TrackProjectOperation
+                | Self::CreateTask
+                | Self::DeleteTask
+                | Self::TaskMetrics
+                | Self::TaskLogs
+        )
     }
 
     /// Whether it only looks at the process, and is not worth an entry in the audit log.
@@ -235,6 +270,8 @@ pub(super) const ALL: &[(&str, &str, Own)] = &[
     ("GET", "/v1/projects/{project}/events", Own::Webhook(Webhook::ListEvents)),
     ("GET", "/v1/projects/{project}/events/{event}", Own::Webhook(Webhook::GetEvent)),
     ("GET", "/v1/eventTypes", Own::Webhook(Webhook::ListTypes)),
+    ("GET", "/v1/projects/{project}:overview", Own::Overview),
+    ("DELETE", "/v1/projects/{project}/cache", Own::DeleteCache),
 ];
 
 /// The descriptions of all parts, in the order in which they are shown.
@@ -244,6 +281,8 @@ const PARTS: &[fn() -> OpenApi] = &[
     api_keys::Described::openapi,
     audit_entries::Described::openapi,
     webhooks::Described::openapi,
+    overview::Described::openapi,
+    cache::Described::openapi,
     Gateway::openapi,
 ];
 
@@ -274,11 +313,58 @@ pub(super) struct Asked<'r> {
     pub(super) exchange: &'r Exchange,
     /// What is noted of it.
     pub(super) notes: &'r mut Notes,
+    /// The body, once it was read.
+    sent: Bytes,
 }
 
-impl Asked<'_> {
+impl<'r> Asked<'r> {
+    /// Joins the parts.
+    pub(super) fn new(
+        captures: &'r Captures<'r>,
+        query: &'r str,
+        head: &'r Parts,
+        inbound: &'r mut Inbound,
+        exchange: &'r Exchange,
+        notes: &'r mut Notes,
+    ) -> Self {
+        Self { captures, query, head, inbound, exchange, notes, sent: Bytes::new() }
+    }
+
+    /// Reads the body, whatever it is.
+    async fn body(&mut self) -> Result<Bytes> {
+        self.sent = self.inbound.read(&self.head.headers).await?;
+        Ok(self.sent.clone())
+    }
+
+    /// Reads the body, which must be JSON.
+    async fn json(&mut self) -> Result<Bytes> {
+        let body = self.body().await?;
+        inbound::require_json(&self.head.headers, &body)?;
+        Ok(body)
+    }
+
+    /// Does what changes something: written down before and after, done though the caller leaves, and once for each
+    /// Idempotency-Key. The body must have been read.
+    async fn change(
+        &mut self,
+        server: &Server,
+        twice: Twice,
+        work: impl Future<Output = Result<Answer>> + Send + 'static,
+    ) -> Result<Value> {
+        self.notes.idempotency_key = idempotency::key(&self.head.headers)?;
+        let method = self.notes.entry.method.clone();
+        // However it is laid out, it asks for the same.
+        let sent = serde_json::from_slice::<Value>(&self.sent).map(|sent| sent.to_string());
+        let sent = sent.as_ref().map_or(&self.sent[..], |sent| sent.as_bytes());
+        let asked = [method.as_bytes(), self.head.uri.path().as_bytes(), self.query.as_bytes(), sent];
+        gateway::journaled(&server.gateway, self.notes, twice, &asked, work).await
+    }
+
     /// Tells who asks, and on what terms.
-    fn caller(&self) -> Caller<'_> {
+    ///
+    /// # Errors
+    /// Nobody was asked who they are: a fault of ours.
+    fn caller(&self) -> Result<Caller<'_>> {
         proxied::caller(self.head, self.exchange)
     }
 
@@ -293,15 +379,10 @@ impl Asked<'_> {
 
 /// Answers a request to an endpoint of ours, once its principal may make it.
 pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    let Asked { captures, query, head, .. } = asked;
+    let Asked { captures, head, .. } = asked;
     if let Access::Permission(permission, role) = own.access() {
         asked.notes.entry.permission = permission.to_owned();
         access::require_somewhere(asked.exchange.principal()?, permission, role)?;
-        if matches!(permission, AUDIT_LIST | AUDIT_EXPORT) {
-            // Without a parent it is everybody's entries that are asked for.
-            let parent = captures.first().map_or("-", |parent| parent);
-            access::require(asked.exchange.principal()?, permission, role, parent)?;
-        }
     }
     match own {
         Own::Root => Ok(landing::root(server, head)),
@@ -315,14 +396,10 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::ListKeys => api_keys::list(server, &asked).await,
         Own::GetKey => api_keys::get(server, &asked).await,
         Own::RevokeKey => api_keys::revoke(server, asked).await,
-        Own::AuditEntries => audit_entries::list(server, captures, query, asked.notes).await,
-        Own::ProjectAuditEntries => {
-            audit_entries::list_of_project(server, captures, query, asked.notes).await
-        }
-        Own::ExportAuditEntries => audit_entries::export(server, captures, query, asked.notes).await,
-        Own::ExportProjectAuditEntries => {
-            audit_entries::export_of_project(server, captures, query, asked.notes).await
-        }
+        Own::AuditEntries => audit_entries::list(server, asked).await,
+        Own::ProjectAuditEntries => audit_entries::list_of_project(server, asked).await,
+        Own::ExportAuditEntries => audit_entries::export(server, asked).await,
+        Own::ExportProjectAuditEntries => audit_entries::export_of_project(server, asked).await,
         Own::ListOperations => operations::list(server, asked).await,
         Own::ListProjectOperations => operations::list_of_project(server, asked).await,
         Own::GetOperation => operations::get(server, asked).await,
@@ -341,6 +418,8 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::TaskMetrics => tasks::metrics(server, asked).await,
         Own::TaskLogs => tasks::logs(server, asked).await,
         Own::Webhook(what) => webhooks::answer(what, server, asked).await,
+        Own::Overview => overview::get(server, asked).await,
+        Own::DeleteCache => cache::delete(server, asked).await,
         Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
     }
 }

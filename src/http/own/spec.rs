@@ -12,9 +12,8 @@ use bytes::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 use http::{HeaderValue, Response, header, request::Parts};
 
-use super::page;
 use crate::{
-    http::{JSON, Server, body::Body, negotiate, openapi},
+    http::{JSON, Server, body::Body, conditional, negotiate, openapi},
     schema::Catalog,
 };
 
@@ -64,7 +63,7 @@ pub(super) fn spec(server: &Server, head: &Parts) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::ETAG, spec.etag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    page::unless_known(head, response)
+    conditional::unless_known(head, response)
 }
 
 /// Answers with bytes that are gzip, unpacked for a caller that takes no gzip.

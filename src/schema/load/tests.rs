@@ -1,7 +1,10 @@
 //! What a descriptor set may hold, and how it is told that it may not.
 
 use super::{
-    super::fixture::{compile, embedded},
+    super::{
+        descriptor::{Behavior, Cardinality, Field, Kind, Message},
+        fixture::{compile, embedded},
+    },
     *,
 };
 

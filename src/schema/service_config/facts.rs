@@ -74,14 +74,19 @@ pub enum Part {
     Config,
     /// A list method, by its full name.
     Method(String),
+    /// The upstream reads across by itself.
+    Upstream,
 }
 
 impl Facts {
     pub(super) fn read(rule: Rule) -> Result<Self, String> {
         let parts = rule.parts.unwrap_or_default().into_iter().map(|(name, source)| match source.as_str() {
             "config" => Ok((name, Part::Config)),
+            "upstream" => Ok((name, Part::Upstream)),
             method if method.contains('.') => Ok((name, Part::Method(source))),
-            other => Err(format!("parts.{name}: {other:?} is neither \"config\" nor a full method name")),
+            other => {
+                Err(format!("parts.{name}: {other:?} is not \"config\", \"upstream\" or a full method name"))
+            }
         });
         if let Some(text) = rule.starts.as_deref().filter(|text| !STARTED.contains(text)) {
             return Err(format!("starts: {text:?} is not one of {}", STARTED.join(", ")));

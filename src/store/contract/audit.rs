@@ -13,7 +13,7 @@ mod tell {
         crypto::{Keys, Purpose, Signer},
         model::{Ending, Entry, Outcome},
         store::{
-            Store,
+            Projects, Store,
             audit::{Filter, Observed, Sealed, Walk},
             journal::{Effects, Intent, Journal, Opened, Settlement},
         },
@@ -93,7 +93,13 @@ mod tell {
             found.sort();
             found
         };
-        assert_eq!(sorted(Filter { project: text("projects/p"), ..Filter::default() }).await, ["a", "b"]);
+        assert_eq!(
+            sorted(Filter { projects: Projects::One("p".into()), ..Filter::default() }).await,
+            ["a", "b"]
+        );
+        let like = |glob: &str| Projects::Like(vec!["none".into(), glob.into()]);
+        assert_eq!(sorted(Filter { projects: like("p"), ..Filter::default() }).await, ["a", "b"]);
+        assert_eq!(sorted(Filter { projects: like("*"), ..Filter::default() }).await, ["a", "b", "c"]);
         assert_eq!(
             sorted(Filter { resource_prefix: text("projects/p"), ..Filter::default() }).await,
             ["a", "b", "c"]

@@ -13,10 +13,10 @@ mod tell {
 
     use crate::{
         model::{ApiKey, Role},
-        store::Store,
+        store::{Kept, Room, Store},
     };
 
-    const LIVE_MAX: u32 = 2;
+    const ROOM: Room = Room { live_max: 3, alike_max: 2 };
 
     fn key(id: &str, principal: &str, now: Timestamp) -> ApiKey {
         ApiKey {
@@ -36,7 +36,7 @@ mod tell {
 
     pub(super) async fn a_key_is_found_as_it_was_kept(store: Store) {
         let key = key("a", "alice", store.now());
-        assert!(store.insert_key(&key, LIVE_MAX, store.now()).await.unwrap());
+        assert_eq!(store.insert_key(&key, ROOM, store.now()).await.unwrap(), Kept::Yes);
         assert_eq!(store.find_key("a").await.unwrap(), Some(key));
         assert_eq!(store.find_key("b").await.unwrap(), None);
         assert_eq!(store.find_key("' OR 1=1 --").await.unwrap(), None);
@@ -44,26 +44,33 @@ mod tell {
 
     pub(super) async fn a_principal_has_so_many_live_keys_and_no_more(store: Store) {
         let now = store.now();
-        for (id, principal, fits) in
-            [("a", "alice", true), ("b", "alice", true), ("c", "alice", false), ("d", "bob", true)]
-        {
-            let kept = store.insert_key(&key(id, principal, now), LIVE_MAX, now).await.unwrap();
-            assert_eq!(kept, fits, "{id}");
+        let insert = async |key: ApiKey, now| store.insert_key(&key, ROOM, now).await.unwrap();
+        let of = |id: &str, principal: &str, role| ApiKey { role, ..key(id, principal, now) };
+        for (id, principal, role, kept) in [
+            ("a", "alice", Role::Operator, Kept::Yes),
+            ("b", "alice", Role::Operator, Kept::Yes),
+            ("c", "alice", Role::Operator, Kept::TooManyAlike),
+            ("d", "alice", Role::Viewer, Kept::Yes),
+            ("e", "alice", Role::Admin, Kept::TooMany),
+            ("f", "bob", Role::Operator, Kept::Yes),
+        ] {
+            assert_eq!(insert(of(id, principal, role), now).await, kept, "{id}");
         }
         store.revoke_key("a", now).await.unwrap();
-        assert!(store.insert_key(&key("c", "alice", now), LIVE_MAX, now).await.unwrap());
+        let elsewhere =
+            ApiKey { resources: vec!["projects/else".parse().unwrap()], ..key("g", "alice", now) };
+        assert_eq!(insert(elsewhere, now).await, Kept::Yes, "it opens something else");
+        store.revoke_key("d", now).await.unwrap();
+        assert_eq!(insert(key("c", "alice", now), now).await, Kept::Yes);
         let later = now + SignedDuration::from_hours(2);
-        assert!(
-            store.insert_key(&key("e", "alice", later), LIVE_MAX, later).await.unwrap(),
-            "b and c have expired"
-        );
+        assert_eq!(insert(key("h", "alice", later), later).await, Kept::Yes, "all have expired");
     }
 
     pub(super) async fn keys_are_listed_newest_first(store: Store) {
         let now = store.now();
         for (id, seconds) in [("a", 1), ("b", 2), ("c", 2), ("d", 3)] {
             let key = key(id, id, now + SignedDuration::from_secs(seconds));
-            assert!(store.insert_key(&key, LIVE_MAX, now).await.unwrap());
+            assert_eq!(store.insert_key(&key, ROOM, now).await.unwrap(), Kept::Yes);
         }
         let (mut listed, mut after) = (Vec::new(), None::<ApiKey>);
         loop {
@@ -80,7 +87,7 @@ mod tell {
 
     pub(super) async fn a_key_is_revoked_once(store: Store) {
         let now = store.now();
-        store.insert_key(&key("a", "alice", now), LIVE_MAX, now).await.unwrap();
+        store.insert_key(&key("a", "alice", now), ROOM, now).await.unwrap();
         assert!(store.find_key("a").await.unwrap().unwrap().is_live(now));
         let revoked = store.revoke_key("a", now).await.unwrap().unwrap();
         assert_eq!(revoked.revoked, Some(now));
@@ -92,7 +99,7 @@ mod tell {
 
     pub(super) async fn a_mark_of_use_never_goes_back(store: Store) {
         let now = store.now();
-        store.insert_key(&key("a", "alice", now), LIVE_MAX, now).await.unwrap();
+        store.insert_key(&key("a", "alice", now), ROOM, now).await.unwrap();
         let later = now + SignedDuration::from_secs(9);
         store.touch_keys(&[("a".to_owned(), later), ("gone".to_owned(), later)]).await.unwrap();
         store.touch_keys(&[("a".to_owned(), now)]).await.unwrap();

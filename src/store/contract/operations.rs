@@ -17,12 +17,16 @@ mod tell {
     use crate::{
         model::{Entry, Event, EventKind, Kind, Operation, OperationId, State},
         store::{
-            Store,
+            Projects, Store,
             journal::{Effects, Intent, Journal, Opened, Settlement},
-            operations::{Birth, Change, Comparison, Condition, LEASE, Page, TextColumn, TimeColumn},
+            operations::{Birth, Change, Comparison, Condition, LEASE, Page, Room, TextColumn, TimeColumn},
             time_ordered,
         },
     };
+
+    fn room(rows: u32) -> Room {
+        Room { questions: 8, rows }
+    }
 
     fn operation(store: &Store, parent: &str, name: &str) -> Operation {
         let now = store.now().as_microsecond();
@@ -96,14 +100,14 @@ mod tell {
         let mut claimers = JoinSet::new();
         for _ in 0..8 {
             let store = store.clone();
-            claimers.spawn(async move { store.claim_operations("u", 7).await.unwrap() });
+            claimers.spawn(async move { store.claim_operations("u", room(7)).await.unwrap() });
         }
         let mut claimed: Vec<OperationId> = Vec::new();
         for some in claimers.join_all().await {
             claimed.extend(some.into_iter().map(|it| it.id));
         }
         loop {
-            let some = store.claim_operations("u", 7).await.unwrap();
+            let some = store.claim_operations("u", room(7)).await.unwrap();
             if some.is_empty() {
                 break;
             }
@@ -113,18 +117,18 @@ mod tell {
         claimed.sort();
         claimed.dedup();
         assert_eq!(claimed.len(), 40, "nobody has what another has");
-        assert!(store.claim_operations("v", 7).await.unwrap().is_empty());
+        assert!(store.claim_operations("v", room(7)).await.unwrap().is_empty());
         store.shift_clock(LEASE + SignedDuration::from_secs(1));
-        let again = store.claim_operations("u", 100).await.unwrap();
+        let again = store.claim_operations("u", room(100)).await.unwrap();
         assert_eq!(again.len(), 40);
         assert!(again.iter().all(|it| it.lease_token == 2));
     }
 
     pub(super) async fn a_claim_that_was_slept_through_writes_nothing(store: Store) {
         let it = insert(&store, "q", "a").await;
-        let slept = store.claim_operations("u", 10).await.unwrap().remove(0);
+        let slept = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         store.shift_clock(LEASE + SignedDuration::from_secs(1));
-        let awake = store.claim_operations("u", 10).await.unwrap().remove(0);
+        let awake = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         let now = store.now().as_microsecond();
         assert_eq!(store.write_claimed(&[ended(&awake, now)]).await.unwrap(), 0);
         assert_eq!(store.write_claimed(&[ended(&slept, now + 1)]).await.unwrap(), 1, "fenced");
@@ -135,7 +139,7 @@ mod tell {
         assert_eq!((found.response, found.metadata, found.source), (vec![9], vec![1], vec![2]));
         assert_eq!(kinds(&store, it.id).await, [EventKind::Created, EventKind::Succeeded]);
         store.shift_clock(SignedDuration::from_hours(1));
-        assert!(store.claim_operations("u", 10).await.unwrap().is_empty(), "what has ended is not due");
+        assert!(store.claim_operations("u", room(10)).await.unwrap().is_empty(), "what has ended is not due");
     }
 
     pub(super) async fn what_is_due_under_one_parent_comes_together(store: Store) {
@@ -143,7 +147,7 @@ mod tell {
             insert(&store, "q", &n.to_string()).await;
         }
         insert(&store, "r", "a").await;
-        let claimed = store.claim_operations("u", 100).await.unwrap();
+        let claimed = store.claim_operations("u", room(100)).await.unwrap();
         let now = store.now().as_microsecond();
         let later: Vec<Change> = claimed
             .into_iter()
@@ -155,9 +159,9 @@ mod tell {
             })
             .collect();
         assert_eq!(store.write_claimed(&later).await.unwrap(), 0);
-        assert!(store.claim_operations("u", 100).await.unwrap().is_empty());
+        assert!(store.claim_operations("u", room(100)).await.unwrap().is_empty());
         store.shift_clock(SignedDuration::from_secs(10) + SignedDuration::from_millis(50));
-        let due = store.claim_operations("u", 100).await.unwrap();
+        let due = store.claim_operations("u", room(100)).await.unwrap();
         let parent = due[0].parent.clone();
         assert!(due.iter().all(|it| it.parent == parent), "of a parent with nothing due comes nothing");
         assert_eq!(due.len(), if parent == "q" { 5 } else { 1 }, "those that are nearly due come along");
@@ -165,7 +169,7 @@ mod tell {
 
     pub(super) async fn what_others_saw_ends_a_claim(store: Store) {
         let it = insert(&store, "q", "a").await;
-        let claimed = store.claim_operations("u", 10).await.unwrap().remove(0);
+        let claimed = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         let now = store.now().as_microsecond();
         assert!(store.write_seen(&ended(&it, now), 1).await.unwrap());
         assert!(!store.write_seen(&ended(&it, now), 1).await.unwrap(), "it is at another version now");
@@ -203,7 +207,7 @@ mod tell {
             all.push(it.id);
             store.shift_clock(SignedDuration::from_millis(10));
         }
-        let claimed = store.claim_operations("u", 100).await.unwrap();
+        let claimed = store.claim_operations("u", room(100)).await.unwrap();
         let first = claimed.iter().find(|it| it.id == all[0]).unwrap();
         store.write_claimed(&[ended(first, store.now().as_microsecond())]).await.unwrap();
         let ids = async |page: Page| -> Vec<OperationId> {
@@ -215,8 +219,25 @@ mod tell {
         assert_eq!(rest, all[3..5]);
         let back = ids(Page { after: Some(all[2]), ascending: false, ..page.clone() }).await;
         assert_eq!(back, [all[1], all[0]]);
-        let of = |project: &str| Page { project: Some(project.into()), ..page.clone() };
+        let of = |project: &str| Page { projects: Projects::One(project.into()), ..page.clone() };
         assert_eq!((ids(of("p")).await.len(), ids(of("q\0")).await.len()), (7, 0));
+        let like = |globs: &[&str]| {
+            let globs = globs.iter().map(|glob| (*glob).to_owned()).collect();
+            Page { projects: Projects::Like(globs), ..page.clone() }
+        };
+        for (globs, found) in [
+            (&["p"][..], 7),
+            (&["*"], 7),
+            (&["q", "*p*"], 7),
+            (&["P"], 0),
+            (&["_"], 0),
+            (&["?"], 0),
+            (&["[p]"], 0),
+            (&["%", "\\p", "p\0"], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(ids(like(globs)).await.len(), found, "{globs:?}");
+        }
         let with = |condition: Condition| Page { conditions: vec![condition], ..page.clone() };
         assert_eq!(ids(with(Condition::Done(true))).await, all[..1]);
         assert_eq!(ids(with(Condition::Done(false))).await, all[1..]);
@@ -236,7 +257,7 @@ mod tell {
         assert!(store.operation(deleted.id).await.unwrap().is_none());
         let (_, gone) = store.operation_named("u", &deleted.upstream_name).await.unwrap().unwrap();
         assert!(gone, "the name is remembered as deleted");
-        let claimed = store.claim_operations("u", 10).await.unwrap();
+        let claimed = store.claim_operations("u", room(10)).await.unwrap();
         assert_eq!(claimed.iter().map(|it| it.id).collect::<Vec<_>>(), [old.id]);
         let now = store.now().as_microsecond();
         store.write_claimed(&[ended(&claimed[0], now)]).await.unwrap();

@@ -21,7 +21,10 @@ mod writer;
 use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -196,14 +199,18 @@ impl Journal {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
+        self.start(work).await.map_err(Error::internal)
+    }
+
+    /// Begins what must not stop when its caller leaves: from [`Self::open`] to [`Self::settle`].
+    pub fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         // The writers end after the last clone of the journal, so the process waits for this.
         let held = self.clone();
-        let task = self.running.spawn(async move {
+        self.running.spawn(async move {
             let done = work.await;
             drop(held);
             done
-        });
-        task.await.map_err(Error::internal)
+        })
     }
 
     /// Makes an intent durable and decides about its key.

@@ -1,20 +1,18 @@
 //! The audit log, in partitions of a month.
 
 use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
+use super::audit_log::{self, closed};
 use crate::{
     crypto::Signer,
-    store::audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, chain, page_query},
+    store::audit::{Closed, Sealed, chain},
 };
 
 /// Held by whoever seals.
 const LOCK: i64 = 0x6361_7573_6561_6c00;
 /// What the names of partitions begin with; year and month follow.
 const PARTITION: &str = "audit_entries_";
-
-/// A day, in microseconds.
-const DAY: i64 = 24 * 3600 * 1_000_000;
 
 pub(in crate::store) async fn insert_closed(
     pool: &PgPool,
@@ -62,43 +60,17 @@ pub(in crate::store) async fn seal(
     }
     let mut rows = rows.iter().map(closed).collect::<sqlx::Result<Vec<_>>>()?;
     rows.sort_by(|a, b| a.id.cmp(&b.id));
-    let last: Option<(i64, i64, Vec<u8>)> =
-        sqlx::query_as("SELECT last_seq, sealed_at, root FROM audit_seals ORDER BY first_seq DESC LIMIT 1")
-            .fetch_optional(&mut *connection)
-            .await?;
-    let (after, sealed_before, previous) = last.unwrap_or((0, i64::MIN, GENESIS.to_vec()));
+    let end = audit_log::end(connection).await?;
     // Numbers and times grow together, so that a partition holds a range of numbers.
-    let sealed_at = now.as_microsecond().max(sealed_before);
+    let sealed_at = now.as_microsecond().max(end.sealed_at);
     ensure_partition(connection, sealed_at).await?;
-    let (sealed, seal) = chain(rows, after, &previous, sealed_at, signer);
+    let (sealed, seal) = chain(rows, end.seq, &end.root, sealed_at, signer);
     insert(connection, &sealed).await?;
     if let Some(seal) = seal {
-        sqlx::query(
-            "INSERT INTO audit_seals (first_seq, last_seq, sealed_at, previous, root, public_key, signature)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(seal.first_seq)
-        .bind(seal.last_seq)
-        .bind(seal.sealed_at)
-        .bind(seal.previous)
-        .bind(seal.root)
-        .bind(seal.public_key)
-        .bind(seal.signature)
-        .execute(&mut *connection)
-        .await?;
+        audit_log::insert_seal(connection, seal).await?;
     }
     transaction.commit().await?;
     Ok(sealed.len())
-}
-
-fn closed(row: &PgRow) -> sqlx::Result<Closed> {
-    Ok(Closed {
-        id: row.try_get(0)?,
-        opened_at: row.try_get(1)?,
-        entry: row.try_get(2)?,
-        closed_at: row.try_get(3)?,
-        outcome: row.try_get(4)?,
-    })
 }
 
 async fn insert(connection: &mut PgConnection, sealed: &[Sealed]) -> sqlx::Result<()> {
@@ -154,56 +126,6 @@ async fn ensure_partition(connection: &mut PgConnection, sealed_at: i64) -> sqlx
     Ok(())
 }
 
-pub(in crate::store) async fn page(pool: &PgPool, filter: &Filter, walk: Walk) -> sqlx::Result<Vec<Sealed>> {
-    let rows = page_query(filter, walk).build().fetch_all(pool).await?;
-    rows.iter().map(sealed).collect()
-}
-
-fn sealed(row: &PgRow) -> sqlx::Result<Sealed> {
-    Ok(Sealed {
-        seq: row.try_get(0)?,
-        sealed_at: row.try_get(1)?,
-        id: row.try_get(2)?,
-        opened_at: row.try_get(3)?,
-        closed_at: row.try_get(4)?,
-        entry: row.try_get(5)?,
-        outcome: row.try_get(6)?,
-        digest: row.try_get(7)?,
-        columns: Columns {
-            request_id: row.try_get(8)?,
-            principal: row.try_get(9)?,
-            project: row.try_get(10)?,
-            method: row.try_get(11)?,
-            resource: row.try_get(12)?,
-            status: row.try_get(13)?,
-        },
-    })
-}
-
-pub(in crate::store) async fn seals(pool: &PgPool, after: i64, rows_max: u32) -> sqlx::Result<Vec<Seal>> {
-    let rows = sqlx::query(
-        "SELECT first_seq, last_seq, sealed_at, previous, root, public_key, signature FROM audit_seals
-         WHERE first_seq > $1 ORDER BY first_seq LIMIT $2",
-    )
-    .bind(after)
-    .bind(i64::from(rows_max))
-    .fetch_all(pool)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Seal {
-                first_seq: row.try_get(0)?,
-                last_seq: row.try_get(1)?,
-                sealed_at: row.try_get(2)?,
-                previous: row.try_get(3)?,
-                root: row.try_get(4)?,
-                public_key: row.try_get(5)?,
-                signature: row.try_get(6)?,
-            })
-        })
-        .collect()
-}
-
 /// Drops the partitions of months that ended before `floor`.
 pub(in crate::store) async fn forget(pool: &PgPool, floor: i64) -> sqlx::Result<()> {
     let Some((keep, ..)) = month(floor) else { return Ok(()) };
@@ -218,12 +140,5 @@ pub(in crate::store) async fn forget(pool: &PgPool, floor: i64) -> sqlx::Result<
         sqlx::query(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(pool).await?;
         tracing::info!(partition = name, "dropped a month of the audit log");
     }
-    Ok(())
-}
-
-pub(in crate::store) async fn forget_keys(pool: &PgPool, now: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1").bind(now).execute(pool).await?;
-    // A gateway that is gone this long has nothing open any more.
-    sqlx::query("DELETE FROM instances WHERE alive_until < $1").bind(now - DAY).execute(pool).await?;
     Ok(())
 }

@@ -7,9 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow};
 use super::events;
 use crate::{
     model::{Event, Operation, OperationId},
-    store::operations::{
-        Birth, COLUMNS, COMPANY, Change, OLDEST_MAX, PARENTS_MAX, Page, operation, page_query,
-    },
+    store::operations::{Birth, COLUMNS, COMPANY, Change, Page, Room, operation, page_query},
 };
 
 fn read(row: &PgRow) -> sqlx::Result<Operation> {
@@ -111,27 +109,29 @@ pub(in crate::store) async fn any_open(pool: &PgPool, upstream: &str) -> sqlx::R
         .await
 }
 
-/// Takes the parents of what has been due for longest, and of each what is due or nearly so.
+/// Takes the parents of what has been due for longest, and of each what is due or nearly so. Those of one parent are due
+/// together, so as many rows are looked through for parents as may be taken: fewer would be of one parent or two.
 pub(in crate::store) async fn claim(
     pool: &PgPool,
     now: i64,
     until: i64,
-    rows_max: u32,
+    room: Room,
     upstream: &str,
 ) -> sqlx::Result<Vec<Operation>> {
     let columns: Vec<String> = COLUMNS.split(',').map(|column| format!("o.{}", column.trim())).collect();
     let statement = format!(
         "WITH oldest AS MATERIALIZED (
-             SELECT upstream, parent, poll_at FROM operations
-             WHERE ended_at IS NULL AND poll_at <= $1 AND upstream = $3 ORDER BY poll_at LIMIT {OLDEST_MAX}),
+             SELECT parent, poll_at FROM operations
+             WHERE ended_at IS NULL AND poll_at <= $1 AND upstream = $3 ORDER BY poll_at LIMIT $4),
          parents AS MATERIALIZED (
-             SELECT upstream, parent FROM oldest GROUP BY upstream, parent ORDER BY min(poll_at) LIMIT {PARENTS_MAX}),
+             SELECT parent FROM oldest GROUP BY parent ORDER BY min(poll_at) LIMIT $5),
          due AS MATERIALIZED (
              SELECT mine.id FROM parents CROSS JOIN LATERAL (
                  SELECT id FROM operations
-                 WHERE ended_at IS NULL AND upstream = parents.upstream AND parent = parents.parent
+                 WHERE ended_at IS NULL AND upstream = $3 AND parent = parents.parent
                    AND poll_at <= $1 + {COMPANY} AND poll_at - spacing / 4 <= $1 AND lease_until <= $1
-                 ORDER BY poll_at LIMIT $4 FOR UPDATE SKIP LOCKED) AS mine
+                 ORDER BY poll_at LIMIT CASE parents.parent WHEN '' THEN $5 ELSE $4 END
+                 FOR UPDATE SKIP LOCKED) AS mine
              LIMIT $4)
          UPDATE operations o SET poll_at = $2, lease_until = $2, lease_token = lease_token + 1
          FROM due WHERE o.id = due.id RETURNING {}",
@@ -141,7 +141,8 @@ pub(in crate::store) async fn claim(
         .bind(now)
         .bind(until)
         .bind(upstream)
-        .bind(i64::from(rows_max))
+        .bind(i64::from(room.rows))
+        .bind(i64::from(room.questions))
         .fetch_all(pool)
         .await?;
     rows.iter().map(read).collect()

@@ -3,28 +3,28 @@
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::Files;
-use crate::store::keys::Row;
+use crate::store::keys::{Kept, Room, Row};
 
 const COLUMNS: &str = "id, hash, principal, role, resources, note, created_by, created_at, expires_at, revoked_at, last_used_at";
 
-/// Inserts unless the principal has `live_max` live keys; tells whether it did.
-pub(in crate::store) async fn insert(
-    files: &Files,
-    row: &Row,
-    live_max: i64,
-    now: i64,
-) -> sqlx::Result<bool> {
+/// Inserts if there is room for it.
+pub(in crate::store) async fn insert(files: &Files, row: &Row, room: Room, now: i64) -> sqlx::Result<Kept> {
     let mut transaction = files.begin().await?;
-    let live: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM api_keys
+    let (live, alike): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(CASE WHEN role = $3 AND resources = $4 THEN 1 END) FROM api_keys
          WHERE principal = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
     )
     .bind(&row.principal)
     .bind(now)
+    .bind(&row.role)
+    .bind(&row.resources)
     .fetch_one(&mut *transaction)
     .await?;
-    if live >= live_max {
-        return Ok(false);
+    if alike >= i64::from(room.alike_max) {
+        return Ok(Kept::TooManyAlike);
+    }
+    if live >= i64::from(room.live_max) {
+        return Ok(Kept::TooMany);
     }
     sqlx::query(
         "INSERT INTO api_keys
@@ -43,7 +43,7 @@ pub(in crate::store) async fn insert(
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Kept::Yes)
 }
 
 pub(in crate::store) async fn find(files: &Files, id: &str) -> sqlx::Result<Option<Row>> {

@@ -1,6 +1,8 @@
 //! The store in a file: one process, one connection that writes, several that read.
 
 pub(super) mod audit;
+#[path = "../both/audit_log.rs"]
+pub(super) mod audit_log;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;
@@ -10,6 +12,8 @@ pub(super) mod instance;
 pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;
+#[path = "../both/operation_counts.rs"]
+pub(super) mod operation_counts;
 pub(super) mod operations;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;

@@ -5,9 +5,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqli
 use super::{Files, events};
 use crate::{
     model::{Operation, OperationId},
-    store::operations::{
-        Birth, COLUMNS, COMPANY, Change, OLDEST_MAX, PARENTS_MAX, Page, operation, page_query,
-    },
+    store::operations::{Birth, COLUMNS, COMPANY, Change, Page, Room, operation, page_query},
 };
 
 fn read(row: &SqliteRow) -> sqlx::Result<Operation> {
@@ -125,7 +123,7 @@ pub(in crate::store) async fn claim(
     files: &Files,
     now: i64,
     until: i64,
-    rows_max: u32,
+    room: Room,
     upstream: &str,
 ) -> sqlx::Result<Vec<Operation>> {
     // A look that changes nothing need not wait for the writer.
@@ -145,14 +143,13 @@ pub(in crate::store) async fn claim(
     query.push("SELECT upstream, parent, min(poll_at) AS since FROM (SELECT upstream, parent, poll_at FROM operations ");
     query.push("WHERE ended_at IS NULL AND poll_at <= ").push_bind(now);
     query.push(" AND upstream = ").push_bind(upstream);
-    query.push(format!(
-        " ORDER BY poll_at LIMIT {OLDEST_MAX}) GROUP BY upstream, parent ORDER BY since LIMIT {PARENTS_MAX}"
-    ));
+    query.push(" ORDER BY poll_at LIMIT ").push_bind(i64::from(room.rows));
+    query.push(") GROUP BY upstream, parent ORDER BY since LIMIT ").push_bind(i64::from(room.questions));
     query.push(") AS parents ON mine.upstream = parents.upstream AND mine.parent = parents.parent ");
     query.push("WHERE mine.ended_at IS NULL AND mine.poll_at <= ").push_bind(now + COMPANY);
     query.push(" AND mine.poll_at - mine.spacing / 4 <= ").push_bind(now);
     query.push(" AND mine.lease_until <= ").push_bind(now);
-    query.push(" ORDER BY parents.since, mine.poll_at LIMIT ").push_bind(i64::from(rows_max));
+    query.push(" ORDER BY parents.since, mine.poll_at LIMIT ").push_bind(i64::from(room.rows));
     query.push(format!(") RETURNING {COLUMNS}"));
     let rows = query.build().fetch_all(files.writer()).await?;
     rows.iter().map(read).collect()

@@ -4,7 +4,7 @@
 //! those pieces, of which [`super::REREAD_BYTES_MAX`] bounds the sum. Bytes need it rarely: a message written by one
 //! encoder never does.
 
-use super::{Choice, DEPTH_MAX, Printer, Stop, choose, zero};
+use super::{Choice, DEPTH_MAX, Printer, Stop, choose, fast::zero};
 use crate::transcode::{
     selection::Node,
     tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op},

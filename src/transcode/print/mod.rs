@@ -13,20 +13,28 @@
 
 mod any;
 mod careful;
+mod fast;
 mod known;
 mod map;
+mod open;
 mod scalar;
+mod stop;
 
 use std::collections::BTreeSet;
 
-use super::{
-    seen::Seen,
-    selection::Node,
-    tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op, Shape, Tables},
-    wire::{Cursor, LEN, Malformed},
+use self::{
+    map::MapKeys,
+    open::Open,
+    stop::{damaged, spent},
 };
-use crate::error::{Code, Error, Reason};
-use map::MapKeys;
+use super::{
+    selection::Node,
+    tables::{Card, FieldTable, MessageTable, Op, Shape, Tables},
+    wire::Cursor,
+};
+use crate::error::Error;
+
+pub(super) use self::stop::Stop;
 
 /// Messages inside messages, as everywhere in protobuf.
 pub(super) const DEPTH_MAX: usize = 100;
@@ -70,60 +78,6 @@ pub(super) struct Printer<'t, 'o> {
     unknown_types: BTreeSet<String>,
     /// What the last map kept its keys in, for the next one: a page of resources with labels has many maps.
     spare_keys: Option<MapKeys>,
-}
-
-/// Why a pass ended early.
-pub(super) enum Stop {
-    /// One pass cannot tell; begin again, with care.
-    Redo,
-    /// A limit is passed. Unlike damage inside an `Any`, nothing makes up for it.
-    Spent(&'static str),
-    /// The bytes are no message of the type.
-    Bad(&'static str),
-}
-
-impl From<Malformed> for Stop {
-    fn from(malformed: Malformed) -> Self {
-        Self::Bad(malformed.0)
-    }
-}
-
-impl From<Malformed> for Error {
-    fn from(malformed: Malformed) -> Self {
-        damaged(malformed.0)
-    }
-}
-
-/// Bytes from an upstream that are no message of the type they should be.
-#[cold]
-fn damaged(what: &str) -> Error {
-    Error::new(
-        Code::Internal,
-        Reason::UpstreamInvalidResponse,
-        format!("A protobuf message cannot be read: {what}."),
-    )
-}
-
-#[cold]
-fn spent(what: &str) -> Error {
-    Error::new(
-        Code::Internal,
-        Reason::LimitExceeded,
-        format!(
-            "The upstream's answer cannot be shown: {what}. Ask for less, such as a smaller page or fewer fields."
-        ),
-    )
-}
-
-/// The part of the output that is open: what must be written before the next key, and what must be closed.
-struct Open {
-    comma: bool,
-    /// Position of the repeated field being written, or `usize::MAX`.
-    field: usize,
-    /// Whether its bracket is there: a list of which nothing is shown has none.
-    bracket: Option<u8>,
-    /// Keys of the map being written, from its first entry on.
-    keys: Option<MapKeys>,
 }
 
 impl<'t, 'o> Printer<'t, 'o> {
@@ -233,167 +187,6 @@ impl<'t, 'o> Printer<'t, 'o> {
         self.careful_fields(table, wire, chosen, depth, comma)
     }
 
-    fn fast(
-        &mut self,
-        table: &MessageTable,
-        wire: &[u8],
-        chosen: Option<&Node>,
-        depth: usize,
-        comma: bool,
-    ) -> Result<(), Stop> {
-        let mut seen = Seen::default();
-        let mut open = Open { comma, field: usize::MAX, bracket: None, keys: None };
-        let mut cursor = Cursor::new(wire);
-        while !cursor.is_empty() {
-            let (number, kind) = cursor.tag()?;
-            let Some(at) = table.by_number(number) else {
-                cursor.skip(number, kind)?;
-                continue;
-            };
-            let field = &table.fields[at];
-            let packed = kind != field.wire;
-            if packed && !field.takes_packed(kind) {
-                cursor.skip(number, kind)?;
-                continue;
-            }
-            if field.card == Card::Singular {
-                self.singular(field, at, &mut cursor, &mut open, &mut seen, chosen, depth)?;
-            } else {
-                self.repeated(field, at, packed, &mut cursor, &mut open, &mut seen, chosen, depth)?;
-            }
-        }
-        self.close(&mut open);
-        if self.style.defaults {
-            self.missing(table, |at| !seen.has(at), chosen, open.comma, depth)?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the state of one pass; a struct of references costs more than it tells"
-    )]
-    fn singular(
-        &mut self,
-        field: &FieldTable,
-        at: usize,
-        cursor: &mut Cursor<'_>,
-        open: &mut Open,
-        seen: &mut Seen,
-        chosen: Option<&Node>,
-        depth: usize,
-    ) -> Result<(), Stop> {
-        if field.closed && !self.known_number(field, cursor) {
-            // A number outside a closed enum counts as an unknown field.
-            return Ok(cursor.skip(field.number, field.wire)?);
-        }
-        if seen.set(at) || (field.oneof != NO_ONEOF && seen.set(usize::from(field.oneof))) {
-            return Err(Stop::Redo);
-        }
-        if field.implicit && !self.style.defaults && zero(field, cursor.clone()) {
-            return Ok(cursor.skip(field.number, field.wire)?);
-        }
-        let inner = match choose(chosen, field) {
-            Choice::Skip => return Ok(cursor.skip(field.number, field.wire)?),
-            Choice::Print(inner) => inner,
-        };
-        self.close(open);
-        self.key(open, field);
-        self.value(field, cursor, inner, depth)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as `singular`")]
-    fn repeated(
-        &mut self,
-        field: &FieldTable,
-        at: usize,
-        packed: bool,
-        cursor: &mut Cursor<'_>,
-        open: &mut Open,
-        seen: &mut Seen,
-        chosen: Option<&Node>,
-        depth: usize,
-    ) -> Result<(), Stop> {
-        if open.field != at {
-            if seen.set(at) {
-                return Err(Stop::Redo);
-            }
-            self.close(open);
-            open.field = at;
-        }
-        let inner = match choose(chosen, field) {
-            Choice::Skip => return Ok(cursor.skip(field.number, if packed { LEN } else { field.wire })?),
-            Choice::Print(inner) => inner,
-        };
-        if field.card == Card::Map {
-            return self.entry(field, cursor.bytes()?, open, inner, depth);
-        }
-        if !packed {
-            return self.element(field, cursor, open, inner, depth);
-        }
-        let mut values = Cursor::new(cursor.bytes()?);
-        while !values.is_empty() {
-            self.element(field, &mut values, open, inner, depth)?;
-        }
-        Ok(())
-    }
-
-    fn element(
-        &mut self,
-        field: &FieldTable,
-        cursor: &mut Cursor<'_>,
-        open: &mut Open,
-        chosen: Option<&Node>,
-        depth: usize,
-    ) -> Result<(), Stop> {
-        if field.closed && !self.known_number(field, cursor) {
-            return Ok(cursor.varint().map(drop)?);
-        }
-        self.bracket(open, field, b'[');
-        self.value(field, cursor, chosen, depth)
-    }
-
-    /// Writes what stands before an element of a list or a map: key and bracket, or a comma.
-    #[inline]
-    fn bracket(&mut self, open: &mut Open, field: &FieldTable, bracket: u8) {
-        if open.bracket.is_some() {
-            self.out.push(b',');
-            return;
-        }
-        self.key(open, field);
-        self.out.push(bracket);
-        open.bracket = Some(bracket);
-    }
-
-    #[inline]
-    fn key(&mut self, open: &mut Open, field: &FieldTable) {
-        if open.comma {
-            self.out.push(b',');
-        }
-        open.comma = true;
-        self.out.extend_from_slice(&field.key);
-    }
-
-    /// Closes the list or map that is being written, if one is.
-    #[inline]
-    fn close(&mut self, open: &mut Open) {
-        if open.field == usize::MAX {
-            return;
-        }
-        match open.bracket.take() {
-            Some(b'[') => self.out.push(b']'),
-            Some(_) => {
-                self.out.push(b'}');
-                if let Some(keys) = open.keys.take() {
-                    self.put_back(keys);
-                }
-            }
-            None => {}
-        }
-        open.field = usize::MAX;
-    }
-
     /// Prints one value of a field, whose tag was read.
     #[inline]
     fn value(
@@ -444,34 +237,6 @@ impl<'t, 'o> Printer<'t, 'o> {
             }
         }
         Ok(())
-    }
-
-    fn known_number(&self, field: &FieldTable, cursor: &Cursor<'_>) -> bool {
-        let number = cursor.clone().varint().unwrap_or_default() as i32;
-        self.tables.enumeration(field.child).knows(number)
-    }
-}
-
-impl FieldTable {
-    /// Whether `kind` is the packed form of this field's values. Both forms are legal whatever the descriptor says.
-    fn takes_packed(&self, kind: u8) -> bool {
-        kind == LEN
-            && self.card == Card::Repeated
-            && !matches!(self.op, Op::String | Op::Bytes | Op::Message | Op::Group)
-    }
-}
-
-/// Whether the next value is the zero that an implicit field leaves out.
-#[inline]
-fn zero(field: &FieldTable, mut cursor: Cursor<'_>) -> bool {
-    match field.op {
-        Op::String | Op::Bytes => cursor.varint() == Ok(0),
-        Op::Double | Op::Fixed64 | Op::Sfixed64 => cursor.fixed64() == Ok([0; 8]),
-        Op::Float | Op::Fixed32 | Op::Sfixed32 => cursor.fixed32() == Ok([0; 4]),
-        Op::Int32 | Op::Uint32 | Op::Sint32 | Op::Enum => {
-            cursor.varint().is_ok_and(|value| value as u32 == 0)
-        }
-        _ => cursor.varint() == Ok(0),
     }
 }
 

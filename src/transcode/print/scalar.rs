@@ -1,10 +1,10 @@
 //! Scalars as JSON: 64-bit integers in quotes, floats as short as they read back, enums as names or numbers.
 
-use super::{Malformed, Printer, Stop};
+use super::{Printer, Stop};
 use crate::transcode::{
     tables::{FieldTable, Op},
     text::put_string,
-    wire::Cursor,
+    wire::{Cursor, Malformed},
 };
 
 impl Printer<'_, '_> {

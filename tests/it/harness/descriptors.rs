@@ -45,6 +45,9 @@ service Library {
   rpc WatchBooks(ListBooksRequest) returns (stream Book) {
     option (google.api.http) = { get: "/v1/{parent=shelves/*}/books:watch" };
   }
+  rpc ImportBooks(ListBooksRequest) returns (stream Book) {
+    option (google.api.http) = { post: "/v1/{parent=shelves/*}/books:import" body: "*" };
+  }
   rpc Download(GetBookRequest) returns (google.api.HttpBody) {
     option (google.api.http) = { get: "/v1/{name=shelves/*/books/*}:download" };
   }

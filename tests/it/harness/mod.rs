@@ -8,6 +8,7 @@ mod issuer;
 mod keys;
 mod postgres;
 mod process;
+mod redis;
 mod scripted;
 
 pub(crate) use client::{Connection, Response, attempt};
@@ -18,4 +19,5 @@ pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::Process;
+pub(crate) use redis::Redis;
 pub(crate) use scripted::{Answer, Call, Scripted};

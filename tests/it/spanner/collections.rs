@@ -123,6 +123,7 @@ async fn a_type_that_nobody_knows_fails_nothing() {
     let company = Company::opens_with(|scenario| {
         // Google has this one, and publishes no descriptor of it.
         scenario.spanner.operations.push(SeedOperation {
+            id: None,
             target: "projects/acme-shop/instances/ledger".to_owned(),
             work: SeedWork::Other { metadata: any("ChangeQuorumMetadata"), response: any("Quorum") },
             ago: Duration::from_secs(60),

@@ -143,7 +143,7 @@ async fn partitions_configurations_and_a_move_are_operations_too() {
     company.pass(12);
     assert_eq!(type_of(&company.operation(&creating).await["response"]), "InstancePartition");
     let partitions = company.get(&format!("{LEDGER}/instancePartitions")).await;
-    assert_eq!(ids(&partitions["instancePartitions"]), ["americas", "asia"]);
+    assert_eq!(ids(&partitions["instancePartitions"]), ["americas", "asia", "australia"]);
 
     let base = company.get(&format!("{SHOP}/instanceConfigs/nam3")).await;
     let config = json!({

@@ -154,6 +154,7 @@ async fn metadata_may_be_of_a_type_that_nobody_knows() {
     };
     let mut scenario = Scenario::sample(start());
     scenario.spanner.operations.push(SeedOperation {
+        id: None,
         target: LEDGER.to_owned(),
         work: SeedWork::Other { metadata: odd("ChangeQuorumMetadata"), response: odd("Unheard") },
         ago: Duration::from_secs(60),

@@ -8,18 +8,13 @@ mod watch;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Asked, fields::Fields};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway,
-    http::{
-        Server,
-        body::Body,
-        edge::{Exchange, body as inbound},
-        json,
-    },
+    gateway::{Answer, Notes, Twice},
+    http::{Server, body::Body, edge::Exchange, json},
     identity::access,
     model::{Operation, Role},
     operations::{View, WAIT_MAX},
@@ -75,7 +70,7 @@ pub(in crate::http) const OPERATION: HeaderName = HeaderName::from_static("cause
 
 /// Lists operations of all projects.
 ///
-/// The newest first.
+/// Of those that you may see. The newest first.
 #[utoipa::path(
     get,
     path = "/v1/operations",
@@ -89,9 +84,9 @@ pub(in crate::http) const OPERATION: HeaderName = HeaderName::from_static("cause
 )]
 pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = parent(&asked);
-    let principal = authorize(&asked, LIST, &parent)?;
     note(asked.notes, &parent);
-    let (found, next) = page(server, &principal, &parent, parameters(asked.query, true)?).await?;
+    let principal = asked.exchange.principal()?;
+    let (found, next) = page(server, principal, &parent, parameters(asked.query, true)?).await?;
     let view = view(server);
     let mut answer = json!({"operations": found.iter().map(|it| view.json(it)).collect::<Vec<_>>()});
     if !next.is_empty() {
@@ -137,17 +132,13 @@ pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Bo
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn cancel(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn cancel(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let name = named(&asked, CANCEL)?;
     asked.no_parameters()?;
     // Whatever a body says, it can say nothing that matters.
-    asked.inbound.read(&asked.head.headers).await?;
+    asked.body().await?;
     note(asked.notes, &name);
-    let authorization = asked.caller().authorization();
-    let desk = server.operations.clone();
-    let work = async move { desk.cancel(&name, authorization).await };
-    gateway::journaled(&server.gateway, asked.notes, work).await?;
-    Ok(json(&json!({})))
+    Ok(json(&cancelled(server, &mut asked, name).await?))
 }
 
 /// Forgets an operation.
@@ -165,13 +156,32 @@ pub(super) async fn cancel(server: &Server, asked: Asked<'_>) -> Result<Response
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn delete(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let name = named(&asked, DELETE)?;
     asked.no_parameters()?;
     note(asked.notes, &name);
+    Ok(json(&deleted(server, &mut asked, name).await?))
+}
+
+/// Forgets an operation, and answers with nothing.
+pub(super) async fn deleted(server: &Server, asked: &mut Asked<'_>, name: String) -> Result<Value> {
     let desk = server.operations.clone();
-    gateway::journaled(&server.gateway, asked.notes, async move { desk.delete(&name).await }).await?;
-    Ok(json(&json!({})))
+    let work = async move {
+        desk.delete(&name).await?;
+        Ok(Answer::of(&json!({})))
+    };
+    asked.change(server, Twice::Same, work).await
+}
+
+/// Asks an operation to stop, and answers with nothing.
+pub(super) async fn cancelled(server: &Server, asked: &mut Asked<'_>, name: String) -> Result<Value> {
+    let desk = server.operations.clone();
+    let authorization = asked.caller()?.authorization();
+    let work = async move {
+        desk.cancel(&name, authorization).await?;
+        Ok(Answer::of(&json!({})))
+    };
+    asked.change(server, Twice::Same, work).await
 }
 
 /// Waits for the end of an operation.
@@ -190,10 +200,9 @@ pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn wait(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn wait(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let name = named(&asked, WAIT)?;
-    let body = asked.inbound.read(&asked.head.headers).await?;
-    inbound::require_json(&asked.head.headers, &body)?;
+    let body = asked.json().await?;
     let mut timeout = WAIT_MAX;
     for (parameter, value) in Query::parse(asked.query, |_| false)?.pairs {
         match &*parameter {
@@ -245,13 +254,15 @@ pub(super) async fn waited(
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn track(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn track(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = parent(&asked);
-    let principal = authorize(&asked, TRACK, &parent)?;
+    let principal = match &*parent {
+        // What it takes is asked of the name below.
+        ALL => asked.exchange.principal()?.id.clone(),
+        project => authorize(&asked, TRACK, project)?,
+    };
     asked.no_parameters()?;
-    let body = asked.inbound.read(&asked.head.headers).await?;
-    inbound::require_json(&asked.head.headers, &body)?;
-    let mut fields = Fields::read(&body)?;
+    let mut fields = Fields::read(&asked.json().await?)?;
     let upstream =
         fields.text("upstream")?.ok_or_else(|| Error::invalid_field("upstream", "must be given"))?;
     let name = fields.text("name")?.ok_or_else(|| Error::invalid_field("name", "must be given"))?;
@@ -264,12 +275,15 @@ pub(super) async fn track(server: &Server, asked: Asked<'_>) -> Result<Response<
     }
     asked.notes.entry.upstream.clone_from(&upstream);
     note(asked.notes, &name);
-    let desk = server.operations.clone();
-    let authorization = asked.caller().authorization();
-    let work = async move { desk.track(&upstream, &name, &principal, authorization).await };
-    let it = gateway::journaled(&server.gateway, asked.notes, work).await?;
-    asked.notes.operation = Some(it.name());
-    Ok(shown(server, &it))
+    let (desk, view) = (server.operations.clone(), view(server));
+    let authorization = asked.caller()?.authorization();
+    let work = async move {
+        let it = desk.track(&upstream, &name, &principal, authorization).await?;
+        Ok(Answer::of(&view.json(&it)))
+    };
+    let it = asked.change(server, Twice::Same, work).await?;
+    asked.notes.operation = it["name"].as_str().map(str::to_owned);
+    Ok(json(&it))
 }
 
 /// Lists the operations of a project.
@@ -334,7 +348,7 @@ fn authorize(asked: &Asked<'_>, (permission, role): (&'static str, Role), resour
     Ok(principal.id.clone())
 }
 
-fn note(notes: &mut gateway::Notes, name: &str) {
+fn note(notes: &mut Notes, name: &str) {
     notes.entry.resource_names = vec![name.to_owned()];
 }
 

@@ -1,10 +1,11 @@
 //! What a list of operations is asked for with, and its pages.
 
-use super::ALL;
+use super::LIST;
 use crate::{
     error::{Error, Result},
     http::Server,
-    model::{Operation, OperationId},
+    identity::access,
+    model::{Operation, OperationId, Principal},
     operations::filter,
     store::{Cursor, operations::Page},
     transcode::Query,
@@ -27,16 +28,16 @@ impl Wanted {
     }
 }
 
-/// Returns a page and the token of the next one.
+/// Returns a page of what a principal may see, and the token of the next one.
 pub(in crate::http::own) async fn page(
     server: &Server,
-    principal: &str,
+    principal: &Principal,
     parent: &str,
     parameters: Parameters,
 ) -> Result<(Vec<Operation>, String)> {
     let token = parameters.page_token.clone();
-    let mut wanted = wanted(parent.to_owned(), parameters)?;
-    let cursor = Cursor::read(&token, &server.audit.tokens, &wanted.token_query(principal))?;
+    let mut wanted = wanted(principal, parent.to_owned(), parameters)?;
+    let cursor = Cursor::read(&token, &server.audit.tokens, &wanted.token_query(&principal.id))?;
     wanted.page.after = cursor.and_then(|cursor| OperationId::parse(cursor.keys.first()?));
     let shown_max = wanted.page.rows_max as usize;
     // One more than is shown tells whether there are more.
@@ -46,7 +47,7 @@ pub(in crate::http::own) async fn page(
     found.truncate(shown_max);
     let next = found.last().filter(|_| more).map_or_else(String::new, |last| {
         let cursor = Cursor { keys: vec![last.id.to_string()] };
-        cursor.token(&server.audit.tokens, &wanted.token_query(principal))
+        cursor.token(&server.audit.tokens, &wanted.token_query(&principal.id))
     });
     Ok((found, next))
 }
@@ -80,7 +81,9 @@ pub(super) fn parameters(query: &str, paged: bool) -> Result<Parameters> {
     Ok(read)
 }
 
-pub(super) fn wanted(parent: String, parameters: Parameters) -> Result<Wanted> {
+/// Works out what a principal wants to see, of what it may.
+pub(super) fn wanted(principal: &Principal, parent: String, parameters: Parameters) -> Result<Wanted> {
+    let projects = access::projects(principal, LIST, &parent, "operations")?;
     let order = match parameters.order.trim() {
         "" | "createTime desc" | "create_time desc" => "createTime desc",
         "createTime" | "create_time" | "createTime asc" | "create_time asc" => "createTime",
@@ -92,7 +95,7 @@ pub(super) fn wanted(parent: String, parameters: Parameters) -> Result<Wanted> {
         Err(_) => return Err(Error::invalid_field("pageSize", "must not be negative")),
     };
     let page = Page {
-        project: (parent != ALL).then(|| parent.trim_start_matches("projects/").to_owned()),
+        projects,
         conditions: filter::parse(&parameters.filter)?,
         ascending: order == "createTime",
         after: None,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shape::{OperationPath, ProjectPath, WatchQuery};
 use super::{
-    LIST, TAG, WATCH, authorize, named, note, parent_of,
+    TAG, WATCH, named, note, parent_of,
     wanted::{parameters, wanted},
 };
 use crate::{
@@ -83,7 +83,7 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
 
 /// Tells the changes of all operations.
 ///
-/// As server-sent events: what is open now, then every change.
+/// Of those that you may see. As server-sent events: what is open now, then every change.
 #[utoipa::path(
     get,
     path = "/v1/operations:watch",
@@ -97,9 +97,8 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
 )]
 pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = parent_of(asked.captures);
-    authorize(&asked, LIST, &parent)?;
     note(asked.notes, &parent);
-    let wanted = wanted(parent, parameters(asked.query, false)?)?;
+    let wanted = wanted(asked.exchange.principal()?, parent, parameters(asked.query, false)?)?;
     let page = Page { rows_max: ROWS_MAX, ascending: false, ..wanted.page };
     let mut open = page.clone();
     open.conditions.push(Condition::Done(false));

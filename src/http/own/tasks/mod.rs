@@ -14,13 +14,13 @@ use super::{
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway,
-    http::{Server, body::Body, edge::body as inbound, idempotency, json, proxied},
+    http::{Server, body::Body, idempotency, json, proxied},
     identity::access,
     model::{Kind, Operation, OperationId, Role},
     operations::{TASK_TYPE, task_call},
     pb::flyteidl::admin::{GetTaskLogsRequest, GetTaskMetricsRequest, TaskCategory},
     store::{
-        Cursor,
+        Cursor, Projects,
         operations::{Condition, Page, TextColumn},
     },
     transcode::{JsonOptions, Query},
@@ -64,17 +64,15 @@ const LOG_MESSAGES_MAX: usize = 1000;
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn create(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn create(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let parent = authorize(&asked, CREATE)?;
     asked.no_parameters()?;
     asked.notes.idempotency_key = idempotency::key(&asked.head.headers)?;
-    let body = asked.inbound.read(&asked.head.headers).await?;
-    inbound::require_json(&asked.head.headers, &body)?;
-    let task = read(&parent, &body)?;
+    let task = read(&parent, &asked.json().await?)?;
     asked.notes.entry.resource_names = vec![parent];
     // Neither the query nor its parameters are the log's business.
     asked.notes.entry.request = json!({"labels": task.labels, "taskTypeVersion": task.version}).to_string();
-    let caller = proxied::caller(asked.head, asked.exchange);
+    let caller = proxied::caller(asked.head, asked.exchange)?;
     let name = gateway::create_task(&server.gateway, task, &caller, asked.notes).await?;
     operations::show(server, &name).await
 }
@@ -117,9 +115,16 @@ pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Bo
     )
 )]
 pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    let parent = authorize(&asked, LIST)?;
+    let parent = asked.captures.first().map_or("", AsRef::as_ref).to_owned();
     asked.notes.entry.resource_names = vec![parent.clone()];
-    let principal = asked.exchange.principal()?.id.clone();
+    let principal = asked.exchange.principal()?;
+    let (project, location) = place(&parent)?;
+    let projects = if project == "-" {
+        access::projects(principal, LIST, "projects/-", "locations")?
+    } else {
+        access::require(principal, LIST.0, LIST.1, &parent)?;
+        Projects::One(project.to_owned())
+    };
     let (mut rows, mut token) = (PAGE_SIZES[0], String::new());
     for (name, value) in Query::parse(asked.query, |_| false)?.pairs {
         match &*name {
@@ -136,9 +141,8 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
             other => return Err(Error::unknown_field(other, "there is no such parameter here")),
         }
     }
-    let query = ["tasks", parent.as_str(), principal.as_str()];
+    let query = ["tasks", parent.as_str(), principal.id.as_str()];
     let cursor = Cursor::read(&token, &server.audit.tokens, &query)?;
-    let (project, location) = place(&parent)?;
     let kind =
         Condition::Text { column: TextColumn::Kind, value: Kind::FlyteTask.name().to_owned(), not: false };
     let mut conditions = vec![kind];
@@ -146,7 +150,7 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
         conditions.push(Condition::TargetHas(format!("/locations/{location}/tasks/")));
     }
     let page = Page {
-        project: (project != "-").then(|| project.to_owned()),
+        projects,
         conditions,
         ascending: false,
         after: cursor.and_then(|cursor| OperationId::parse(cursor.keys.first()?)),
@@ -181,16 +185,12 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
         (status = 503, description = "The store cannot be used.")
     )
 )]
-pub(super) async fn delete(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+pub(super) async fn delete(server: &Server, mut asked: Asked<'_>) -> Result<Response<Body>> {
     let name = authorize(&asked, DELETE)?;
     asked.no_parameters()?;
     asked.notes.entry.resource_names = vec![name.clone()];
     let it = find(server, &name).await?;
-    let desk = server.operations.clone();
-    let authorization = asked.caller().authorization();
-    let work = async move { desk.cancel(&it.name(), authorization).await };
-    gateway::journaled(&server.gateway, asked.notes, work).await?;
-    Ok(json(&json!({})))
+    Ok(json(&operations::cancelled(server, &mut asked, it.name()).await?))
 }
 
 /// Shows what a task used.
@@ -219,7 +219,7 @@ pub(super) async fn metrics(server: &Server, asked: Asked<'_>) -> Result<Respons
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskMetrics";
     let upstream = upstream(server)?;
-    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller()?.authorization());
     let reply = upstream.unary(call).await.map_err(not_offered)?;
     message(server, "flyteidl.admin.GetTaskMetricsResponse", &reply.message).map(|shown| json(&shown))
 }
@@ -249,7 +249,7 @@ pub(super) async fn logs(server: &Server, asked: Asked<'_>) -> Result<Response<B
         ..GetTaskLogsRequest::default()
     };
     let path = "/flyteidl.service.AsyncAgentService/GetTaskLogs";
-    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller().authorization());
+    let call = task_call(path, request.encode_to_vec(), left(&asked), asked.caller()?.authorization());
     let mut messages = upstream(server)?.server_streaming(call).await.map_err(not_offered)?;
     let mut shown = Vec::new();
     while let Some(next) = messages.next().await

@@ -66,7 +66,7 @@ pub(super) struct Parameter {
 /// A query that runs or ran.
 #[expect(dead_code, reason = "it describes what is printed field by field")]
 #[derive(ToSchema)]
-#[schema(as = tasks::Task, example = json!({"name": "projects/acme-data/locations/EU/tasks/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11", "state": "RUNNING", "query": "SELECT 1"}))]
+#[schema(as = tasks::Task, example = json!({"name": "projects/acme-data/locations/EU/tasks/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11", "operation": "projects/acme-data/operations/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11", "state": "RUNNING", "query": "SELECT 1", "taskTypeVersion": 0}))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Task {
     /// Its name.

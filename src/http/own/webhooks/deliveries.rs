@@ -6,12 +6,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     super::{Asked, fields::Fields, operations::shape::ProjectPath},
-    TAG, body, journaled,
+    TAG, body,
     page::{Page, Wanted, equals, no_parameters},
     parts::{OfDelivery, OfEndpoint},
 };
 use crate::{
     error::{Error, Result},
+    gateway::{Answer, Twice},
     http::{Server, body::Body, json},
     model::{Attempt, Delivery, DeliveryState},
     store::DeliveryQuery,
@@ -238,9 +239,11 @@ pub(super) async fn resend(server: &Server, asked: &mut Asked<'_>, ids: &[&str])
     body(asked).await.and_then(Fields::finish)?;
     let endpoints = server.webhooks.clone();
     let [project, id, event] = [ids[0], ids[1], ids[2]].map(str::to_owned);
-    let work = Box::pin(async move { endpoints.resend(&project, &id, &event).await });
-    let delivery = journaled(server, asked, work).await?;
-    Ok(json(&DeliveryView::of(ids[0], &delivery)))
+    let work = async move {
+        let delivery = endpoints.resend(&project, &id, &event).await?;
+        Ok(Answer::of(&DeliveryView::of(&project, &delivery)))
+    };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 fn name(project: &str, endpoint: &str, event: &str) -> String {

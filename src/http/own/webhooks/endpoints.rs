@@ -14,14 +14,16 @@ use super::{
     deliveries::DeliveryView,
     draft::{self, EndpointDraft, Mask},
     endpoint_view::{EndpointPage, EndpointView},
-    journaled, once,
+    once,
     page::{Page, Wanted, no_parameters},
     parts::OfEndpoint,
 };
 use crate::{
     error::Result,
+    gateway::{Answer, Twice},
     http::{Server, body::Body, json},
-    webhooks::{Endpoints, OVERLAP_DEFAULT},
+    model::Endpoint,
+    webhooks::{Endpoints, OVERLAP_DEFAULT, Secret},
 };
 
 /// Which secret to put in use, and how.
@@ -60,9 +62,11 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, project: &str)
     no_parameters(asked.query)?;
     let (draft, secret) = draft::read(body(&mut asked).await?, true)?;
     let (endpoints, project) = (server.webhooks.clone(), project.to_owned());
-    let work = Box::pin(async move { endpoints.create(&project, draft, secret.as_deref()).await });
-    let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    Ok(once(&EndpointView::of(&server.webhooks, &endpoint)?.with_secret(&secret)))
+    let work = async move {
+        let (endpoint, secret) = endpoints.create(&project, draft, secret.as_deref()).await?;
+        told_once(&endpoints, &endpoint, &secret)
+    };
+    Ok(once(&asked.change(server, Twice::More, work).await?))
 }
 
 /// Shows a webhook endpoint.
@@ -134,9 +138,11 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
         draft = draft::masked(draft, &mask)?;
     }
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.patch(&project, &id, draft).await });
-    let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&EndpointView::of(&server.webhooks, &endpoint)?))
+    let work = async move {
+        let endpoint = endpoints.patch(&project, &id, draft).await?;
+        Ok(Answer::of(&EndpointView::of(&endpoints, &endpoint)?))
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
 }
 
 /// Deletes a webhook endpoint.
@@ -157,8 +163,11 @@ pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -
 pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let (endpoints, project, id) = owned(server, ids);
-    journaled(server, &mut asked, Box::pin(async move { endpoints.delete(&project, &id).await })).await?;
-    Ok(json(&json!({})))
+    let work = async move {
+        endpoints.delete(&project, &id).await?;
+        Ok(Answer::of(&json!({})))
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
 }
 
 /// Sends a test event.
@@ -179,9 +188,11 @@ pub(super) async fn delete(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
 pub(super) async fn ping(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.ping(&project, &id).await });
-    let delivery = journaled(server, &mut asked, work).await?;
-    Ok(json(&DeliveryView::of(ids[0], &delivery)))
+    let work = async move {
+        let delivery = endpoints.ping(&project, &id).await?;
+        Ok(Answer::of(&DeliveryView::of(&project, &delivery)))
+    };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 /// Puts a new secret in use.
@@ -207,9 +218,11 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let overlap = fields.duration("overlap")?.unwrap_or(OVERLAP_DEFAULT);
     fields.finish()?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.rotate(&project, &id, secret.as_deref(), overlap).await });
-    let (endpoint, secret) = journaled(server, &mut asked, work).await?;
-    Ok(once(&EndpointView::of(&server.webhooks, &endpoint)?.with_secret(&secret)))
+    let work = async move {
+        let (endpoint, secret) = endpoints.rotate(&project, &id, secret.as_deref(), overlap).await?;
+        told_once(&endpoints, &endpoint, &secret)
+    };
+    Ok(once(&asked.change(server, Twice::More, work).await?))
 }
 
 /// Enables a webhook endpoint again.
@@ -230,9 +243,17 @@ pub(super) async fn rotate(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
 pub(super) async fn enable(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     nothing(&mut asked).await?;
     let (endpoints, project, id) = owned(server, ids);
-    let work = Box::pin(async move { endpoints.enable(&project, &id).await });
-    let endpoint = journaled(server, &mut asked, work).await?;
-    Ok(json(&EndpointView::of(&server.webhooks, &endpoint)?))
+    let work = async move {
+        let endpoint = endpoints.enable(&project, &id).await?;
+        Ok(Answer::of(&EndpointView::of(&endpoints, &endpoint)?))
+    };
+    Ok(json(&asked.change(server, Twice::Same, work).await?))
+}
+
+/// Answers with a secret, and without it to whoever repeats the request.
+fn told_once(endpoints: &Endpoints, endpoint: &Endpoint, secret: &Secret) -> Result<Answer> {
+    let kept = EndpointView::of(endpoints, endpoint)?;
+    Ok(Answer::once(&EndpointView::of(endpoints, endpoint)?.with_secret(secret), &kept))
 }
 
 async fn nothing(asked: &mut Asked<'_>) -> Result<()> {

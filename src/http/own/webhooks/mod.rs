@@ -16,8 +16,7 @@ use serde::Serialize;
 use super::{Asked, fields::Fields};
 use crate::{
     error::Result,
-    gateway,
-    http::{Server, body::Body, edge::body as inbound, json},
+    http::{Server, body::Body, json},
     identity::access,
 };
 
@@ -154,18 +153,7 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
 
 /// Reads the body as a JSON object.
 async fn body(asked: &mut Asked<'_>) -> Result<Fields> {
-    let body = asked.inbound.read(&asked.head.headers).await?;
-    inbound::require_json(&asked.head.headers, &body)?;
-    Fields::read(&body)
-}
-
-/// Does what changes something: written down before and after, and done though the caller leaves.
-async fn journaled<T: Send + 'static>(
-    server: &Server,
-    asked: &mut Asked<'_>,
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    gateway::journaled(&server.gateway, asked.notes, work).await
+    Fields::read(&asked.json().await?)
 }
 
 /// Answers with something that is shown once.

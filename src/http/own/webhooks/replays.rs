@@ -6,12 +6,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     super::{Asked, operations::shape::ProjectPath},
-    TAG, body, endpoints, journaled,
+    TAG, body, endpoints,
     page::no_parameters,
     parts::OfEndpoint,
 };
 use crate::{
     error::{Code, Error, Reason, Result},
+    gateway::{Answer, Twice},
     http::{Server, body::Body, json},
     model::Replay,
 };
@@ -99,9 +100,11 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>, ids: &[&str]) 
     let required = |name| Error::invalid_field(name, "is required");
     let window = (start.ok_or_else(|| required("startTime"))?, end.ok_or_else(|| required("endTime"))?);
     let (endpoints, project, id) = endpoints::owned(server, ids);
-    let work = Box::pin(async move { endpoints.replay(&project, &id, window, skip_succeeded).await });
-    let replay = journaled(server, &mut asked, work).await?;
-    Ok(json(&ReplayView::of(&replay)))
+    let work = async move {
+        let replay = endpoints.replay(&project, &id, window, skip_succeeded).await?;
+        Ok(Answer::of(&ReplayView::of(&replay)))
+    };
+    Ok(json(&asked.change(server, Twice::More, work).await?))
 }
 
 /// Shows a replay.

@@ -3,13 +3,19 @@
 //! Everything that does not depend on a request is decided here: the opcode of a field, its key as JSON prints it, its
 //! place among the bits that tell which fields were seen. Tables are built once at start and never change.
 
+mod enumeration;
+mod names;
+
 use std::{collections::HashMap, sync::Arc};
 
+use self::names::NameIndex;
 use super::wire;
 use crate::{
     error::nearest,
     schema::{self, Cardinality, Kind, Pool},
 };
+
+pub(super) use self::enumeration::EnumTable;
 
 /// Field numbers up to this one are looked up by index, larger ones by search.
 const DENSE_MAX: u32 = 255;
@@ -112,21 +118,6 @@ pub(super) enum Op {
     Sfixed64,
     Sint32,
     Sint64,
-}
-
-#[derive(Debug)]
-pub(super) struct EnumTable {
-    pub(super) name: Arc<str>,
-    /// `google.protobuf.NullValue`, whose only value is JSON `null`.
-    pub(super) null: bool,
-    pub(super) closed: bool,
-    /// Quoted names of the numbers 0, 1, 2 …; empty where there is a gap.
-    dense: Vec<Box<[u8]>>,
-    /// Quoted names of all other numbers.
-    others: HashMap<i32, Box<[u8]>>,
-    numbers: HashMap<Box<str>, i32>,
-    /// The default.
-    pub(super) first: i32,
 }
 
 impl Tables {
@@ -262,109 +253,6 @@ impl FieldTable {
             }),
         }
     }
-}
-
-impl EnumTable {
-    fn new(enumeration: &schema::Enum) -> Self {
-        let mut dense: Vec<Box<[u8]>> = Vec::new();
-        let mut others = HashMap::new();
-        let mut numbers = HashMap::new();
-        for value in &enumeration.values {
-            let quoted: Box<[u8]> = format!("\"{}\"", value.name).into_bytes().into();
-            numbers.insert(value.name.as_str().into(), value.number);
-            // The first of several names for one number is the one that is printed.
-            match usize::try_from(value.number) {
-                Ok(at) if at == dense.len() => dense.push(quoted),
-                Ok(at) if at < dense.len() => {}
-                _ => {
-                    others.entry(value.number).or_insert(quoted);
-                }
-            }
-        }
-        Self {
-            name: Arc::clone(&enumeration.full_name),
-            null: &*enumeration.full_name == "google.protobuf.NullValue",
-            closed: enumeration.closed,
-            dense,
-            others,
-            numbers,
-            first: enumeration.values.first().map_or(0, |value| value.number),
-        }
-    }
-
-    /// Returns the quoted name of a number.
-    #[inline]
-    pub(super) fn quoted(&self, number: i32) -> Option<&[u8]> {
-        match usize::try_from(number).ok().and_then(|at| self.dense.get(at)) {
-            Some(name) => Some(name),
-            None => self.others.get(&number).map(|name| &**name),
-        }
-    }
-
-    pub(super) fn number(&self, name: &str) -> Option<i32> {
-        self.numbers.get(name).copied()
-    }
-
-    pub(super) fn knows(&self, number: i32) -> bool {
-        self.quoted(number).is_some()
-    }
-
-    /// Returns the known name nearest to a misspelt one.
-    pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        nearest(name, self.numbers.keys().map(|known| &**known))
-    }
-}
-
-/// Open addressing over both names of every field. Only the schema decides what is in it, so a hostile key can at
-/// worst walk one cluster.
-#[derive(Debug)]
-struct NameIndex {
-    /// Position plus one; 0 is empty. The length is a power of two, at least twice the number of names.
-    slots: Vec<u16>,
-}
-
-impl NameIndex {
-    fn new(fields: &[FieldTable]) -> Self {
-        let mut index = Self { slots: vec![0; (fields.len() * 4).next_power_of_two().max(4)] };
-        for (i, field) in fields.iter().enumerate() {
-            index.insert(&field.json_name, i);
-            if field.name != field.json_name {
-                index.insert(&field.name, i);
-            }
-        }
-        index
-    }
-
-    fn insert(&mut self, name: &str, position: usize) {
-        let mask = self.slots.len() - 1;
-        let mut at = hash(name) & mask;
-        while self.slots[at] != 0 {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = small(position) + 1;
-    }
-
-    fn find(&self, name: &str, fields: &[FieldTable]) -> Option<usize> {
-        let mask = self.slots.len() - 1;
-        let mut at = hash(name) & mask;
-        // Half of the slots are empty, so this ends.
-        while let Some(position) = usize::from(self.slots[at]).checked_sub(1) {
-            let field = &fields[position];
-            if *field.json_name == *name || *field.name == *name {
-                return Some(position);
-            }
-            at = (at + 1) & mask;
-        }
-        None
-    }
-}
-
-/// FNV-1a, mixed so that the low bits know of all bytes.
-fn hash(name: &str) -> usize {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ (hash >> 32)) as usize
 }
 
 fn shape(full_name: &str) -> Shape {

@@ -1,0 +1,129 @@
+//! The audit log, in words that both dialects understand.
+
+use sqlx::Row as _;
+
+use super::{Connection, Handle, Row, reader, writer};
+use crate::store::audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, page_query};
+
+/// A day, in microseconds.
+const DAY: i64 = 24 * 3600 * 1_000_000;
+
+/// Reads a row of the journal that has ended.
+pub(in crate::store) fn closed(row: &Row) -> sqlx::Result<Closed> {
+    Ok(Closed {
+        id: row.try_get(0)?,
+        opened_at: row.try_get(1)?,
+        entry: row.try_get(2)?,
+        closed_at: row.try_get(3)?,
+        outcome: row.try_get(4)?,
+    })
+}
+
+fn sealed(row: &Row) -> sqlx::Result<Sealed> {
+    Ok(Sealed {
+        seq: row.try_get(0)?,
+        sealed_at: row.try_get(1)?,
+        id: row.try_get(2)?,
+        opened_at: row.try_get(3)?,
+        closed_at: row.try_get(4)?,
+        entry: row.try_get(5)?,
+        outcome: row.try_get(6)?,
+        digest: row.try_get(7)?,
+        columns: Columns {
+            request_id: row.try_get(8)?,
+            principal: row.try_get(9)?,
+            project: row.try_get(10)?,
+            method: row.try_get(11)?,
+            resource: row.try_get(12)?,
+            status: row.try_get(13)?,
+        },
+    })
+}
+
+/// Where the log ends.
+pub(in crate::store) struct End {
+    /// Number of its last entry; 0 if it is empty.
+    pub(in crate::store) seq: i64,
+    /// When that was sealed, in microseconds since 1970.
+    pub(in crate::store) sealed_at: i64,
+    /// Its digest.
+    pub(in crate::store) root: Vec<u8>,
+}
+
+/// Finds the end of the log, in the transaction of whoever goes on from there.
+pub(in crate::store) async fn end(connection: &mut Connection) -> sqlx::Result<End> {
+    let last: Option<(i64, i64, Vec<u8>)> =
+        sqlx::query_as("SELECT last_seq, sealed_at, root FROM audit_seals ORDER BY first_seq DESC LIMIT 1")
+            .fetch_optional(connection)
+            .await?;
+    let (seq, sealed_at, root) = last.unwrap_or((0, i64::MIN, GENESIS.to_vec()));
+    Ok(End { seq, sealed_at, root })
+}
+
+/// Writes the end of a batch.
+pub(in crate::store) async fn insert_seal(connection: &mut Connection, seal: Seal) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO audit_seals (first_seq, last_seq, sealed_at, previous, root, public_key, signature)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(seal.first_seq)
+    .bind(seal.last_seq)
+    .bind(seal.sealed_at)
+    .bind(seal.previous)
+    .bind(seal.root)
+    .bind(seal.public_key)
+    .bind(seal.signature)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lists entries.
+pub(in crate::store) async fn page(
+    handle: &Handle,
+    filter: &Filter,
+    walk: Walk,
+) -> sqlx::Result<Vec<Sealed>> {
+    let rows = page_query(filter, walk).build().fetch_all(&mut *reader(handle).await?).await?;
+    rows.iter().map(sealed).collect()
+}
+
+/// Lists the ends of batches behind the one that begins with `after`.
+pub(in crate::store) async fn seals(handle: &Handle, after: i64, rows_max: u32) -> sqlx::Result<Vec<Seal>> {
+    let rows = sqlx::query(
+        "SELECT first_seq, last_seq, sealed_at, previous, root, public_key, signature FROM audit_seals
+         WHERE first_seq > $1 ORDER BY first_seq LIMIT $2",
+    )
+    .bind(after)
+    .bind(i64::from(rows_max))
+    .fetch_all(&mut *reader(handle).await?)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Seal {
+                first_seq: row.try_get(0)?,
+                last_seq: row.try_get(1)?,
+                sealed_at: row.try_get(2)?,
+                previous: row.try_get(3)?,
+                root: row.try_get(4)?,
+                public_key: row.try_get(5)?,
+                signature: row.try_get(6)?,
+            })
+        })
+        .collect()
+}
+
+/// Deletes Idempotency-Keys that are over, and gateways that are gone.
+pub(in crate::store) async fn forget_keys(handle: &Handle, now: i64) -> sqlx::Result<()> {
+    let mut transaction = writer(handle).await?;
+    sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1")
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+    // A gateway that is gone this long has nothing open any more.
+    sqlx::query("DELETE FROM instances WHERE alive_until < $1")
+        .bind(now - DAY)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
+}

@@ -1,0 +1,20 @@
+//! How many operations there are, in words that both dialects understand.
+
+use super::{Handle, reader};
+
+/// Counts the newest operations of a project, `rows_max` at most, by state.
+pub(in crate::store) async fn by_state(
+    handle: &Handle,
+    project: &str,
+    rows_max: u32,
+) -> sqlx::Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT state, COUNT(*) FROM
+         (SELECT state FROM operations WHERE project = $1 AND deleted_at IS NULL ORDER BY id DESC LIMIT $2) AS newest
+         GROUP BY state ORDER BY state",
+    )
+    .bind(project)
+    .bind(i64::from(rows_max))
+    .fetch_all(&mut *reader(handle).await?)
+    .await
+}

@@ -1,0 +1,88 @@
+//! Nobody is ever shown what another may see: random callers, grants, credentials and words for what they want.
+
+use causeway::model::Role;
+use serde_json::json;
+
+use super::rules;
+use crate::harness::{Answer, Call, Gateway, Keyring, Scripted};
+
+/// Requests with each kind of credentials.
+const REQUESTS: usize = 1500;
+const SHELVES: [&str; 5] = ["a1", "a2", "b1", "b2", "c"];
+const PATTERNS: [&str; 7] =
+    ["*", "shelves/*", "shelves/a*", "shelves/b1", "shelves/*2", "shelves/c", "projects/x"];
+
+/// A library that answers with all it was told.
+async fn echoing() -> Scripted {
+    Scripted::start(|call: &Call| {
+        let told = |name: &str| call.headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let said = ["authorization", "accept-language", "x-goog-user-project"].map(told).join("|");
+        Answer::Message(json!({"books": [{"name": call.request.to_string(), "title": said}]}))
+    })
+    .await
+}
+
+async fn nobody_sees_another_s(credentials: &str) {
+    let (upstream, ring) = (echoing().await, Keyring::new().await);
+    let rules = rules("1h", "1h");
+    let credentials = format!("upstreams.library.credentials={credentials}");
+    let settings = ring.settings();
+    let settings = [&settings[0], &settings[1], &rules, &credentials, "limits.principal_rate=100000"];
+    let gateway = Gateway::library_with(&upstream, &settings).await;
+    let random = fastrand::Rng::new;
+    let mut random = random();
+    let seed = random.u64(..);
+    random.seed(seed);
+    let mut callers = Vec::new();
+    for n in 0..12 {
+        let mut patterns = PATTERNS;
+        random.shuffle(&mut patterns);
+        let (_, key) = ring.make(&format!("p{n}"), Role::Viewer, &patterns[..random.usize(1..3)]).await;
+        callers.push(key);
+    }
+    let mut connection = gateway.connect().await;
+    let (mut hits, mut refused) = (0, 0);
+    for _ in 0..REQUESTS {
+        let mut query: Vec<&str> = ["pageSize=3", "filter=x", "fields=books.title", "$alt=proto"]
+            .into_iter()
+            .filter(|_| random.u8(..) < 60)
+            .collect();
+        random.shuffle(&mut query);
+        let shelf = SHELVES[random.usize(..SHELVES.len())];
+        let target = format!("/v1/shelves/{shelf}/books?{}", query.join("&"));
+        let key = &callers[random.usize(..callers.len())];
+        let mut headers = vec![("x-goog-api-key", key.as_str())];
+        let handed = ["Bearer one", "Bearer two"][random.usize(..2)];
+        let name = ["authorization", "x-causeway-upstream-authorization"][random.usize(..2)];
+        for (name, value) in
+            [(name, handed), ("accept-language", "de"), ("x-goog-user-project", "payer"), ("x-other", "z")]
+        {
+            if random.bool() {
+                headers.push((name, value));
+            }
+        }
+        let kept = connection.send("GET", &target, &headers, "").await;
+        headers.push(("cache-control", "no-store"));
+        let fetched = connection.send("GET", &target, &headers, "").await;
+        assert_eq!(
+            (kept.status, &kept.body),
+            (fetched.status, &fetched.body),
+            "seed {seed}: {target} {headers:?} {:?}",
+            kept.headers
+        );
+        hits += usize::from(kept.header("cache-status").contains("hit"));
+        refused += usize::from(kept.status == 403);
+    }
+    assert!(hits > REQUESTS / 20, "{hits} hits");
+    assert!(refused > REQUESTS / 20, "{refused} refused");
+}
+
+#[tokio::test]
+async fn nobody_sees_another_s_page_with_the_gateway_s_credential() {
+    nobody_sees_another_s("none").await;
+}
+
+#[tokio::test]
+async fn nobody_sees_another_s_page_with_credentials_of_their_own() {
+    nobody_sees_another_s("caller").await;
+}
