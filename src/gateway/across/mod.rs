@@ -1,7 +1,7 @@
 //! Reading across: a `-` in the path of a list stands for all that the caller may see there.
 //!
-//! - [`dashes`]: where a path has a `-`, and whether it can be read across. [`parts`]: what it stands for, narrowed to
-//!   what the caller may see. [`merge`]: a page of several parts. [`token`]: where it ended. [`together`]: some at once.
+//! - `dashes`: where a path has a `-`, and whether it can be read across. `parts`: what it stands for, narrowed to
+//!   what the caller may see. `merge`: a page of several parts. `token`: where it ended. `together`: some at once.
 //!
 //! What holds: parts are read in the order of their names and their items are never re-ordered, so whoever pages through
 //! sees each item once; a part that the caller may not see is never asked; one deadline is around all of it; no more than
