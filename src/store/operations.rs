@@ -252,7 +252,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn insert_operation(&self, birth: &Birth) -> Result<bool> {
-        both!(self, operations::insert(birth))
+        both!(self, operation_records::insert(birth))
     }
 
     /// Finds an operation that was not deleted.
@@ -260,7 +260,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn operation(&self, id: OperationId) -> Result<Option<Operation>> {
-        both!(self, operations::get(id))
+        both!(self, operation_records::get(id))
     }
 
     /// Finds the operation with this name at its upstream: its newest run, and whether a caller deleted it.
@@ -268,7 +268,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn operation_named(&self, upstream: &str, name: &str) -> Result<Option<(Operation, bool)>> {
-        both!(self, operations::named(&plain(upstream), &plain(name)))
+        both!(self, operation_records::named(&plain(upstream), &plain(name)))
     }
 
     /// Finds open operations by their names at an upstream.
@@ -288,7 +288,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn any_open_operation(&self, upstream: &str) -> Result<bool> {
-        both!(self, operations::any_open(upstream))
+        both!(self, operation_records::any_open(upstream))
     }
 
     /// Claims operations of an upstream that are due, those of one parent together. Each is held for a [`LEASE`].
@@ -342,7 +342,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn operations_page(&self, page: &Page) -> Result<Vec<Operation>> {
-        both!(self, operations::page(page))
+        both!(self, operation_records::page(page))
     }
 
     /// Counts the newest operations of a project, `rows_max` at most, by state.
@@ -358,7 +358,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn delete_operation(&self, id: OperationId) -> Result<bool> {
-        both!(self, operations::delete(id, self.now().as_microsecond()))
+        both!(self, operation_records::delete(id, self.now().as_microsecond()))
     }
 
     /// Forgets up to `rows_max` operations that ended before `floor`, in microseconds since 1970. Returns how many.

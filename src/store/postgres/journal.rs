@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Row as _};
 
-use super::{operations, webhook_events};
+use super::{operation_records, webhook_events};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
@@ -47,7 +47,7 @@ pub(in crate::store) async fn flush(
     for event in batch.events() {
         webhook_events::insert(&mut *connection, event, None).await?;
     }
-    operations::insert_all(connection, &batch.births()).await?;
+    operation_records::insert_all(connection, &batch.births()).await?;
     take_back(connection, batch).await?;
     transaction.commit().await.map_err(FlushError::InDoubt)?;
     Ok(decisions)

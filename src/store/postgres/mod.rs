@@ -14,6 +14,8 @@ pub(super) mod keys;
 pub(super) mod migrate;
 #[path = "../both/operation_counts.rs"]
 pub(super) mod operation_counts;
+#[path = "../both/operation_records.rs"]
+pub(super) mod operation_records;
 pub(super) mod operations;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;

@@ -2,92 +2,13 @@
 
 use std::collections::HashSet;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::events;
+use super::{events, operation_records::read};
 use crate::{
     model::{Event, Operation, OperationId},
-    store::operations::{Birth, COLUMNS, COMPANY, Change, Page, Room, operation, page_query},
+    store::operations::{COLUMNS, COMPANY, Change, Room},
 };
-
-fn read(row: &PgRow) -> sqlx::Result<Operation> {
-    Ok(operation!(row))
-}
-
-pub(in crate::store) async fn insert(pool: &PgPool, birth: &Birth) -> sqlx::Result<bool> {
-    let mut transaction = pool.begin().await?;
-    let fresh = insert_all(&mut transaction, &[birth]).await?;
-    transaction.commit().await?;
-    Ok(fresh == 1)
-}
-
-/// Puts operations on record with their events, each unless it is there already. Returns how many were not.
-pub(in crate::store) async fn insert_all(
-    connection: &mut PgConnection,
-    births: &[&Birth],
-) -> sqlx::Result<usize> {
-    let mut fresh = 0;
-    for birth in births {
-        let it = &birth.operation;
-        let statement = format!(
-            "INSERT INTO operations ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING"
-        );
-        let done = sqlx::query(AssertSqlSafe(statement))
-            .bind(&it.id.0[..])
-            .bind(&it.project)
-            .bind(it.kind.name())
-            .bind(&it.upstream)
-            .bind(&it.upstream_name)
-            .bind(&it.run)
-            .bind(&it.parent)
-            .bind(&it.target)
-            .bind(&it.method)
-            .bind(&it.principal)
-            .bind(it.state.name())
-            .bind(it.version)
-            .bind(it.progress)
-            .bind(it.created_at)
-            .bind(it.started_at)
-            .bind(it.updated_at)
-            .bind(it.ended_at)
-            .bind(&it.metadata)
-            .bind(&it.response)
-            .bind(&it.error)
-            .bind(&it.source)
-            .bind(&it.problem)
-            .bind(it.poll_at)
-            .bind(it.spacing)
-            .bind(it.failures)
-            .bind(it.lease_token)
-            .execute(&mut *connection)
-            .await?;
-        if done.rows_affected() == 1 {
-            fresh += 1;
-            events::insert(connection, &birth.events.iter().collect::<Vec<_>>()).await?;
-        }
-    }
-    Ok(fresh)
-}
-
-pub(in crate::store) async fn get(pool: &PgPool, id: OperationId) -> sqlx::Result<Option<Operation>> {
-    let statement = format!("SELECT {COLUMNS} FROM operations WHERE id = $1 AND deleted_at IS NULL");
-    let row = sqlx::query(AssertSqlSafe(statement)).bind(&id.0[..]).fetch_optional(pool).await?;
-    row.as_ref().map(read).transpose()
-}
-
-pub(in crate::store) async fn named(
-    pool: &PgPool,
-    upstream: &str,
-    name: &str,
-) -> sqlx::Result<Option<(Operation, bool)>> {
-    let statement = format!(
-        "SELECT {COLUMNS}, deleted_at IS NOT NULL FROM operations WHERE upstream = $1 AND upstream_name = $2
-         ORDER BY id DESC LIMIT 1"
-    );
-    let row = sqlx::query(AssertSqlSafe(statement)).bind(upstream).bind(name).fetch_optional(pool).await?;
-    row.map(|row| Ok((read(&row)?, row.try_get(26)?))).transpose()
-}
 
 pub(in crate::store) async fn open_named(
     pool: &PgPool,
@@ -100,13 +21,6 @@ pub(in crate::store) async fn open_named(
     );
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(upstream).bind(names).fetch_all(pool).await?;
     rows.iter().map(read).collect()
-}
-
-pub(in crate::store) async fn any_open(pool: &PgPool, upstream: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM operations WHERE upstream = $1 AND ended_at IS NULL)")
-        .bind(upstream)
-        .fetch_one(pool)
-        .await
 }
 
 /// Takes the parents of what has been due for longest, and of each what is due or nearly so. Those of one parent are due
@@ -278,23 +192,6 @@ pub(in crate::store) async fn versions(
         .bind(ids.iter().map(|id| &id.0[..]).collect::<Vec<_>>())
         .fetch_all(pool)
         .await
-}
-
-pub(in crate::store) async fn page(pool: &PgPool, page: &Page) -> sqlx::Result<Vec<Operation>> {
-    let rows = page_query(page).build().fetch_all(pool).await?;
-    rows.iter().map(read).collect()
-}
-
-pub(in crate::store) async fn delete(pool: &PgPool, id: OperationId, now: i64) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE operations SET deleted_at = $2, ended_at = COALESCE(ended_at, $2), lease_token = lease_token + 1
-         WHERE id = $1 AND deleted_at IS NULL",
-    )
-    .bind(&id.0[..])
-    .bind(now)
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 pub(in crate::store) async fn forget(pool: &PgPool, floor: i64, rows_max: u32) -> sqlx::Result<u64> {

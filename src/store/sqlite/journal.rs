@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Files, operations, webhook_events};
+use super::{Files, operation_records, webhook_events};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
@@ -40,7 +40,7 @@ pub(in crate::store) async fn flush(
     for event in batch.events() {
         webhook_events::insert(&mut *connection, event, None).await?;
     }
-    operations::insert_all(connection, &batch.births()).await?;
+    operation_records::insert_all(connection, &batch.births()).await?;
     for (id, scope) in &batch.taken_back {
         sqlx::query("DELETE FROM journal WHERE id = $1 AND closed_at IS NULL")
             .bind(&id[..])

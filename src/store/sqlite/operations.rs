@@ -1,95 +1,12 @@
 //! Operations, row by row in transactions of the one writer.
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{Files, events};
+use super::{Files, events, operation_records::read};
 use crate::{
     model::{Operation, OperationId},
-    store::operations::{Birth, COLUMNS, COMPANY, Change, Page, Room, operation, page_query},
+    store::operations::{COLUMNS, COMPANY, Change, Room},
 };
-
-fn read(row: &SqliteRow) -> sqlx::Result<Operation> {
-    Ok(operation!(row))
-}
-
-pub(in crate::store) async fn insert(files: &Files, birth: &Birth) -> sqlx::Result<bool> {
-    let mut transaction = files.begin().await?;
-    let fresh = insert_all(&mut transaction, &[birth]).await?;
-    transaction.commit().await?;
-    Ok(fresh == 1)
-}
-
-/// Puts operations on record with their events, each unless it is there already. Returns how many were not.
-pub(in crate::store) async fn insert_all(
-    connection: &mut SqliteConnection,
-    births: &[&Birth],
-) -> sqlx::Result<usize> {
-    let mut fresh = 0;
-    for birth in births {
-        let it = &birth.operation;
-        let statement = format!(
-            "INSERT INTO operations ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-             $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING"
-        );
-        let done = sqlx::query(AssertSqlSafe(statement))
-            .bind(&it.id.0[..])
-            .bind(&it.project)
-            .bind(it.kind.name())
-            .bind(&it.upstream)
-            .bind(&it.upstream_name)
-            .bind(&it.run)
-            .bind(&it.parent)
-            .bind(&it.target)
-            .bind(&it.method)
-            .bind(&it.principal)
-            .bind(it.state.name())
-            .bind(it.version)
-            .bind(it.progress)
-            .bind(it.created_at)
-            .bind(it.started_at)
-            .bind(it.updated_at)
-            .bind(it.ended_at)
-            .bind(&it.metadata)
-            .bind(&it.response)
-            .bind(&it.error)
-            .bind(&it.source)
-            .bind(&it.problem)
-            .bind(it.poll_at)
-            .bind(it.spacing)
-            .bind(it.failures)
-            .bind(it.lease_token)
-            .execute(&mut *connection)
-            .await?;
-        if done.rows_affected() == 1 {
-            fresh += 1;
-            events::insert(connection, &birth.events.iter().collect::<Vec<_>>()).await?;
-        }
-    }
-    Ok(fresh)
-}
-
-pub(in crate::store) async fn get(files: &Files, id: OperationId) -> sqlx::Result<Option<Operation>> {
-    let statement = format!("SELECT {COLUMNS} FROM operations WHERE id = $1 AND deleted_at IS NULL");
-    let row = sqlx::query(AssertSqlSafe(statement)).bind(&id.0[..]).fetch_optional(files.reader()).await?;
-    row.as_ref().map(read).transpose()
-}
-
-pub(in crate::store) async fn named(
-    files: &Files,
-    upstream: &str,
-    name: &str,
-) -> sqlx::Result<Option<(Operation, bool)>> {
-    let statement = format!(
-        "SELECT {COLUMNS}, deleted_at IS NOT NULL FROM operations WHERE upstream = $1 AND upstream_name = $2
-         ORDER BY id DESC LIMIT 1"
-    );
-    let row = sqlx::query(AssertSqlSafe(statement))
-        .bind(upstream)
-        .bind(name)
-        .fetch_optional(files.reader())
-        .await?;
-    row.map(|row| Ok((read(&row)?, row.try_get(26)?))).transpose()
-}
 
 pub(in crate::store) async fn open_named(
     files: &Files,
@@ -109,13 +26,6 @@ pub(in crate::store) async fn open_named(
     query.push(")");
     let rows = query.build().fetch_all(files.reader()).await?;
     rows.iter().map(read).collect()
-}
-
-pub(in crate::store) async fn any_open(files: &Files, upstream: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM operations WHERE upstream = ? AND ended_at IS NULL)")
-        .bind(upstream)
-        .fetch_one(files.reader())
-        .await
 }
 
 /// Takes the parents of what has been due for longest, and of each what is due or nearly so.
@@ -279,23 +189,6 @@ pub(in crate::store) async fn versions(
     }
     query.push(")");
     query.build_query_as().fetch_all(files.reader()).await
-}
-
-pub(in crate::store) async fn page(files: &Files, page: &Page) -> sqlx::Result<Vec<Operation>> {
-    let rows = page_query(page).build().fetch_all(files.reader()).await?;
-    rows.iter().map(read).collect()
-}
-
-pub(in crate::store) async fn delete(files: &Files, id: OperationId, now: i64) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE operations SET deleted_at = $2, ended_at = COALESCE(ended_at, $2), lease_token = lease_token + 1
-         WHERE id = $1 AND deleted_at IS NULL",
-    )
-    .bind(&id.0[..])
-    .bind(now)
-    .execute(files.writer())
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -> sqlx::Result<u64> {
