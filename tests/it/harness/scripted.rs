@@ -19,6 +19,9 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use super::descriptors::{bytes, message, pool};
 
+/// What stands before each message: whether it is compressed, and its length.
+const FRAME_HEAD_BYTES: usize = 5;
+
 /// A call as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -96,6 +99,10 @@ async fn serve(
 ) -> Result<Response<Channel>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    // A caller that died before its message was out called nobody, and hears nothing.
+    let Some(body) = body.get(FRAME_HEAD_BYTES..) else {
+        return Ok(Response::new(Channel(mpsc::channel(1).1)));
+    };
     let (service, method) = head.uri.path()[1..].split_once('/').expect("a gRPC path");
     let rpc = pool()
         .get_service_by_name(service)
@@ -103,7 +110,7 @@ async fn serve(
         .unwrap_or_else(|| panic!("no method {service}.{method}"));
     let call = Call {
         method: rpc.full_name().to_owned(),
-        request: message(rpc.input().full_name(), &body[5..]),
+        request: message(rpc.input().full_name(), body),
         headers: head.headers,
     };
     let answer = script(&call);
@@ -159,7 +166,7 @@ async fn finish(sender: &mpsc::Sender<Frame<Bytes>>, message: &[u8]) {
 }
 
 fn frame(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    let mut framed = BytesMut::with_capacity(message.len() + FRAME_HEAD_BYTES);
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).expect("a story's message is small"));
     framed.extend_from_slice(message);
