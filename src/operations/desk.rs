@@ -154,7 +154,7 @@ impl Desk {
         let far = self.upstream(upstream)?;
         let collections: Vec<&str> = name.split('/').step_by(2).collect();
         let kind = match collections.as_slice() {
-            [.., "objects"] if self.tracker.runs_backfills(upstream) => Kind::DatastreamBackfill,
+            [.., "objects"] if self.tracker.known().runs_backfills(upstream) => Kind::DatastreamBackfill,
             [.., "operations"] if upstream != "flyte" => Kind::GoogleLro,
             _ => {
                 let why = "expected the name of an operation, or of a stream object with a backfill";

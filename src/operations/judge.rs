@@ -37,7 +37,7 @@ pub(super) fn judge(
     random: f64,
 ) -> Change {
     let now = tracker.store().now().as_microsecond();
-    let hints = tracker.hints(&operation.upstream, &operation.method);
+    let hints = tracker.known().hints(&operation.upstream, &operation.method);
     let age = Duration::from_micros(now.saturating_sub(operation.created_at).max(0).unsigned_abs());
     let spacing = Duration::from_micros(operation.spacing.max(0).unsigned_abs());
     let mut wait = pace::next(&hints, spacing);

@@ -14,10 +14,12 @@
 //!
 //! It deliberately never repeats a mutation, and tells nobody by itself: events lie in the database for whoever does.
 
+mod birth;
 mod desk;
 mod event;
 pub mod filter;
 mod judge;
+mod known;
 mod open;
 mod pace;
 mod poller;

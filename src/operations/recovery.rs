@@ -109,7 +109,7 @@ impl Recovery {
     ) -> Result<Option<Birth>> {
         let Some(upstream) = self.upstreams.in_background(from.upstream) else { return Ok(None) };
         let mut candidates = Vec::new();
-        for parent in self.tracker.places_of(from.upstream, name) {
+        for parent in self.tracker.known().places_of(from.upstream, name) {
             let mut token = String::new();
             for _ in 0..PAGES_MAX {
                 let request = longrunning::ListOperationsRequest {

@@ -1,32 +1,25 @@
 //! Takes note of what passes through the gateway: what starts an operation, and what tells about one.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use tokio::time::timeout;
 
 use super::{
-    Role, Sighting, View, Waiters, event,
-    open::Open,
-    pace,
-    sources::{Run, Sources},
-    transition::Observation,
+    Role, Sighting, View, Waiters, event, known::Known, open::Open, sources::Sources, transition::Observation,
 };
 use crate::{
     cache::{PageCache, Scope},
     error::{Error, Result},
-    model::{EventKind, Kind, Operation, OperationId, State},
+    model::{Kind, Operation, OperationId, State},
     pb::google::{
         cloud::datastream::v1::{
             ListStreamObjectsResponse, StartBackfillJobResponse, StopBackfillJobResponse, StreamObject,
         },
         longrunning,
     },
-    schema::{Catalog, PollHints, RouteTable},
-    store::{
-        Store,
-        operations::{Birth, Change},
-    },
+    schema::Catalog,
+    store::{Store, operations::Change},
 };
 
 /// The longest that an answer waits while what it tells is noted.
@@ -59,15 +52,6 @@ pub struct Tracker {
     pages: PageCache,
 }
 
-/// What the catalog says.
-struct Known {
-    hints: HashMap<(String, String), PollHints>,
-    /// By upstream: the templates of its lists of operations.
-    lists: HashMap<String, RouteTable<()>>,
-    /// Upstreams that run backfills.
-    backfills: Vec<String>,
-}
-
 impl Tracker {
     /// Joins the parts.
     pub fn new(
@@ -77,28 +61,16 @@ impl Tracker {
         catalog: &Catalog,
         pages: PageCache,
     ) -> Self {
-        let mut known = Known { hints: HashMap::new(), lists: HashMap::new(), backfills: Vec::new() };
-        for method in &catalog.methods {
-            let upstream = method.upstream.to_string();
-            match Role::of(method) {
-                Some(Role::StartsLro | Role::StartsBackfill) => {
-                    known.hints.insert((upstream.clone(), method.full_name.clone()), method.hints);
-                    if Role::of(method) == Some(Role::StartsBackfill) {
-                        known.backfills.push(upstream);
-                    }
-                }
-                Some(Role::ListsLros) => {
-                    let table = known.lists.entry(upstream).or_default();
-                    for binding in method.bindings.iter().filter(|binding| binding.verb == "GET") {
-                        // Twice the same template is the same list.
-                        let _known = table.insert("GET", &binding.template, ());
-                    }
-                }
-                _ => {}
-            }
-        }
         let view = View::new(sources.transcoder().clone());
-        Self { store, sources, view, waiters, known: Arc::new(known), open: Arc::default(), pages }
+        Self {
+            store,
+            sources,
+            view,
+            waiters,
+            known: Arc::new(Known::of(catalog)),
+            open: Arc::default(),
+            pages,
+        }
     }
 
     /// Returns the sources.
@@ -116,110 +88,19 @@ impl Tracker {
         &self.store
     }
 
-    /// Returns how operations of a method are best looked after.
-    pub(super) fn hints(&self, upstream: &str, method: &str) -> PollHints {
-        self.known.hints.get(&(upstream.to_owned(), method.to_owned())).copied().unwrap_or_default()
+    /// Returns what the catalog says.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 
-    /// Whether this upstream runs backfills.
-    pub(super) fn runs_backfills(&self, upstream: &str) -> bool {
-        self.known.backfills.iter().any(|key| key == upstream)
+    /// Returns how operations are shown.
+    pub(super) fn view(&self) -> &View {
+        &self.view
     }
 
-    /// Returns what a list of operations calls the place where this one lives; empty where nothing lists it.
-    fn parent_of(&self, upstream: &str, name: &str) -> String {
-        let collection = name.rsplit_once('/').map_or("", |(collection, _)| collection);
-        let Some(table) = self.known.lists.get(upstream) else { return String::new() };
-        let path = format!("/v1/{collection}");
-        let found = table.find("GET", &path);
-        found.ok().and_then(|found| found.captures.first().map(ToString::to_string)).unwrap_or_default()
-    }
-
-    /// Returns the places where operations on a resource may be listed, the nearest first.
-    pub(super) fn places_of(&self, upstream: &str, name: &str) -> Vec<String> {
-        let Some(table) = self.known.lists.get(upstream) else { return Vec::new() };
-        let segments: Vec<&str> = name.split('/').collect();
-        let mut places = Vec::new();
-        for length in (2..=segments.len()).rev() {
-            let path = format!("/v1/{}/operations", segments[..length].join("/"));
-            let found = table
-                .find("GET", &path)
-                .ok()
-                .and_then(|found| found.captures.first().map(ToString::to_string));
-            places.extend(found);
-        }
-        places
-    }
-
-    /// Begins a record. `None` for what has no name or no project.
-    pub(super) fn begin(
-        &self,
-        kind: Kind,
-        from: &Answered<'_>,
-        name: &str,
-        id: OperationId,
-    ) -> Option<Operation> {
-        let project = project_of(name).or_else(|| from.names.iter().find_map(|name| project_of(name)));
-        let Some(project) = project.filter(|_| !name.is_empty()) else {
-            tracing::debug!(upstream = from.upstream, name, "an operation without a project is not recorded");
-            return None;
-        };
-        let (parent, target) = match kind {
-            Kind::GoogleLro => (self.parent_of(from.upstream, name), String::new()),
-            Kind::DatastreamBackfill => {
-                let stream = name.split_once("/objects/").map_or("", |(stream, _)| stream);
-                (stream.to_owned(), name.to_owned())
-            }
-            Kind::FlyteTask => (String::new(), String::new()),
-        };
-        let now = self.store.now().as_microsecond();
-        let wait = pace::first(&self.hints(from.upstream, from.method));
-        Some(Operation {
-            id,
-            project: project.to_owned(),
-            kind,
-            upstream: from.upstream.to_owned(),
-            upstream_name: name.to_owned(),
-            run: if kind == Kind::DatastreamBackfill { id.to_string() } else { String::new() },
-            parent,
-            target,
-            method: from.method.to_owned(),
-            principal: from.principal.to_owned(),
-            state: if kind == Kind::GoogleLro { State::Running } else { State::Pending },
-            version: 1,
-            progress: None,
-            created_at: now,
-            started_at: None,
-            updated_at: now,
-            ended_at: None,
-            metadata: Vec::new(),
-            response: Vec::new(),
-            error: Vec::new(),
-            source: Vec::new(),
-            problem: String::new(),
-            poll_at: now.saturating_add(pace::micros(pace::jittered(wait, fastrand::f64()))),
-            spacing: pace::micros(wait),
-            failures: 0,
-            lease_token: 0,
-        })
-    }
-
-    /// Finishes a record with what was seen at once.
-    pub(super) fn born(&self, operation: &Operation, seen: &Sighting) -> Birth {
-        self.open.born(&operation.upstream);
-        let mut change = self.applied(seen, operation, operation.created_at);
-        let created = if change.operation.state.is_final() {
-            operation
-        } else {
-            // What it is like from the start is no move.
-            change.operation.version = 1;
-            change.events.clear();
-            &change.operation
-        };
-        let mut events = vec![event::of(created, EventKind::Created)];
-        event::tell(&mut events, created, &self.view);
-        events.extend(change.events);
-        Birth { operation: change.operation, events }
+    /// Returns what is known of upstreams with open operations.
+    pub(super) fn open(&self) -> &Open {
+        &self.open
     }
 
     /// Applies what was seen, and says what there is to tell about it.
@@ -227,48 +108,6 @@ impl Tracker {
         let mut change = seen.apply(before, now);
         event::tell(&mut change.events, &change.operation, &self.view);
         change
-    }
-
-    /// Returns the operation that an answer tells of, to be committed with the outcome of the call.
-    ///
-    /// # Errors
-    /// The answer cannot be decoded.
-    pub fn started(&self, role: Role, from: &Answered<'_>, id: OperationId) -> Result<Option<Birth>> {
-        let (kind, name, message, source) = match role {
-            Role::StartsLro => {
-                let it = longrunning::Operation::decode(from.reply).map_err(Error::internal)?;
-                (Kind::GoogleLro, it.name, from.reply.to_vec(), Vec::new())
-            }
-            Role::StartsBackfill => {
-                let it = StartBackfillJobResponse::decode(from.reply).map_err(Error::internal)?;
-                let object = it.object.unwrap_or_default();
-                let run = Run::start(&object).bytes();
-                (Kind::DatastreamBackfill, object.name.clone(), object.encode_to_vec(), run)
-            }
-            _ => return Ok(None),
-        };
-        let Some(mut operation) = self.begin(kind, from, &name, id) else { return Ok(None) };
-        operation.source = source;
-        let seen = self.sources.of(kind).read(&operation, &message)?;
-        Ok(Some(self.born(&operation, &seen)))
-    }
-
-    /// Returns the name of the operation that an answer from before told of.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn name_of(&self, role: Role, from: &Answered<'_>) -> Result<Option<String>> {
-        let name = match role {
-            Role::StartsLro => longrunning::Operation::decode(from.reply).ok().map(|it| it.name),
-            Role::StartsBackfill => StartBackfillJobResponse::decode(from.reply)
-                .ok()
-                .and_then(|it| it.object)
-                .map(|object| object.name),
-            _ => None,
-        };
-        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
-        let found = self.store.operation_named(from.upstream, &name).await?;
-        Ok(found.filter(|(_, deleted)| !deleted).map(|(operation, _)| operation.name()))
     }
 
     /// Takes in what an answer tells about operations that are on record. Failures are logged: whoever asked the upstream
@@ -436,9 +275,4 @@ fn touched(it: &Operation) -> Vec<Scope> {
         Some((collection, _)) => Scope::touched(&it.upstream, collection).to_vec(),
         None => vec![Scope::project(&it.project)],
     }
-}
-
-/// Returns the id of the project in a name.
-pub(super) fn project_of(name: &str) -> Option<&str> {
-    name.strip_prefix("projects/")?.split('/').next().filter(|id| !id.is_empty() && *id != "-")
 }

@@ -19,12 +19,14 @@
 //! one has to be known).
 
 mod api_keys;
+mod asked;
 mod cache;
 mod docs;
 mod fields;
 pub(super) mod grpc;
 mod health;
 mod landing;
+mod metrics;
 pub(super) mod operations;
 mod overview;
 mod page;
@@ -32,32 +34,13 @@ mod spec;
 mod tasks;
 mod webhooks;
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, header, request::Parts};
-use metrics::gauge;
-use serde_json::Value;
+use http::{HeaderValue, Response, header};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
-use super::{
-    Server, audit_entries,
-    body::Body,
-    edge::{
-        Exchange,
-        body::{self as inbound, Inbound},
-    },
-    idempotency, openapi, proxied,
-};
-use crate::{
-    error::{Error, Result},
-    gateway::{self, Answer, Caller, Notes, Twice},
-    identity::access,
-    model::Role,
-    schema::Captures,
-    transcode::Query,
-    upstream::BreakerState,
-};
+use super::{Server, audit_entries, body::Body, openapi};
+use crate::{error::Result, identity::access, model::Role};
 
-pub(super) use self::spec::Spec;
+pub(super) use self::{asked::Asked, spec::Spec};
 
 use self::{grpc::Rpc, webhooks::Webhook};
 
@@ -289,7 +272,7 @@ const PARTS: &[fn() -> OpenApi] = &[
 /// Describes the endpoints about the gateway itself.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    paths(landing::root, health::live, health::ready, metrics, spec::spec, docs::docs, docs::file),
+    paths(landing::root, health::live, health::ready, metrics::metrics, spec::spec, docs::docs, docs::file),
     tags((name = openapi::GATEWAY, description = "The gateway itself: what it serves, and how it is doing."))
 )]
 struct Gateway;
@@ -297,84 +280,6 @@ struct Gateway;
 /// Returns the description of all of them, and of what is sent by ourselves.
 pub(super) fn document() -> OpenApi {
     PARTS.iter().map(|part| part()).fold(webhooks::messages(), OpenApi::merge_from)
-}
-
-/// A request to one of them.
-pub(super) struct Asked<'r> {
-    /// The values of the template's variables.
-    pub(super) captures: &'r Captures<'r>,
-    /// The query.
-    pub(super) query: &'r str,
-    /// The head.
-    pub(super) head: &'r Parts,
-    /// The body, not yet read.
-    pub(super) inbound: &'r mut Inbound,
-    /// What is known of the request.
-    pub(super) exchange: &'r Exchange,
-    /// What is noted of it.
-    pub(super) notes: &'r mut Notes,
-    /// The body, once it was read.
-    sent: Bytes,
-}
-
-impl<'r> Asked<'r> {
-    /// Joins the parts.
-    pub(super) fn new(
-        captures: &'r Captures<'r>,
-        query: &'r str,
-        head: &'r Parts,
-        inbound: &'r mut Inbound,
-        exchange: &'r Exchange,
-        notes: &'r mut Notes,
-    ) -> Self {
-        Self { captures, query, head, inbound, exchange, notes, sent: Bytes::new() }
-    }
-
-    /// Reads the body, whatever it is.
-    async fn body(&mut self) -> Result<Bytes> {
-        self.sent = self.inbound.read(&self.head.headers).await?;
-        Ok(self.sent.clone())
-    }
-
-    /// Reads the body, which must be JSON.
-    async fn json(&mut self) -> Result<Bytes> {
-        let body = self.body().await?;
-        inbound::require_json(&self.head.headers, &body)?;
-        Ok(body)
-    }
-
-    /// Does what changes something: written down before and after, done though the caller leaves, and once for each
-    /// Idempotency-Key. The body must have been read.
-    async fn change(
-        &mut self,
-        server: &Server,
-        twice: Twice,
-        work: impl Future<Output = Result<Answer>> + Send + 'static,
-    ) -> Result<Value> {
-        self.notes.idempotency_key = idempotency::key(&self.head.headers)?;
-        let method = self.notes.entry.method.clone();
-        // However it is laid out, it asks for the same.
-        let sent = serde_json::from_slice::<Value>(&self.sent).map(|sent| sent.to_string());
-        let sent = sent.as_ref().map_or(&self.sent[..], |sent| sent.as_bytes());
-        let asked = [method.as_bytes(), self.head.uri.path().as_bytes(), self.query.as_bytes(), sent];
-        gateway::journaled(&server.gateway, self.notes, twice, &asked, work).await
-    }
-
-    /// Tells who asks, and on what terms.
-    ///
-    /// # Errors
-    /// Nobody was asked who they are: a fault of ours.
-    fn caller(&self) -> Result<Caller<'_>> {
-        proxied::caller(self.head, self.exchange)
-    }
-
-    /// Refuses parameters where there are none.
-    fn no_parameters(&self) -> Result<()> {
-        match Query::parse(self.query, |_| false)?.pairs.first() {
-            Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Answers a request to an endpoint of ours, once its principal may make it.
@@ -388,7 +293,7 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::Root => Ok(landing::root(server, head)),
         Own::Live => Ok(health::live()),
         Own::Ready => Ok(health::ready(server)),
-        Own::Metrics => Ok(metrics(server)),
+        Own::Metrics => Ok(metrics::metrics(server)),
         Own::Spec => Ok(spec::spec(server, head)),
         Own::Docs => Ok(docs::docs(head)),
         Own::DocsFile => docs::file(captures, head),
@@ -422,37 +327,6 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::DeleteCache => cache::delete(server, asked).await,
         Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
     }
-}
-
-/// Tells the numbers.
-///
-/// Requests, latencies and upstreams, in the text format that Prometheus reads.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    tag = openapi::GATEWAY,
-    operation_id = "gateway.Metrics",
-    responses((
-        status = 200,
-        description = "The numbers.",
-        body = String,
-        content_type = "text/plain",
-        example = "causeway_requests_in_flight 1\n"
-    ))
-)]
-fn metrics(server: &Server) -> Response<Body> {
-    for upstream in server.gateway.upstreams().iter() {
-        let health = upstream.health();
-        let key = upstream.key().to_owned();
-        gauge!("causeway_upstream_in_flight", "upstream" => key.clone()).set(health.in_flight as f64);
-        let breaker = match health.breaker {
-            BreakerState::Closed => 0.0,
-            BreakerState::HalfOpen => 1.0,
-            BreakerState::Open => 2.0,
-        };
-        gauge!("causeway_upstream_breaker_state", "upstream" => key).set(breaker);
-    }
-    text("text/plain; version=0.0.4; charset=utf-8", (server.about.metrics)())
 }
 
 fn text(kind: &'static str, text: String) -> Response<Body> {
