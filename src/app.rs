@@ -45,7 +45,7 @@ impl App {
         let keys = keys(&config.secrets, &store).await?;
         let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
         let (journal, journal_work) = Journal::new(store.clone());
-        let (recorder, recorder_work) = Recorder::new(store.clone());
+        let (recorder, recorder_work) = Recorder::new(store.clone(), &keys);
         let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))

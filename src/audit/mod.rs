@@ -1,8 +1,8 @@
 //! Who did what: what is kept of every request, and how it is made hard to deny.
 //!
-//! - [`Recorder`]: keeps requests that changed nothing, in batches, and refusals, without letting whoever is refused fill
+//! - [`Recorder`]: chains requests that changed nothing, in batches, and refusals, without letting whoever is refused fill
 //!   the disk. What changes something goes through the journal instead.
-//! - [`Sealer`]: moves what has ended into the signed chain.
+//! - [`Sealer`]: moves what has ended in the journal into the signed chain.
 //! - [`Keeper`]: says that this process lives, closes what dead ones left, and forgets what is old.
 //! - [`verify()`]: names the first entry that is not as it was sealed.
 //! - [`filter`]: which entries somebody wants to see.

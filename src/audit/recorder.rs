@@ -1,14 +1,20 @@
 //! Requests that changed nothing, written in batches; and refusals, summed up where there are too many.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use metrics::counter;
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep_until},
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
 };
 
+use super::sealer;
 use crate::{
+    crypto::{Keys, Purpose, Signer},
     model::{Ending, Entry, Outcome},
     store::{Store, audit::Observed},
 };
@@ -16,7 +22,9 @@ use crate::{
 /// Entries that are not yet written; more are dropped and counted.
 pub const ROWS_MAX: usize = 1000;
 /// Of these, half are being written while the other half gathers.
-const BATCH_ROWS_MAX: usize = ROWS_MAX / 2;
+const GATHERED_ROWS_MAX: usize = ROWS_MAX / 2;
+/// How many have gathered when they are written: early enough that there is room until that begins.
+const BATCH_ROWS: usize = GATHERED_ROWS_MAX / 2;
 /// The longest that an entry waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -31,45 +39,43 @@ const KINDS_MAX: usize = 256;
 #[derive(Clone)]
 pub struct Recorder {
     store: Store,
-    queue: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    _last: Arc<Last>,
 }
 
-enum Message {
-    Row(Box<Observed>),
-    Flush(oneshot::Sender<()>),
+/// What callers and the task have in common.
+#[derive(Default)]
+struct Shared {
+    gathered: Mutex<Gathered>,
+    /// Wakes the task: for the first entry of a batch, for a full one, for a flush, and for the end. Not for each entry,
+    /// which would cost more than making it.
+    wake: Notify,
 }
 
-impl Recorder {
-    /// Makes a recorder, and the task that writes what it is given.
-    pub fn new(store: Store) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (queue, messages) = mpsc::channel(BATCH_ROWS_MAX);
-        let writer = Writer { store: store.clone(), rows: Vec::new(), kinds: HashMap::new() };
-        (Self { store, queue }, writer.run(messages))
-    }
+/// Tells the task that nobody is left to record anything.
+struct Last(Arc<Shared>);
 
-    /// Keeps an entry. Never waits: when too many are waiting it is dropped, and counted.
-    pub fn record(&self, entry: Entry, outcome: Outcome) {
-        let latency = i64::try_from(outcome.latency_us).unwrap_or(i64::MAX);
-        let opened_at = self.store.now().as_microsecond().saturating_sub(latency);
-        let row = Box::new(Observed { opened_at, entry, outcome });
-        if self.queue.try_send(Message::Row(row)).is_err() {
-            lost(1);
-        }
-    }
-
-    /// Waits until everything recorded before is written, or lost.
-    pub async fn flush(&self) {
-        let (sender, done) = oneshot::channel();
-        if self.queue.send(Message::Flush(sender)).await.is_ok() {
-            let _ended = done.await;
-        }
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.gathered().over = true;
+        self.0.wake.notify_one();
     }
 }
 
-struct Writer {
-    store: Store,
+impl Shared {
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is not yet being written.
+#[derive(Default)]
+struct Gathered {
     rows: Vec<Observed>,
     kinds: HashMap<(i32, u16, String), Kind>,
+    /// Whoever waits until all of it is written.
+    flushes: Vec<oneshot::Sender<()>>,
+    over: bool,
 }
 
 /// Refusals of one kind in this window.
@@ -79,42 +85,91 @@ struct Kind {
     sample: Option<Observed>,
 }
 
-impl Writer {
-    async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut flush_at = Instant::now() + FLUSH_EVERY;
-        let mut window_ends = Instant::now() + WINDOW;
-        loop {
-            tokio::select! {
-                message = messages.recv() => match message {
-                    Some(Message::Row(row)) => {
-                        if self.rows.is_empty() {
-                            flush_at = Instant::now() + FLUSH_EVERY;
-                        }
-                        self.take(*row);
-                        if self.rows.len() >= BATCH_ROWS_MAX {
-                            self.flush().await;
-                        }
-                    }
-                    Some(Message::Flush(done)) => {
-                        self.flush().await;
-                        let _gone = done.send(());
-                    }
-                    None => break,
-                },
-                () = sleep_until(flush_at), if !self.rows.is_empty() => self.flush().await,
-                () = sleep_until(window_ends) => {
-                    self.sum_up();
-                    window_ends = Instant::now() + WINDOW;
-                }
-            }
-        }
-        self.sum_up();
-        self.flush().await;
+impl Recorder {
+    /// Makes a recorder with the key of the audit log, and the task that writes what it is given.
+    pub fn new(store: Store, keys: &Keys) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::<Shared>::default();
+        let signer = keys.signer(Purpose::AuditSeal);
+        let writing = write(store.clone(), signer, shared.clone());
+        (Self { store, _last: Arc::new(Last(shared.clone())), shared }, writing)
     }
 
+    /// Keeps an entry. Never waits: when too many are waiting it is dropped, and counted.
+    pub fn record(&self, entry: Entry, outcome: Outcome) {
+        let latency = i64::try_from(outcome.latency_us).unwrap_or(i64::MAX);
+        let opened_at = self.store.now().as_microsecond().saturating_sub(latency);
+        let rows = {
+            let mut gathered = self.shared.gathered();
+            gathered.take(Observed { opened_at, entry, outcome });
+            gathered.rows.len()
+        };
+        if rows == 1 || rows == BATCH_ROWS {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Waits until everything recorded before is written, or lost.
+    pub async fn flush(&self) {
+        let (sender, done) = oneshot::channel();
+        self.shared.gathered().flushes.push(sender);
+        self.shared.wake.notify_one();
+        let _ended = done.await;
+    }
+}
+
+/// Writes what is gathered until it is over.
+async fn write(store: Store, signer: Signer, shared: Arc<Shared>) {
+    let mut window_ends = Instant::now() + WINDOW;
+    let mut flush_at = None;
+    loop {
+        let wake_at = flush_at.map_or(window_ends, |at: Instant| at.min(window_ends));
+        let _early = timeout_at(wake_at, shared.wake.notified()).await;
+        let now = Instant::now();
+        let (rows, flushes, over) = {
+            let mut gathered = shared.gathered();
+            if now >= window_ends || gathered.over {
+                gathered.sum_up();
+                window_ends = now + WINDOW;
+            }
+            let due = match flush_at {
+                _ if gathered.rows.is_empty() => None,
+                None => Some(now + FLUSH_EVERY),
+                at => at,
+            };
+            let full = gathered.rows.len() >= BATCH_ROWS;
+            let wanted =
+                full || gathered.over || !gathered.flushes.is_empty() || due.is_some_and(|at| at <= now);
+            flush_at = due.filter(|_| !wanted);
+            if !wanted {
+                continue;
+            }
+            (std::mem::take(&mut gathered.rows), std::mem::take(&mut gathered.flushes), gathered.over)
+        };
+        keep(&store, &signer, rows).await;
+        for flush in flushes {
+            let _gone = flush.send(());
+        }
+        if over {
+            return;
+        }
+    }
+}
+
+async fn keep(store: &Store, signer: &Signer, rows: Vec<Observed>) {
+    if rows.is_empty() {
+        return;
+    }
+    let count = rows.len();
+    if let Err(error) = store.observe(signer, rows, sealer::ROWS_MAX).await {
+        tracing::warn!(error = error.chain(), entries = count, "audit entries of reads are lost");
+        lost(count);
+    }
+}
+
+impl Gathered {
     fn take(&mut self, row: Observed) {
         if !is_refusal(&row.outcome) {
-            self.rows.push(row);
+            self.push(row);
             return;
         }
         let kind = (row.outcome.code, row.outcome.status, row.outcome.reason.clone());
@@ -125,7 +180,7 @@ impl Writer {
         let kind = self.kinds.entry(kind).or_insert(Kind { seen: 0, sample: None });
         kind.seen += 1;
         if kind.seen <= REFUSALS_MAX {
-            self.rows.push(row);
+            self.push(row);
         } else if let Some(sample) = &mut kind.sample {
             sample.outcome.further += 1;
         } else {
@@ -133,22 +188,18 @@ impl Writer {
         }
     }
 
+    fn push(&mut self, row: Observed) {
+        if self.rows.len() < GATHERED_ROWS_MAX {
+            self.rows.push(row);
+        } else {
+            lost(1);
+        }
+    }
+
     /// Ends a window: what was not kept by itself becomes one entry for each kind.
     fn sum_up(&mut self) {
         let samples = std::mem::take(&mut self.kinds).into_values().filter_map(|kind| kind.sample);
         self.rows.extend(samples);
-    }
-
-    async fn flush(&mut self) {
-        let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() {
-            return;
-        }
-        let count = rows.len();
-        if let Err(error) = self.store.observe(rows).await {
-            tracing::warn!(error = error.chain(), entries = count, "audit entries of reads are lost");
-            lost(count);
-        }
     }
 }
 
@@ -170,20 +221,17 @@ mod tests {
         Observed { opened_at: 0, entry: Entry::default(), outcome }
     }
 
-    #[tokio::test]
-    async fn a_flood_of_refusals_is_summed_up() {
-        let config = crate::config::Config::load(crate::config::Sources::default()).config;
-        let clock = std::sync::Arc::new(crate::clock::SystemClock);
-        let store = Store::open(&config.database, clock).await.unwrap();
-        let mut writer = Writer { store, rows: Vec::new(), kinds: HashMap::new() };
+    #[test]
+    fn a_flood_of_refusals_is_summed_up() {
+        let mut gathered = Gathered::default();
         for _ in 0..100_000 {
-            writer.take(refusal(404));
+            gathered.take(refusal(404));
         }
-        writer.take(refusal(401));
-        assert_eq!(writer.rows.len(), 101, "each kind has its own room");
-        writer.sum_up();
-        assert_eq!(writer.rows.len(), 102);
-        let stood_for: u64 = writer.rows.iter().map(|row| 1 + row.outcome.further).sum();
+        gathered.take(refusal(401));
+        assert_eq!(gathered.rows.len(), 101, "each kind has its own room");
+        gathered.sum_up();
+        assert_eq!(gathered.rows.len(), 102);
+        let stood_for: u64 = gathered.rows.iter().map(|row| 1 + row.outcome.further).sum();
         assert_eq!(stood_for, 100_001, "every one is counted");
     }
 }

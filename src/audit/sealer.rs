@@ -13,8 +13,8 @@ use crate::{
     store::Store,
 };
 
-/// Entries of one batch.
-const ROWS_MAX: u32 = 1000;
+/// Rows of the journal that one batch takes.
+pub(super) const ROWS_MAX: u32 = 1000;
 /// How often to look for what has ended.
 const SEAL_EVERY: Duration = Duration::from_millis(250);
 /// Batches sealed before a list is read.

@@ -1,18 +1,14 @@
 //! The audit log: closed entries, chained and signed in one order.
 //!
 //! A row of the journal that has ended is moved into the log by [`Store::seal`]: it gets the next number and the digest of
-//! itself and everything before it. A batch ends with a signed seal. One replica seals at a time, and a batch becomes
-//! visible as a whole, so whoever has read up to a number never misses an entry with a smaller one.
+//! itself and everything before it. What needed no intent was never in the journal, and goes into the log at once with
+//! [`Store::observe`]. A batch ends with a signed seal. One replica writes at a time, and a batch becomes visible as a
+//! whole, so whoever has read up to a number never misses an entry with a smaller one. Within a batch, entries stand in
+//! the order in which their requests arrived.
 
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{
-    Backend, Projects, Store, both, failure,
-    journal::{IntentId, time_ordered},
-    plain, postgres,
-    projects::Globs,
-    sqlite,
-};
+use super::{Projects, Store, both, journal::time_ordered, plain, projects::Globs};
 use crate::{
     crypto::{self, Signer},
     error::Result,
@@ -81,7 +77,7 @@ pub struct Seal {
     pub signature: Vec<u8>,
 }
 
-/// A row of the journal that has ended.
+/// What has ended and has no number yet.
 #[derive(Clone, Debug)]
 pub(super) struct Closed {
     pub(super) id: Vec<u8>,
@@ -89,6 +85,7 @@ pub(super) struct Closed {
     pub(super) entry: String,
     pub(super) closed_at: i64,
     pub(super) outcome: String,
+    pub(super) columns: Columns,
 }
 
 /// A request that needed no intent, with its outcome.
@@ -135,6 +132,13 @@ pub struct Walk {
 }
 
 impl Columns {
+    /// Reads what is searched out of an entry and its outcome as they are kept.
+    pub(super) fn read(entry: &str, outcome: &str) -> Self {
+        let entry: Entry = serde_json::from_str(entry).unwrap_or_default();
+        let outcome: Outcome = serde_json::from_str(outcome).unwrap_or_default();
+        Self::of(&entry, &outcome)
+    }
+
     /// Returns what is searched of an entry with its outcome.
     pub fn of(entry: &Entry, outcome: &Outcome) -> Self {
         Self {
@@ -177,24 +181,23 @@ pub fn signed_message(
 
 /// Chains closed rows behind a root, and signs the result.
 pub(super) fn chain(
-    rows: Vec<Closed>,
+    mut rows: Vec<Closed>,
     after: i64,
     previous: &[u8],
     sealed_at: i64,
     signer: &Signer,
 ) -> (Vec<Sealed>, Option<Seal>) {
+    rows.sort_by(|a, b| (a.opened_at, &a.id).cmp(&(b.opened_at, &b.id)));
     let mut root = previous.to_vec();
     let mut sealed = Vec::with_capacity(rows.len());
     for (seq, row) in (after + 1..).zip(rows) {
         let digest =
             digest(&root, seq, &row.id, [row.opened_at, row.closed_at], &row.entry, &row.outcome).to_vec();
         root.clone_from(&digest);
-        let entry: Entry = serde_json::from_str(&row.entry).unwrap_or_default();
-        let outcome: Outcome = serde_json::from_str(&row.outcome).unwrap_or_default();
         sealed.push(Sealed {
             seq,
             sealed_at,
-            columns: Columns::of(&entry, &outcome),
+            columns: row.columns,
             id: row.id,
             opened_at: row.opened_at,
             closed_at: row.closed_at,
@@ -266,26 +269,25 @@ where
 }
 
 impl Store {
-    /// Keeps requests that needed no intent. They are in the log once they are sealed.
+    /// Writes requests that needed no intent into the log, together with up to `rows_max` closed rows. Returns how many of
+    /// these there were.
     ///
     /// # Errors
     /// The database is away, and nothing was kept.
-    pub async fn observe(&self, rows: Vec<Observed>) -> Result<()> {
+    pub async fn observe(&self, signer: &Signer, rows: Vec<Observed>, rows_max: u32) -> Result<usize> {
+        let now = self.now();
         let rows: Vec<Closed> = rows
             .into_iter()
             .map(|row| Closed {
-                id: self.observed_id().to_vec(),
+                id: time_ordered(now).to_vec(),
                 opened_at: row.opened_at,
                 entry: serde_json::to_string(&row.entry).expect("plain data prints as JSON"),
                 closed_at: row.opened_at.saturating_add_unsigned(row.outcome.latency_us),
                 outcome: serde_json::to_string(&row.outcome).expect("plain data prints as JSON"),
+                columns: Columns::of(&row.entry, &row.outcome),
             })
             .collect();
-        both!(self, audit::insert_closed(&rows, self.instance().as_bytes()))
-    }
-
-    fn observed_id(&self) -> IntentId {
-        time_ordered(self.now())
+        both!(self, audit::seal(signer, now.as_microsecond(), rows, rows_max))
     }
 
     /// Moves up to `rows_max` closed rows into the log, and returns how many there were.
@@ -293,14 +295,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn seal(&self, signer: &Signer, rows_max: u32) -> Result<usize> {
-        let now = self.now();
-        match &self.0.backend {
-            Backend::Postgres(pool) => postgres::audit::seal(pool, signer, now, rows_max).await,
-            Backend::Sqlite(files) => {
-                sqlite::audit::seal(files, signer, now.as_microsecond(), rows_max).await
-            }
-        }
-        .map_err(failure::of)
+        self.observe(signer, Vec::new(), rows_max).await
     }
 
     /// Returns a page of the log.

@@ -10,12 +10,14 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 
 /// Reads a row of the journal that has ended.
 pub(in crate::store) fn closed(row: &Row) -> sqlx::Result<Closed> {
+    let (entry, outcome): (String, String) = (row.try_get(2)?, row.try_get(4)?);
     Ok(Closed {
         id: row.try_get(0)?,
         opened_at: row.try_get(1)?,
-        entry: row.try_get(2)?,
         closed_at: row.try_get(3)?,
-        outcome: row.try_get(4)?,
+        columns: Columns::read(&entry, &outcome),
+        entry,
+        outcome,
     })
 }
 

@@ -50,9 +50,8 @@ mod tell {
         let Opened::Go(slow) = journal.open(Intent { entry, key: None }).await.unwrap() else {
             panic!("it has no key")
         };
-        store.observe(vec![observed(&store, "quick", "projects/p/x", 200)]).await.unwrap();
-        assert_eq!(store.seal(&signer(), 100).await.unwrap(), 1, "what is open is not sealed");
-        assert_eq!(store.seal(&signer(), 100).await.unwrap(), 0);
+        store.observe(&signer(), vec![observed(&store, "quick", "projects/p/x", 200)], 100).await.unwrap();
+        assert_eq!(store.seal(&signer(), 100).await.unwrap(), 0, "what is open is not sealed");
         let seen = store.audit_page(&Filter::default(), ALL).await.unwrap();
         journal.settle(slow, Settlement::default(), Effects::default()).await;
         assert_eq!(store.seal(&signer(), 100).await.unwrap(), 1);
@@ -80,8 +79,7 @@ mod tell {
             ("d\0", "shelves/s", 500),
         ];
         let rows = rows.map(|(id, name, status)| observed(&store, id, name, status));
-        store.observe(rows.to_vec()).await.unwrap();
-        while store.seal(&signer(), 3).await.unwrap() > 0 {}
+        store.observe(&signer(), rows.to_vec(), 100).await.unwrap();
         let text = |text: &str| Some(text.to_owned());
         let all = ids(&store, &Filter::default(), ALL).await;
         assert_eq!(all.len(), 4);
@@ -122,8 +120,7 @@ mod tell {
 
     pub(super) async fn old_entries_are_forgotten_and_the_chain_goes_on(store: Store) {
         let seal = async |id: &str| {
-            store.observe(vec![observed(&store, id, "x", 200)]).await.unwrap();
-            store.seal(&signer(), 10).await.unwrap();
+            store.observe(&signer(), vec![observed(&store, id, "x", 200)], 100).await.unwrap();
         };
         seal("old").await;
         store.shift_clock(SignedDuration::from_hours(24 * 70));

@@ -14,63 +14,58 @@ const LOCK: i64 = 0x6361_7573_6561_6c00;
 /// What the names of partitions begin with; year and month follow.
 const PARTITION: &str = "audit_entries_";
 
-pub(in crate::store) async fn insert_closed(
-    pool: &PgPool,
-    rows: &[Closed],
-    instance: &[u8],
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO journal (id, instance, opened_at, entry, closed_at, outcome)
-         SELECT id, $1, opened_at, entry, closed_at, outcome
-         FROM UNNEST($2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::text[])
-              AS new (id, opened_at, entry, closed_at, outcome)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(instance)
-    .bind(rows.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.opened_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.entry.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.closed_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Moves closed rows into the log, unless another replica is at it.
+/// Writes what needed no intent into the log, together with closed rows of the journal, once no other replica is at it.
+/// Returns how many of these there were.
 pub(in crate::store) async fn seal(
     pool: &PgPool,
     signer: &Signer,
-    now: Timestamp,
+    now: i64,
+    mut rows: Vec<Closed>,
     rows_max: u32,
 ) -> sqlx::Result<usize> {
     let mut transaction = pool.begin().await?;
-    let connection = &mut *transaction;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *connection).await?;
-    let rows = sqlx::query(
+    lock(&mut transaction).await?;
+    let moved = sqlx::query(
         "DELETE FROM journal WHERE id = ANY (ARRAY(
              SELECT id FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
          RETURNING id, opened_at, entry, closed_at, outcome",
     )
     .bind(i64::from(rows_max))
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut *transaction)
     .await?;
-    if rows.is_empty() {
-        return Ok(0);
+    for row in &moved {
+        rows.push(closed(row)?);
     }
-    let mut rows = rows.iter().map(closed).collect::<sqlx::Result<Vec<_>>>()?;
-    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    if !rows.is_empty() {
+        append(&mut transaction, signer, now, rows).await?;
+        transaction.commit().await?;
+    }
+    Ok(moved.len())
+}
+
+/// Lets one replica at a time find the end of the log and go on from there, until its transaction ends.
+async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// Writes rows behind the end of the log.
+async fn append(
+    connection: &mut PgConnection,
+    signer: &Signer,
+    now: i64,
+    rows: Vec<Closed>,
+) -> sqlx::Result<()> {
     let end = audit_log::end(connection).await?;
     // Numbers and times grow together, so that a partition holds a range of numbers.
-    let sealed_at = now.as_microsecond().max(end.sealed_at);
+    let sealed_at = now.max(end.sealed_at);
     ensure_partition(connection, sealed_at).await?;
     let (sealed, seal) = chain(rows, end.seq, &end.root, sealed_at, signer);
     insert(connection, &sealed).await?;
-    if let Some(seal) = seal {
-        audit_log::insert_seal(connection, seal).await?;
+    match seal {
+        Some(seal) => audit_log::insert_seal(connection, seal).await,
+        None => Ok(()),
     }
-    transaction.commit().await?;
-    Ok(sealed.len())
 }
 
 async fn insert(connection: &mut PgConnection, sealed: &[Sealed]) -> sqlx::Result<()> {

@@ -1,5 +1,7 @@
 //! The audit log, in one table.
 
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
 use super::{
     Files,
     audit_log::{self, closed},
@@ -9,38 +11,20 @@ use crate::{
     store::audit::{Closed, chain},
 };
 
-pub(in crate::store) async fn insert_closed(
-    files: &Files,
-    rows: &[Closed],
-    instance: &[u8],
-) -> sqlx::Result<()> {
-    let mut transaction = files.begin().await?;
-    for row in rows {
-        sqlx::query(
-            "INSERT INTO journal (id, instance, opened_at, entry, closed_at, outcome) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(&row.id)
-        .bind(instance)
-        .bind(row.opened_at)
-        .bind(&row.entry)
-        .bind(row.closed_at)
-        .bind(&row.outcome)
-        .execute(&mut *transaction)
-        .await?;
-    }
-    transaction.commit().await
-}
+/// Rows of one statement. Each statement is a way to SQLite's thread and back, which costs more than a row does.
+const ROWS_PER_STATEMENT: usize = 50;
 
-/// Moves closed rows into the log.
+/// Writes what needed no intent into the log, together with closed rows of the journal. Returns how many of these there
+/// were.
 pub(in crate::store) async fn seal(
     files: &Files,
     signer: &Signer,
     now: i64,
+    mut rows: Vec<Closed>,
     rows_max: u32,
 ) -> sqlx::Result<usize> {
     let mut transaction = files.begin().await?;
-    let rows: Vec<Closed> = sqlx::query(
+    let moved = sqlx::query(
         "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT $1",
     )
     .bind(i64::from(rows_max))
@@ -48,41 +32,62 @@ pub(in crate::store) async fn seal(
     .await?
     .iter()
     .map(closed)
-    .collect::<sqlx::Result<_>>()?;
-    if rows.is_empty() {
-        return Ok(0);
+    .collect::<sqlx::Result<Vec<_>>>()?;
+    for some in moved.chunks(ROWS_PER_STATEMENT) {
+        let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM journal WHERE id IN (");
+        let mut ids = delete.separated(", ");
+        for row in some {
+            ids.push_bind(&row.id[..]);
+        }
+        ids.push_unseparated(")");
+        delete.build().persistent(some.len() == ROWS_PER_STATEMENT).execute(&mut *transaction).await?;
     }
-    let end = audit_log::end(&mut transaction).await?;
+    let count = moved.len();
+    rows.extend(moved);
+    if !rows.is_empty() {
+        append(&mut transaction, signer, now, rows).await?;
+        transaction.commit().await?;
+    }
+    Ok(count)
+}
+
+/// Writes rows behind the end of the log.
+async fn append(
+    connection: &mut SqliteConnection,
+    signer: &Signer,
+    now: i64,
+    rows: Vec<Closed>,
+) -> sqlx::Result<()> {
+    let end = audit_log::end(connection).await?;
     let (sealed, seal) = chain(rows, end.seq, &end.root, now.max(end.sealed_at), signer);
-    for row in &sealed {
-        sqlx::query("DELETE FROM journal WHERE id = $1").bind(&row.id).execute(&mut *transaction).await?;
-        sqlx::query(
+    for some in sealed.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO audit_entries (seq, sealed_at, id, opened_at, closed_at, request_id, principal, project, method,
-                                        resource, status, entry, outcome, digest)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        )
-        .bind(row.seq)
-        .bind(row.sealed_at)
-        .bind(&row.id)
-        .bind(row.opened_at)
-        .bind(row.closed_at)
-        .bind(&row.columns.request_id)
-        .bind(&row.columns.principal)
-        .bind(&row.columns.project)
-        .bind(&row.columns.method)
-        .bind(&row.columns.resource)
-        .bind(row.columns.status)
-        .bind(&row.entry)
-        .bind(&row.outcome)
-        .bind(&row.digest)
-        .execute(&mut *transaction)
-        .await?;
+                                        resource, status, entry, outcome, digest) ",
+        );
+        insert.push_values(some, |mut values, row| {
+            values
+                .push_bind(row.seq)
+                .push_bind(row.sealed_at)
+                .push_bind(&row.id[..])
+                .push_bind(row.opened_at)
+                .push_bind(row.closed_at)
+                .push_bind(&row.columns.request_id)
+                .push_bind(&row.columns.principal)
+                .push_bind(&row.columns.project)
+                .push_bind(&row.columns.method)
+                .push_bind(&row.columns.resource)
+                .push_bind(row.columns.status)
+                .push_bind(&row.entry)
+                .push_bind(&row.outcome)
+                .push_bind(&row.digest[..]);
+        });
+        insert.build().persistent(some.len() == ROWS_PER_STATEMENT).execute(&mut *connection).await?;
     }
-    if let Some(seal) = seal {
-        audit_log::insert_seal(&mut transaction, seal).await?;
+    match seal {
+        Some(seal) => audit_log::insert_seal(connection, seal).await,
+        None => Ok(()),
     }
-    transaction.commit().await?;
-    Ok(sealed.len())
 }
 
 /// Deletes entries that were sealed before `floor`.
