@@ -102,6 +102,11 @@ fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// The same, for a text that is given away.
+fn made_plain(text: String) -> String {
+    if text.contains('\0') { plain(&text) } else { text }
+}
+
 /// Reads a time as it is kept: microseconds since 1970.
 fn time_of(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or_default()
