@@ -73,7 +73,7 @@ struct Gathered {
     /// How many are being written.
     leaving: usize,
     kinds: HashMap<(i32, u16, String), Kind>,
-    /// Whoever waits until all of it is written.
+    /// Whoever waits until all of it is written: at most as many as requests are worked on.
     flushes: Vec<oneshot::Sender<()>>,
     over: bool,
 }
@@ -82,17 +82,17 @@ struct Gathered {
 struct Kind {
     seen: u64,
     /// The first that was not kept by itself.
-    sample: Option<Sample>,
+    sample: Option<Ended>,
 }
 
 /// A request that has ended.
-struct Sample {
+struct Ended {
     opened_at: i64,
     entry: Entry,
     outcome: Outcome,
 }
 
-impl Sample {
+impl Ended {
     fn close(self) -> Closed {
         Closed::observed(self.opened_at, self.entry, &self.outcome)
     }
@@ -111,7 +111,7 @@ impl Recorder {
     pub fn record(&self, entry: Entry, outcome: Outcome) {
         let latency = i64::try_from(outcome.latency_us).unwrap_or(i64::MAX);
         let opened_at = self.store.now().as_microsecond().saturating_sub(latency);
-        let request = Sample { opened_at, entry, outcome };
+        let request = Ended { opened_at, entry, outcome };
         let rows = if is_refusal(&request.outcome) {
             self.shared.gathered().refused(request)
         } else {
@@ -185,7 +185,7 @@ async fn keep(store: &Store, signer: &Signer, rows: Vec<Closed>) {
 
 impl Gathered {
     /// Takes a refusal, by itself or into the sum of its kind. Returns how many rows have gathered.
-    fn refused(&mut self, request: Sample) -> usize {
+    fn refused(&mut self, request: Ended) -> usize {
         let outcome = &request.outcome;
         let kind = (outcome.code, outcome.status, outcome.reason.clone());
         if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&kind) {
@@ -217,7 +217,7 @@ impl Gathered {
     /// Ends a window: what was not kept by itself becomes one entry for each kind.
     fn sum_up(&mut self) {
         let samples = std::mem::take(&mut self.kinds).into_values().filter_map(|kind| kind.sample);
-        self.rows.extend(samples.map(Sample::close));
+        self.rows.extend(samples.map(Ended::close));
     }
 }
 
@@ -234,9 +234,9 @@ fn lost(entries: usize) {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16) -> Sample {
+    fn refusal(status: u16) -> Ended {
         let outcome = Outcome { ending: Ending::Error, status, code: 5, ..Outcome::default() };
-        Sample { opened_at: 0, entry: Entry::default(), outcome }
+        Ended { opened_at: 0, entry: Entry::default(), outcome }
     }
 
     #[test]

@@ -38,6 +38,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
@@ -62,6 +63,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     offset: Offset,
     instance: InstanceId,
+    /// Woken when this process has written events.
+    told: Notify,
     /// A folder that goes when the store does.
     temporary: Option<Temporary>,
 }

@@ -24,10 +24,12 @@ pub(in crate::store) async fn seal(
     rows_max: u32,
 ) -> sqlx::Result<usize> {
     let mut transaction = files.begin().await?;
-    let moved = sqlx::query(
-        "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT $1",
+    // With the limit bound, SQLite would prepare the statement anew each time.
+    let moved = QueryBuilder::<Sqlite>::new(
+        "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT ",
     )
-    .bind(i64::from(rows_max))
+    .push(rows_max)
+    .build()
     .fetch_all(&mut *transaction)
     .await?
     .iter()
