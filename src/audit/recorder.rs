@@ -159,7 +159,12 @@ async fn write(store: Store, signer: Signer, shared: Arc<Shared>) {
                 continue;
             }
             gathered.leaving = gathered.rows.len();
-            (std::mem::take(&mut gathered.rows), std::mem::take(&mut gathered.flushes), gathered.over)
+            let room = if full { Vec::with_capacity(BATCH_ROWS) } else { Vec::new() };
+            (
+                std::mem::replace(&mut gathered.rows, room),
+                std::mem::take(&mut gathered.flushes),
+                gathered.over,
+            )
         };
         keep(&store, &signer, rows).await;
         shared.gathered().leaving = 0;

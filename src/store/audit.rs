@@ -77,6 +77,16 @@ pub struct Seal {
     pub signature: Vec<u8>,
 }
 
+/// What most entries, and most outcomes, fit into.
+const ENTRY_BYTES: usize = 640;
+const OUTCOME_BYTES: usize = 96;
+
+fn printed(what: &impl serde::Serialize, bytes: usize) -> String {
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, what).expect("plain data prints as JSON");
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
 /// What has ended and has no number yet, as it will be kept.
 #[derive(Clone, Debug)]
 pub struct Closed {
@@ -94,9 +104,9 @@ impl Closed {
         Self {
             id: time_ordered(opened_at).to_vec(),
             opened_at,
-            entry: serde_json::to_string(&entry).expect("plain data prints as JSON"),
+            entry: printed(&entry, ENTRY_BYTES),
             closed_at: opened_at.saturating_add_unsigned(outcome.latency_us),
-            outcome: serde_json::to_string(outcome).expect("plain data prints as JSON"),
+            outcome: printed(outcome, OUTCOME_BYTES),
             columns: Columns::of(entry, outcome),
         }
     }
@@ -242,7 +252,6 @@ where
         (" AND principal = ", &filter.principal),
         (" AND method = ", &filter.method),
         (" AND request_id = ", &filter.request_id),
-        (" AND resource >= ", &filter.resource_prefix),
     ];
     for (condition, value) in texts {
         if let Some(value) = value {
@@ -250,13 +259,19 @@ where
         }
     }
     if let Some(prefix) = &filter.resource_prefix {
-        // The last text with this prefix, in the order of bytes.
-        query.push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
-        // The same said by a column whose index has the order of the pages.
         let project = prefix.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
-        if prefix.starts_with("projects/") && prefix.len() > project.len() {
+        let is_within = prefix.starts_with("projects/") && prefix.len() > project.len();
+        if is_within {
+            // The same said by a column whose index has the order of the pages.
             query.push(" AND project = ").push_bind(plain(&project));
         }
+        // Of a whole project nearly every row is wanted: no index of resources may be taken for that, whose rows would all
+        // have to be sorted.
+        let is_whole = is_within && prefix.len() == project.len() + 1;
+        query.push(if is_whole { " AND CASE WHEN resource >= " } else { " AND resource >= " });
+        // Up to the last text with this prefix, in the order of bytes.
+        query.push_bind(plain(prefix)).push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
+        query.push(if is_whole { " THEN TRUE ELSE FALSE END" } else { "" });
     }
     if let Some((low, high)) = filter.status {
         // Numbers as they are, so that the index of what was refused is known to serve.

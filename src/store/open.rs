@@ -56,7 +56,7 @@ impl Store {
                 let folder = temporary_folder(&config.temporary_folder)?;
                 let file = folder.join("causeway.db");
                 temporary = Some(Temporary(folder));
-                Backend::Sqlite(sqlite::open_file(&file).await.map_err(failure::of)?)
+                Backend::Sqlite(sqlite::open_temporary(&file).await.map_err(failure::of)?)
             }
         };
         let instance = InstanceId::new(clock.now());

@@ -61,6 +61,13 @@ impl Batch {
         self.settles.iter().flat_map(|row| &row.effects.operations).collect()
     }
 
+    /// Whether it is intents and outcomes and nothing else.
+    pub(in crate::store) fn is_plain(&self) -> bool {
+        self.taken_back.is_empty()
+            && self.opens.iter().all(|row| row.key.is_none())
+            && self.settles.iter().all(|row| row.key.is_none() && row.effects.is_empty())
+    }
+
     pub(in crate::store) fn is_empty(&self) -> bool {
         self.opens.is_empty() && self.settles.is_empty() && self.taken_back.is_empty()
     }

@@ -157,6 +157,13 @@ pub struct Effects {
     pub operations: Vec<Birth>,
 }
 
+impl Effects {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.operations.is_empty()
+    }
+}
+
 /// Whether a settlement is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {

@@ -86,19 +86,19 @@ impl Files {
 
 /// Opens the file that a URL names.
 pub(super) async fn open(url: &str) -> sqlx::Result<Files> {
-    open_with(SqliteConnectOptions::from_str(url)?).await
+    open_with(SqliteConnectOptions::from_str(url)?, SqliteSynchronous::Full).await
 }
 
-/// Opens a file.
-pub(super) async fn open_file(path: &Path) -> sqlx::Result<Files> {
-    open_with(SqliteConnectOptions::new().filename(path)).await
+/// Makes a file that goes when the process does. Nobody finds it after a power failure, so nothing waits for the disk.
+pub(super) async fn open_temporary(path: &Path) -> sqlx::Result<Files> {
+    open_with(SqliteConnectOptions::new().filename(path), SqliteSynchronous::Off).await
 }
 
-async fn open_with(options: SqliteConnectOptions) -> sqlx::Result<Files> {
+async fn open_with(options: SqliteConnectOptions, synchronous: SqliteSynchronous) -> sqlx::Result<Files> {
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .busy_timeout(BUSY_TIME_MAX);
