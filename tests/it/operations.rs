@@ -29,10 +29,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Answer, Database, Gateway, Scripted};
+use crate::{
+    harness::{Answer, Database, Gateway, Scripted},
+    webhooks::REACH,
+};
 
 mod faces;
 mod faults;
+mod told;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
@@ -155,6 +159,9 @@ impl Story {
             "upstreams.datastream.retry.attempts=1".to_owned(),
             "operations.poll=false".to_owned(),
         ]
+        .into_iter()
+        .chain(REACH.map(str::to_owned))
+        .collect()
     }
 
     async fn hand(&self) -> Hand {
