@@ -1,6 +1,7 @@
 //! Stories about being called: what owners do with endpoints, what is refused, what happens through the gateway, and what
 //! breaks in between.
 
+mod aftermath;
 mod connections;
 mod owner;
 mod survival;
