@@ -304,6 +304,10 @@ async fn all_systems_are_told_of_by_a_gateway_that_looks_after_them_itself() {
     for company in Company::each().await {
         let (gateway, ear) = (&company.gateway, Ear::at(&company.gateway, "acme-data").await);
         let query = json!({"query": "SELECT 1"});
+        // Who wants to know of queries only.
+        let (quiet, place) = (Receiver::listen().await, "/v1/projects/acme-data/webhookEndpoints");
+        let wish = json!({"url": quiet.url(), "kinds": ["FLYTE_TASK"], "eventTypes": ["operation.*"]});
+        assert_eq!(gateway.post(place, &wish.to_string()).await.status, 200);
         let ends = [
             (company.start(&format!("{EMULATED_OBJECT}:startBackfillJob"), &json!({})).await, "succeeded"),
             (
@@ -339,5 +343,10 @@ async fn all_systems_are_told_of_by_a_gateway_that_looks_after_them_itself() {
             assert_eq!(told.last().unwrap()["data"]["operation"], waited);
         }
         ear.heard_what_is_kept(gateway).await;
+        for (_, body) in quiet.hears(4).await {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["data"]["operation"]["metadata"]["value"]["kind"], "FLYTE_TASK");
+        }
+        assert_eq!(quiet.heard().len(), 4, "two queries, with begin and end");
     }
 }

@@ -4,6 +4,7 @@
 mod aftermath;
 mod connections;
 mod owner;
+mod seeing;
 mod survival;
 
 use std::{
