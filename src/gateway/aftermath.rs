@@ -281,8 +281,8 @@ mod tests {
             change.done_at(1_000_000_900, shown.as_ref(), now).map(Timestamp::as_millisecond)
         };
         for (made, expected) in [
-            (999_999, None),
-            (1_000_000, Some(1_000_000)),
+            (998_999, None),
+            (999_000, Some(999_000)),
             (1_120_000, Some(1_120_000)),
             (1_120_001, None),
             (0, None),
