@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config},
     crypto::{Keys, Purpose},
     egress::{self, Egress, Roots, SystemResolver},
-    gateway::{Gateway, Keeping, Ledger},
+    gateway::{Aftermath, Gateway, Keeping, Ledger},
     http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
     kv::Kv,
@@ -63,9 +63,15 @@ impl App {
         let poller = Poller::new(tracker.clone(), &upstreams, &config.upstreams, &config.operations);
         let recovery =
             Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));
+        let aftermath = Aftermath::new(&catalog, &transcoder, upstreams.clone(), store.clone())
+            .map_err(|error| one(error.chain()))?;
+        let aftermath = Arc::new(aftermath);
         let keeper = keeper.with_recovery(Arc::new(move |orphan| {
-            let recovery = recovery.clone();
-            Box::pin(async move { recovery.recover(&orphan).await })
+            let (recovery, aftermath) = (recovery.clone(), aftermath.clone());
+            Box::pin(async move {
+                let found = recovery.recover(&orphan).await?;
+                if found.is_some() { Ok(found) } else { aftermath.recover(&orphan).await }
+            })
         }));
         let ledger = Ledger::new(journal, tracker, &keys, http::status_of);
         let keeping = Keeping::new(pages, &keys, &config.cache, clock.clone());

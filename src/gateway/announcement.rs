@@ -1,20 +1,19 @@
 //! The event of a mutation that is done when its answer comes: what the method's rule says it tells.
 //!
 //! It is written in the commit of the outcome, so it is there exactly when the outcome is: not for a call that failed, not
-//! for one whose fate is unknown, and not again when an answer is repeated for its Idempotency-Key.
+//! for one whose fate is unknown, and not again when an answer is repeated for its Idempotency-Key. What a gateway that died
+//! before this commit had done is told by [`super::Aftermath`].
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Gateway;
 use crate::{
     error::{Error, Result},
     model::{Entry, WebhookEvent},
     schema::Method,
     store::Store,
-    transcode::{JsonOptions, Peeked, Plan, Selection},
-    upstream::Reply,
+    transcode::{JsonOptions, Peeked, Plan, Selection, Transcoder},
     webhooks::event_type::EventType,
 };
 
@@ -36,7 +35,7 @@ impl Announcement {
     ///
     /// # Errors
     /// The rule names an event that is in no catalogue.
-    pub(super) fn of(gateway: &Gateway, method: &Method) -> Result<Option<Arc<Self>>> {
+    pub(super) fn of(transcoder: &Transcoder, method: &Method) -> Result<Option<Arc<Self>>> {
         let Some(tells) = &method.tells else { return Ok(None) };
         let known = EventType::find(&tells.event).ok_or_else(|| {
             Error::internal(format!(
@@ -44,11 +43,11 @@ impl Announcement {
                 method.full_name, tells.event
             ))
         })?;
-        let response = gateway.transcoder.plan(method.output);
+        let response = transcoder.plan(method.output);
         Ok(Some(Arc::new(Self {
             kind: known.name,
             collection: method.collection.clone(),
-            request: gateway.transcoder.plan(method.input),
+            request: transcoder.plan(method.input),
             keepable: response.keepable(&tells.secret_fields),
             response,
         })))
@@ -60,13 +59,13 @@ impl Announcement {
     }
 
     /// Makes the event of a call that succeeded; `None` for one that belongs to no project.
-    pub(super) fn event(&self, store: &Store, entry: &Entry, reply: &Reply) -> Option<WebhookEvent> {
+    pub(super) fn event(&self, store: &Store, entry: &Entry, reply: &[u8]) -> Option<WebhookEvent> {
         let project = entry.project().strip_prefix("projects/")?;
         let mut data = json!({
             "upstream": entry.upstream,
-            "resourceName": self.name(entry.resource(), &reply.message),
+            "resourceName": self.name(entry.resource(), reply),
         });
-        if let Some(resource) = self.resource(&reply.message) {
+        if let Some(resource) = self.resource(reply) {
             data["resource"] = resource;
         }
         let mut event = store.new_event(project, self.kind, data.to_string());

@@ -8,7 +8,8 @@
 //! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
 //! - [`across()`]: a list whose path has a `-`: all that the caller may see there.
 //! - [`overview()`]: everything of a project at a glance.
-//! - `announcement`: the event of a mutation that is done when it answers.
+//! - `announcement`: the event of a mutation that is done when it answers. [`Aftermath`]: tells of those whose gateway died
+//!   before it could.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Answer`]: what something of our own comes to that changes something; [`Twice`]: what doing it again would.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
@@ -22,6 +23,7 @@
 
 mod access;
 mod across;
+mod aftermath;
 mod announcement;
 mod certainty;
 mod connector;
@@ -61,6 +63,7 @@ use crate::{
 pub use self::{
     access::{Access, project_of},
     across::{Across, Freshness, across},
+    aftermath::Aftermath,
     form::{Form, WIRE},
     forward::{Forwarded, Input, Payload, unary},
     ledger::Ledger,

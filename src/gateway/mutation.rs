@@ -208,7 +208,7 @@ impl Started {
             None
         });
         let told = self.announcement.as_ref();
-        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, reply));
+        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, &reply.message));
         Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
     }
 

@@ -101,7 +101,7 @@ impl Gateway {
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
-            announcement: Announcement::of(self, method)?,
+            announcement: Announcement::of(&self.transcoder, method)?,
             role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Store, both, instance::time_ordered_id};
-use crate::{error::Result, model::WebhookEvent};
+use crate::{crypto, error::Result, model::WebhookEvent};
 
 /// What the id of an event begins with where it is shown.
 const PREFIX: &str = "evt_";
@@ -23,6 +23,23 @@ pub(super) fn event_key(id: &str) -> Vec<u8> {
     };
     let byte = |pair: &[u8]| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?);
     digits.chunks(2).map(byte).collect::<Option<_>>().unwrap_or_default()
+}
+
+impl WebhookEvent {
+    /// Gives an event of the past its time, and an id that follows from what it is about and a moment that belongs to that:
+    /// whoever finds out the same makes the same event, and it is written once.
+    #[must_use]
+    pub fn found_out(mut self, time: Timestamp, moment: Timestamp, about: &[&[u8]]) -> Self {
+        let mut id = time_ordered_id(moment);
+        let digest = crypto::sha256_of_each(about.iter().copied());
+        // The moment at its begin and the bits that say which kind of id it is stay.
+        id[6] = id[6] & 0xf0 | digest[6] & 0x0f;
+        id[7] = digest[7];
+        id[8] = id[8] & 0xc0 | digest[8] & 0x3f;
+        id[9..].copy_from_slice(&digest[9..16]);
+        (self.id, self.time) = (event_id(&id), time);
+        self
+    }
 }
 
 /// What to list.
@@ -53,6 +70,23 @@ impl Store {
             upstream: String::new(),
             source: String::new(),
         }
+    }
+
+    /// Lists events of a family, such as `connection.`, that name a resource as what they are about, the latest first.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn events_about(
+        &self,
+        project: &str,
+        family: &str,
+        resource: &str,
+        limit: i64,
+    ) -> Result<Vec<WebhookEvent>> {
+        let words = format!("\"resourceName\":{}", serde_json::Value::from(resource));
+        let mut found = both!(self, webhook_events::with_words(project, family, &words, limit))?;
+        found.retain(|event| event.data.contains(&words));
+        Ok(found)
     }
 
     /// Writes events that belong to no other change.
@@ -130,6 +164,22 @@ mod tests {
     fn an_id_goes_both_ways_and_what_is_none_is_nothing() {
         let bytes = time_ordered_id(Timestamp::UNIX_EPOCH);
         assert_eq!(event_key(&event_id(&bytes)), bytes);
+        let event = |time: i64, about: &[u8]| {
+            let (time, moment) = (Timestamp::from_second(time).unwrap(), Timestamp::from_second(7).unwrap());
+            let event = WebhookEvent {
+                id: String::new(),
+                project: "p".into(),
+                kind: "connection.created".into(),
+                time,
+                data: "{}".into(),
+                upstream: String::new(),
+                source: String::new(),
+            };
+            event.found_out(time, moment, &[about]).id
+        };
+        assert_eq!(event(8, b"a"), event(9, b"a"), "who finds it out later finds out the same");
+        assert_ne!(event(8, b"a"), event(8, b"b"));
+        assert_eq!(event_key(&event(8, b"a")).len(), 16);
         for wrong in ["", "evt_", "evt_0", "evt_0g", "0a", "evt_é0"] {
             assert!(event_key(wrong).is_empty(), "{wrong}");
         }

@@ -11,7 +11,7 @@ pub(super) const BYTES_MAX: usize = 20 * 1024;
 const OPTIONAL: [&[&str]; 4] = [
     &["resource"],
     &["operation", "response"],
-    &["operation", "metadata", "upstreamMetadata"],
+    &["operation", "metadata", "value", "upstreamMetadata"],
     &["operation", "error", "details"],
 ];
 
@@ -22,10 +22,11 @@ pub(super) fn of(event: &WebhookEvent) -> String {
         return whole;
     }
     let Ok(Value::Object(mut data)) = serde_json::from_str::<Value>(&event.data) else { return whole };
-    let mut omitted = Vec::new();
+    // Whoever wrote the event may have left something out already.
+    let mut omitted: Vec<Value> = data.get("omitted").and_then(Value::as_array).cloned().unwrap_or_default();
     for path in OPTIONAL {
         if remove(&mut data, path) {
-            omitted.push(path.join("."));
+            omitted.push(path.join(".").into());
             let link = data
                 .get("operation")
                 .and_then(|operation| operation["name"].as_str())
@@ -93,6 +94,19 @@ mod tests {
         let expected = json!({"operation": {"name": name, "done": true}, "omitted": ["operation.response"],
                               "link": "/v1/projects/p/operations/o"});
         assert_eq!(body["data"], expected);
+        let mut wide =
+            json!({"operation": {"name": name, "metadata": {"@type": "t", "value": {"state": "FAILED"}}}});
+        wide["operation"]["metadata"]["value"]["upstreamMetadata"] = "x".repeat(BYTES_MAX).into();
+        let body: Value = serde_json::from_str(&of(&event(&wide))).unwrap();
+        let expected = json!({"operation": {"name": name, "metadata": {"@type": "t", "value": {"state": "FAILED"}}},
+                              "omitted": ["operation.metadata.value.upstreamMetadata"],
+                              "link": "/v1/projects/p/operations/o"});
+        assert_eq!(body["data"], expected);
+        let mut told =
+            json!({"operation": {"name": name, "error": {"code": 9}}, "omitted": ["operation.response"]});
+        told["operation"]["error"]["details"] = json!(["x".repeat(BYTES_MAX)]);
+        let body: Value = serde_json::from_str(&of(&event(&told))).unwrap();
+        assert_eq!(body["data"]["omitted"], json!(["operation.response", "operation.error.details"]));
         let all = json!({"note": "x".repeat(BYTES_MAX)});
         let body: Value = serde_json::from_str(&of(&event(&all))).unwrap();
         assert_eq!(body["data"], json!({"omitted": ["data"], "link": "/v1/projects/p/events/evt_1"}));

@@ -4,7 +4,16 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
+
+use serde_json::Value;
+
+use crate::harness::attempt;
+
+/// How long a line may take to be printed.
+const PRINT_TIME_MAX: Duration = Duration::from_secs(20);
 
 const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";
 
@@ -37,21 +46,34 @@ fn err(output: &Output) -> String {
 struct Dev {
     child: Child,
     address: SocketAddr,
+    /// What it prints after its first line.
+    lines: mpsc::Receiver<String>,
 }
 
 impl Dev {
     fn start() -> Self {
         let mut child = causeway(&["dev", "--listen", "127.0.0.1:0"]).spawn().expect("the binary starts");
-        let mut banner = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped"))
-            .read_line(&mut banner)
-            .expect("it says where it is");
+        let mut printed = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let banner = printed.next().expect("it says where it is").expect("its words are text");
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let address = banner
             .split_once("http://")
             .and_then(|(_, rest)| rest.split(',').next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("no address in {banner:?}"));
-        Self { child, address }
+        Self { child, address, lines }
+    }
+
+    /// Waits until it prints a line with these words.
+    fn prints(&self, words: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PRINT_TIME_MAX);
+            let line = line.unwrap_or_else(|_| panic!("{words:?} is not printed"));
+            if line.contains(words) {
+                return line;
+            }
+        }
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -152,6 +174,24 @@ fn a_development_gateway_is_healthy_until_it_is_told_to_stop() {
     let gone = run(&["healthcheck", "--url", &url]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(err(&gone).contains("/healthz"), "{}", err(&gone));
+}
+
+#[tokio::test]
+async fn a_development_gateway_has_a_receiver_that_verifies_and_prints() {
+    let dev = Dev::start();
+    let advice = dev.prints(r#""secret": "#);
+    let wish = advice.split('\'').nth(1).expect("the body is quoted").to_owned();
+    let post = async |target: &str, body: String| {
+        let sent = attempt(dev.address, "POST", target, &[("content-type", "application/json")], body).await;
+        sent.expect("it answers").json()
+    };
+    let made: Value = post("/v1/projects/acme-data/webhookEndpoints", wish).await;
+    let endpoint = made["name"].as_str().expect("it is made").to_owned();
+    let ping = post(&format!("/v1/{endpoint}:ping"), String::new()).await;
+    let id = ping["event"].as_str().and_then(|event| event.rsplit('/').next()).expect("it has an event");
+    dev.prints(&format!("webhook {id}: signature is right"));
+    let body: Value = serde_json::from_str(dev.prints("{").trim()).expect("what came is printed");
+    assert_eq!((&body["type"], &body["data"]["webhookEndpoint"]), (&"ping".into(), &made["name"]));
 }
 
 #[test]

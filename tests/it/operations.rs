@@ -29,10 +29,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Answer, Database, Gateway, Scripted};
+use crate::{
+    harness::{Answer, Database, Gateway, Scripted},
+    webhooks::REACH,
+};
 
 mod faces;
 mod faults;
+mod told;
 
 const PLACE: &str = "projects/p/locations/us";
 const OBJECT: &str = "projects/p/locations/us/streams/s/objects/o";
@@ -155,6 +159,9 @@ impl Story {
             "upstreams.datastream.retry.attempts=1".to_owned(),
             "operations.poll=false".to_owned(),
         ]
+        .into_iter()
+        .chain(REACH.map(str::to_owned))
+        .collect()
     }
 
     async fn hand(&self) -> Hand {
@@ -559,91 +566,95 @@ async fn a_restart_finds_everything_that_is_open() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_with_its_place() {
-    let story = Story::each().await.remove(0);
-    let (gateway, hand) = (story.gateway().await, story.hand().await);
-    let a = hand.track(&story, "a").await;
-    story.pass(1);
-    hand.track(&story, "b").await;
-    let id = a.name().rsplit('/').next().unwrap().to_owned();
-    for target in [
-        format!("/v1/projects/q/operations/{id}"),
-        "/v1/projects/p/operations/00000000-0000-7000-8000-000000000000".to_owned(),
-        "/v1/projects/p/operations/nonsense".to_owned(),
-    ] {
-        gateway.get(&target).await.refused(404, "RESOURCE_NOT_FOUND");
+    for story in Story::each().await {
+        let (gateway, hand) = (story.gateway().await, story.hand().await);
+        let a = hand.track(&story, "a").await;
+        story.pass(1);
+        hand.track(&story, "b").await;
+        let id = a.name().rsplit('/').next().unwrap().to_owned();
+        for target in [
+            format!("/v1/projects/q/operations/{id}"),
+            "/v1/projects/p/operations/00000000-0000-7000-8000-000000000000".to_owned(),
+            "/v1/projects/p/operations/nonsense".to_owned(),
+        ] {
+            gateway.get(&target).await.refused(404, "RESOURCE_NOT_FOUND");
+        }
+        let wrong = gateway.get("/v1/operations?filter=done%3Dtrue%20AND%20color%3Dred").await;
+        assert!(wrong.refused(400, "INVALID_FIELD").contains("at character 15"), "{}", wrong.text());
+        let page = gateway.get("/v1/projects/p/operations?pageSize=1").await.json();
+        assert_eq!(page["operations"].as_array().unwrap().len(), 1);
+        let token = page["nextPageToken"].as_str().unwrap();
+        let next =
+            gateway.get(&format!("/v1/projects/p/operations?pageSize=1&pageToken={token}")).await.json();
+        assert_eq!(next["operations"][0]["name"], a.name());
+        assert_eq!(next["nextPageToken"], Value::Null);
+        for other in ["/v1/operations?", "/v1/projects/p/operations?filter=done%3Dfalse&"] {
+            gateway.get(&format!("{other}pageToken={token}")).await.refused(400, "INVALID_FIELD");
+        }
+        let wait = async |timeout: &str| {
+            gateway.post(&format!("/v1/{}:wait", a.name()), &format!(r#"{{"timeout":"{timeout}"}}"#)).await
+        };
+        wait("-1s").await.refused(400, "INVALID_FIELD");
+        wait("soon").await.refused(400, "INVALID_FIELD");
+        for (body, field) in [
+            (r#"{"upstream":"nowhere","name":"projects/p/locations/us/operations/a"}"#, "upstream"),
+            (r#"{"upstream":"datastream","name":"projects/p/locations/us"}"#, "name"),
+            (r#"{"upstream":"datastream"}"#, "name"),
+            (r#"{"upstream":"datastream","name":3}"#, "name"),
+        ] {
+            let refused = gateway.post("/v1/operations:track", body).await;
+            refused.refused(400, "INVALID_FIELD");
+            assert_eq!(refused.fields(), [field], "{body}");
+        }
+        let unknown = r#"{"upstream":"datastream","name":"projects/p/locations/us/operations/zzz"}"#;
+        assert_eq!(gateway.post("/v1/operations:track", unknown).await.status, 404);
+        let known = r#"{"upstream":"datastream","name":"projects/p/locations/us/operations/a"}"#;
+        let tracked = gateway.post("/v1/projects/p/operations:track", known).await;
+        assert_eq!(tracked.json()["name"], a.name(), "what is on record is not put there twice");
     }
-    let wrong = gateway.get("/v1/operations?filter=done%3Dtrue%20AND%20color%3Dred").await;
-    assert!(wrong.refused(400, "INVALID_FIELD").contains("at character 15"), "{}", wrong.text());
-    let page = gateway.get("/v1/projects/p/operations?pageSize=1").await.json();
-    assert_eq!(page["operations"].as_array().unwrap().len(), 1);
-    let token = page["nextPageToken"].as_str().unwrap();
-    let next = gateway.get(&format!("/v1/projects/p/operations?pageSize=1&pageToken={token}")).await.json();
-    assert_eq!(next["operations"][0]["name"], a.name());
-    assert_eq!(next["nextPageToken"], Value::Null);
-    for other in ["/v1/operations?", "/v1/projects/p/operations?filter=done%3Dfalse&"] {
-        gateway.get(&format!("{other}pageToken={token}")).await.refused(400, "INVALID_FIELD");
-    }
-    let wait = async |timeout: &str| {
-        gateway.post(&format!("/v1/{}:wait", a.name()), &format!(r#"{{"timeout":"{timeout}"}}"#)).await
-    };
-    wait("-1s").await.refused(400, "INVALID_FIELD");
-    wait("soon").await.refused(400, "INVALID_FIELD");
-    for (body, field) in [
-        (r#"{"upstream":"nowhere","name":"projects/p/locations/us/operations/a"}"#, "upstream"),
-        (r#"{"upstream":"datastream","name":"projects/p/locations/us"}"#, "name"),
-        (r#"{"upstream":"datastream"}"#, "name"),
-        (r#"{"upstream":"datastream","name":3}"#, "name"),
-    ] {
-        let refused = gateway.post("/v1/operations:track", body).await;
-        refused.refused(400, "INVALID_FIELD");
-        assert_eq!(refused.fields(), [field], "{body}");
-    }
-    let unknown = r#"{"upstream":"datastream","name":"projects/p/locations/us/operations/zzz"}"#;
-    assert_eq!(gateway.post("/v1/operations:track", unknown).await.status, 404);
-    let known = r#"{"upstream":"datastream","name":"projects/p/locations/us/operations/a"}"#;
-    let tracked = gateway.post("/v1/projects/p/operations:track", known).await;
-    assert_eq!(tracked.json()["name"], a.name(), "what is on record is not put there twice");
 }
 
 #[tokio::test]
 async fn where_callers_bring_their_own_credentials_they_go_along_and_polling_has_its_own() {
-    let mut story = Story::each().await.remove(0);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (far, shown) = (story.far.clone(), seen.clone());
-    story.upstream = Scripted::start(move |call| {
-        let credential = call.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-        let method = call.method.rsplit('.').next().unwrap().to_owned();
-        shown.lock().unwrap().push((method, credential.unwrap_or_default()));
-        far.lock().unwrap().answer(&call.method, &call.request)
-    })
-    .await;
-    let credentials = ["credentials=caller", "poll_credentials=token", "token=ours"]
-        .map(|setting| format!("upstreams.datastream.{setting}"));
-    let mut settings = story.settings();
-    settings.extend(credentials.iter().cloned());
-    let gateway = Gateway::start(&settings).await;
-    let hand = story.hand_with(&credentials.each_ref().map(String::as_str)).await;
-    let theirs =
-        [("x-causeway-upstream-authorization", "Bearer theirs"), ("content-type", "application/json")];
-    story.far(|far| far.begin("a"));
-    let track = json!({"upstream": "datastream", "name": format!("{PLACE}/operations/a")}).to_string();
-    let tracked = gateway.send("POST", "/v1/operations:track", &theirs, track).await;
-    assert_eq!(tracked.status, 200, "{}", tracked.text());
-    story.pass(10);
-    assert_eq!(hand.tick().await.calls, 1);
-    let cancel = format!("/v1/{}:cancel", tracked.json()["name"].as_str().unwrap());
-    assert_eq!(gateway.send("POST", &cancel, &theirs, "{}").await.status, 200);
-    let expected = [
-        ("GetOperation", "Bearer theirs"),
-        ("GetOperation", "Bearer ours"),
-        ("CancelOperation", "Bearer theirs"),
-    ];
-    let expected = expected.map(|(method, credential)| (method.to_owned(), credential.to_owned()));
-    assert_eq!(*seen.lock().unwrap(), expected);
-    // Without credentials of its own the gateway looks after nothing there.
-    let blind = story.hand_with(&["upstreams.datastream.credentials=caller"]).await;
-    story.pass(3600);
-    assert_eq!(blind.tick().await, Tick::default());
+    for mut story in Story::each().await {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (far, shown) = (story.far.clone(), seen.clone());
+        story.upstream = Scripted::start(move |call| {
+            let credential =
+                call.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+            let method = call.method.rsplit('.').next().unwrap().to_owned();
+            shown.lock().unwrap().push((method, credential.unwrap_or_default()));
+            far.lock().unwrap().answer(&call.method, &call.request)
+        })
+        .await;
+        let credentials = ["credentials=caller", "poll_credentials=token", "token=ours"]
+            .map(|setting| format!("upstreams.datastream.{setting}"));
+        let mut settings = story.settings();
+        settings.extend(credentials.iter().cloned());
+        let gateway = Gateway::start(&settings).await;
+        let hand = story.hand_with(&credentials.each_ref().map(String::as_str)).await;
+        let theirs =
+            [("x-causeway-upstream-authorization", "Bearer theirs"), ("content-type", "application/json")];
+        story.far(|far| far.begin("a"));
+        let track = json!({"upstream": "datastream", "name": format!("{PLACE}/operations/a")}).to_string();
+        let tracked = gateway.send("POST", "/v1/operations:track", &theirs, track).await;
+        assert_eq!(tracked.status, 200, "{}", tracked.text());
+        story.pass(10);
+        assert_eq!(hand.tick().await.calls, 1);
+        let cancel = format!("/v1/{}:cancel", tracked.json()["name"].as_str().unwrap());
+        assert_eq!(gateway.send("POST", &cancel, &theirs, "{}").await.status, 200);
+        let expected = [
+            ("GetOperation", "Bearer theirs"),
+            ("GetOperation", "Bearer ours"),
+            ("CancelOperation", "Bearer theirs"),
+        ];
+        let expected = expected.map(|(method, credential)| (method.to_owned(), credential.to_owned()));
+        assert_eq!(*seen.lock().unwrap(), expected);
+        // Without credentials of its own the gateway looks after nothing there.
+        let blind = story.hand_with(&["upstreams.datastream.credentials=caller"]).await;
+        story.pass(3600);
+        assert_eq!(blind.tick().await, Tick::default());
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,31 @@ pub(in crate::store) async fn list(handle: &Handle, query: &EventQuery) -> sqlx:
     rows.iter().map(|row| event(row, 0)).collect()
 }
 
+/// Lists events of a family whose data has these words, the latest first. Words differ in case for one dialect and not for
+/// the other.
+pub(in crate::store) async fn with_words(
+    handle: &Handle,
+    project: &str,
+    family: &str,
+    words: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<WebhookEvent>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events
+         WHERE project = $1 AND substr(kind, 1, length($2)) = $2 AND payload LIKE $3 ESCAPE '!'
+         ORDER BY occurred_at DESC, id DESC LIMIT $4"
+    );
+    let plain = words.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(project)
+        .bind(family)
+        .bind(format!("%{plain}%"))
+        .bind(limit)
+        .fetch_all(&mut *reader(handle).await?)
+        .await?;
+    rows.iter().map(|row| event(row, 0)).collect()
+}
+
 /// Lists events of a project in the order of time, from a cursor on.
 pub(in crate::store) async fn between(
     handle: &Handle,

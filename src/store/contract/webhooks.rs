@@ -2,6 +2,8 @@
 
 super::contract! {
     an_event_is_dispatched_once,
+    what_is_told_of_a_resource_is_found_by_its_name,
+    what_is_found_out_twice_is_written_once,
     a_delivery_is_leased_to_one_at_a_time,
     a_zombies_result_is_dropped,
     one_endpoint_does_not_take_the_places_of_another,
@@ -352,6 +354,38 @@ mod tell {
         assert!(done.done);
         assert_eq!(done.queued, 2, "what was pending anyway was not queued again");
         assert!(store.claim_replay(Duration::ZERO).await.unwrap().is_none());
+    }
+
+    pub(super) async fn what_is_told_of_a_resource_is_found_by_its_name(store: Store) {
+        let about = |name: &str| format!(r#"{{"upstream":"u","resourceName":"{name}"}}"#);
+        let mut told = Vec::new();
+        for (kind, name) in [
+            ("connection.created", "projects/p/a_b%"),
+            ("connection.created", "projects/p/aXb%"),
+            ("connection.created", "projects/p/A_B%"),
+            ("operation.created", "projects/p/a_b%"),
+            ("connection.deleted", "projects/p/a_b%"),
+        ] {
+            let mut event = store.new_event("p", kind, about(name));
+            event.time += SignedDuration::from_secs(told.len() as i64);
+            told.push(event);
+        }
+        store.insert_events(&told).await.unwrap();
+        let found =
+            async |limit| store.events_about("p", "connection.", "projects/p/a_b%", limit).await.unwrap();
+        assert_eq!(found(10).await, [told[4].clone(), told[0].clone()], "the latest first, and no other's");
+        assert_eq!(found(1).await, [told[4].clone()]);
+        assert_eq!(store.events_about("q", "connection.", "projects/p/a_b%", 10).await.unwrap(), []);
+    }
+
+    pub(super) async fn what_is_found_out_twice_is_written_once(store: Store) {
+        let moment = store.now();
+        let found_out = |later: i64| {
+            let event = store.new_event("p", "connection.created", r#"{"resourceName":"c"}"#.into());
+            event.found_out(moment + SignedDuration::from_secs(later), moment, &[b"c", b"7"])
+        };
+        store.insert_events(&[found_out(0), found_out(5)]).await.unwrap();
+        assert_eq!(store.undispatched_events(10).await.unwrap(), [found_out(0)]);
     }
 
     pub(super) async fn what_is_old_goes(store: Store) {

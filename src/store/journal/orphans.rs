@@ -40,12 +40,23 @@ impl Store {
     /// The database is away.
     pub async fn orphans(&self, rows_max: u32) -> Result<Vec<Orphan>> {
         let now = self.now().as_microsecond();
-        let rows: Vec<(Vec<u8>, i64, String)> = both!(self, journal::orphans(now, rows_max))?;
+        let rows: Vec<(Vec<u8>, i64, String)> = both!(self, intents::orphans(now, rows_max))?;
         let orphan = |(id, opened_at, entry): (Vec<u8>, i64, String)| {
             let entry = serde_json::from_str(&entry).unwrap_or_default();
             Some(Orphan { id: id.try_into().ok()?, opened_at, entry })
         };
         Ok(rows.into_iter().filter_map(orphan).collect())
+    }
+
+    /// Finds what gateways that live have begun and not ended, in no order; `None` if it is more than `rows_max`.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn under_way(&self, rows_max: u32) -> Result<Option<Vec<Entry>>> {
+        let now = self.now().as_microsecond();
+        let rows = both!(self, intents::under_way(now, rows_max.saturating_add(1)))?;
+        let all = rows.iter().map(|entry| serde_json::from_str(entry).unwrap_or_default()).collect();
+        Ok(Some(all).filter(|all: &Vec<Entry>| all.len() <= rows_max as usize))
     }
 
     /// Closes orphans, each with what could be found out about it. One that another replica has closed stays as it is.

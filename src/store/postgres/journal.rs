@@ -280,20 +280,3 @@ async fn release(connection: &mut PgConnection, keys: &[(&[u8], &[u8])]) -> sqlx
     .await?;
     Ok(())
 }
-
-/// Finds open intents of gateways that are gone.
-pub(in crate::store) async fn orphans(
-    pool: &PgPool,
-    now: i64,
-    rows_max: u32,
-) -> sqlx::Result<Vec<(Vec<u8>, i64, String)>> {
-    sqlx::query_as(
-        "SELECT id, opened_at, entry FROM journal
-         WHERE closed_at IS NULL AND NOT EXISTS (SELECT FROM instances WHERE id = journal.instance AND alive_until > $1)
-         ORDER BY id LIMIT $2",
-    )
-    .bind(now)
-    .bind(i64::from(rows_max))
-    .fetch_all(pool)
-    .await
-}

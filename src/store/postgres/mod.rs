@@ -9,6 +9,8 @@ pub(super) mod delivery_records;
 pub(super) mod events;
 pub(super) mod generated;
 pub(super) mod instance;
+#[path = "../both/intents.rs"]
+pub(super) mod intents;
 pub(super) mod journal;
 pub(super) mod keys;
 pub(super) mod migrate;

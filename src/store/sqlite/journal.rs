@@ -144,20 +144,3 @@ async fn release(connection: &mut SqliteConnection, scope: &[u8], intent: &[u8])
         .await?;
     Ok(())
 }
-
-/// Finds open intents of gateways that are gone.
-pub(in crate::store) async fn orphans(
-    files: &Files,
-    now: i64,
-    rows_max: u32,
-) -> sqlx::Result<Vec<(Vec<u8>, i64, String)>> {
-    sqlx::query_as(
-        "SELECT id, opened_at, entry FROM journal
-         WHERE closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM instances WHERE id = journal.instance AND alive_until > $1)
-         ORDER BY id LIMIT $2",
-    )
-    .bind(now)
-    .bind(i64::from(rows_max))
-    .fetch_all(files.reader())
-    .await
-}

@@ -11,24 +11,27 @@ use prost::Message;
 use serde_json::json;
 use tonic::{Code, Status, client::Grpc, transport::Channel};
 
-use crate::harness::{Database, Gateway};
+use crate::{
+    harness::{Database, Gateway},
+    webhooks::REACH,
+};
 
-const STREAMS: &str = "/v1/projects/acme-data/locations/europe-west1/streams";
-const OBJECT: &str =
+pub(super) const STREAMS: &str = "/v1/projects/acme-data/locations/europe-west1/streams";
+pub(super) const OBJECT: &str =
     "/v1/projects/acme-data/locations/europe-west1/streams/shop-to-bigquery/objects/public-orders";
-const DATABASES: &str = "/v1/projects/acme-data/instances/features/databases";
-const TASKS: &str = "/v1/projects/acme-data/locations/EU/tasks";
+pub(super) const DATABASES: &str = "/v1/projects/acme-data/instances/features/databases";
+pub(super) const TASKS: &str = "/v1/projects/acme-data/locations/EU/tasks";
 
 /// All systems, emulated, and a gateway in front of them.
-struct Company {
-    clock: Arc<ManualClock>,
-    gateway: Gateway,
+pub(super) struct Company {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) gateway: Gateway,
     _emulator: Emulator,
     _database: Database,
 }
 
 impl Company {
-    async fn each() -> Vec<Self> {
+    pub(super) async fn each() -> Vec<Self> {
         let mut all = Vec::new();
         for database in Database::each().await {
             let clock = Arc::new(ManualClock::new(SystemClock.now()));
@@ -40,6 +43,7 @@ impl Company {
                 .collect();
             settings.push(database.setting());
             settings.push(format!("secrets.key={}", "A".repeat(43) + "="));
+            settings.extend(REACH.map(str::to_owned));
             let gateway = Gateway::start(&settings).await;
             all.push(Self { clock, gateway, _emulator: emulator, _database: database });
         }
@@ -47,7 +51,7 @@ impl Company {
     }
 
     /// Starts something, and returns the name of its operation.
-    async fn start(&self, target: &str, body: &serde_json::Value) -> String {
+    pub(super) async fn start(&self, target: &str, body: &serde_json::Value) -> String {
         let started = self.gateway.post(target, &body.to_string()).await;
         assert_eq!(started.status, 200, "{target}: {}", started.text());
         started.header("causeway-operation").to_owned()

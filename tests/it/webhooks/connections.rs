@@ -1,6 +1,6 @@
 //! What is told of connections that are made, changed and deleted through the gateway.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use causeway::{
     clock::{Clock as _, SystemClock},
@@ -8,7 +8,7 @@ use causeway::{
 };
 use serde_json::{Value, json};
 
-use super::{Receiver, believed, gateway, name};
+use super::{Message, Receiver, believed, gateway, name, until};
 use crate::harness::Database;
 
 const ENDPOINTS: &str = "/v1/projects/acme-data/webhookEndpoints";
@@ -67,5 +67,19 @@ async fn what_is_done_to_a_connection_is_told_once_and_what_failed_is_not() {
         assert_eq!(kept["events"].as_array().unwrap().len(), 3, "and nothing else happened");
         let deliveries = gateway.get(&format!("{}/deliveries", name(&made))).await.json();
         assert_eq!(deliveries["deliveries"].as_array().unwrap().len(), 3);
+
+        // All of it once more, on request.
+        let at = |body: &Value| body["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let end = at(&told[2]) + jiff::SignedDuration::from_micros(1);
+        let window = json!({"startTime": told[0]["timestamp"], "endTime": end.to_string()});
+        let replay = gateway.post(&format!("{}:replay", name(&made)), &window.to_string()).await;
+        assert_eq!(replay.status, 200, "{}", replay.text());
+        let done = until(&gateway, &name(&replay.json()), |replay| replay["state"] == "DONE").await;
+        assert_eq!(done["queuedCount"], "3");
+        let all = receiver.hears(6).await;
+        let ids = |heard: &[Message]| -> BTreeSet<_> {
+            heard.iter().map(|heard| heard.0["webhook-id"].clone().as_bytes().to_vec()).collect()
+        };
+        assert_eq!(ids(&all[..3]), ids(&all[3..]), "with the ids that they had");
     }
 }

@@ -1,8 +1,10 @@
 //! Stories about being called: what owners do with endpoints, what is refused, what happens through the gateway, and what
 //! breaks in between.
 
+mod aftermath;
 mod connections;
 mod owner;
+mod seeing;
 mod survival;
 
 use std::{
@@ -28,11 +30,11 @@ const ENDPOINTS: &str = "/v1/projects/acme/webhookEndpoints";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What came: headers and body.
-type Message = (HeaderMap, Bytes);
+pub(crate) type Message = (HeaderMap, Bytes);
 type Heard = Arc<(Mutex<Vec<Message>>, Notify)>;
 
 /// Somebody who listens.
-struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     heard: Heard,
     /// Whether it answers.
@@ -52,7 +54,7 @@ async fn hear(
 }
 
 impl Receiver {
-    async fn listen() -> Self {
+    pub(crate) async fn listen() -> Self {
         let heard = Heard::default();
         let (answers, gate) = watch::channel(true);
         let routes = Router::new().route("/hook", post(hear)).with_state((heard.clone(), gate));
@@ -64,16 +66,16 @@ impl Receiver {
     }
 
     /// What it has heard so far.
-    fn heard(&self) -> Vec<Message> {
+    pub(crate) fn heard(&self) -> Vec<Message> {
         self.heard.0.lock().unwrap().clone()
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
     /// Waits until it has heard so many.
-    async fn hears(&self, count: usize) -> Vec<Message> {
+    pub(crate) async fn hears(&self, count: usize) -> Vec<Message> {
         timeout(PATIENCE, async {
             loop {
                 let next = self.heard.1.notified();
@@ -90,7 +92,7 @@ impl Receiver {
 }
 
 /// What a gateway needs to reach a receiver of these stories.
-const REACH: [&str; 2] = ["webhooks.allow_http=true", "webhooks.allow_cidrs=[\"127.0.0.1/32\"]"];
+pub(crate) const REACH: [&str; 2] = ["webhooks.allow_http=true", "webhooks.allow_cidrs=[\"127.0.0.1/32\"]"];
 
 async fn gateway(more: &[String]) -> Gateway {
     let settings: Vec<String> = REACH.iter().map(|it| (*it).to_owned()).chain(more.iter().cloned()).collect();
@@ -121,7 +123,7 @@ async fn until(gateway: &Gateway, path: &str, is_it: impl Fn(&Value) -> bool) ->
 }
 
 /// Reads what came, once the public library has found it to be ours.
-fn believed(secret: &str, (headers, body): &Message) -> Value {
+pub(crate) fn believed(secret: &str, (headers, body): &Message) -> Value {
     Webhook::new(secret).unwrap().verify(body, headers).expect("the public library accepts it");
     serde_json::from_slice(body).unwrap()
 }
