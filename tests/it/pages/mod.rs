@@ -1,6 +1,7 @@
 //! Stories about list pages that are kept: who is shown what, and when it is out of date.
 
 mod across;
+mod cluster;
 mod isolation;
 mod overview;
 mod shared;
