@@ -16,15 +16,13 @@ use super::sealer;
 use crate::{
     crypto::{Keys, Purpose, Signer},
     model::{Ending, Entry, Outcome},
-    store::{Store, audit::Observed},
+    store::{Store, audit::Closed},
 };
 
 /// Entries that are not yet written; more are dropped and counted.
 pub const ROWS_MAX: usize = 1000;
-/// Of these, half are being written while the other half gathers.
-const GATHERED_ROWS_MAX: usize = ROWS_MAX / 2;
-/// How many have gathered when they are written: early enough that there is room until that begins.
-const BATCH_ROWS: usize = GATHERED_ROWS_MAX / 2;
+/// How many have gathered when they are written: early enough that there is room for more until they are.
+const BATCH_ROWS: usize = ROWS_MAX * 2 / 5;
 /// The longest that an entry waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -71,9 +69,11 @@ impl Shared {
 /// What is not yet being written.
 #[derive(Default)]
 struct Gathered {
-    rows: Vec<Observed>,
+    rows: Vec<Closed>,
+    /// How many are being written.
+    leaving: usize,
     kinds: HashMap<(i32, u16, String), Kind>,
-    /// Whoever waits until all of it is written.
+    /// Whoever waits until all of it is written: at most as many as requests are worked on.
     flushes: Vec<oneshot::Sender<()>>,
     over: bool,
 }
@@ -82,7 +82,20 @@ struct Gathered {
 struct Kind {
     seen: u64,
     /// The first that was not kept by itself.
-    sample: Option<Observed>,
+    sample: Option<Ended>,
+}
+
+/// A request that has ended.
+struct Ended {
+    opened_at: i64,
+    entry: Entry,
+    outcome: Outcome,
+}
+
+impl Ended {
+    fn close(self) -> Closed {
+        Closed::observed(self.opened_at, self.entry, &self.outcome)
+    }
 }
 
 impl Recorder {
@@ -98,10 +111,12 @@ impl Recorder {
     pub fn record(&self, entry: Entry, outcome: Outcome) {
         let latency = i64::try_from(outcome.latency_us).unwrap_or(i64::MAX);
         let opened_at = self.store.now().as_microsecond().saturating_sub(latency);
-        let rows = {
-            let mut gathered = self.shared.gathered();
-            gathered.take(Observed { opened_at, entry, outcome });
-            gathered.rows.len()
+        let request = Ended { opened_at, entry, outcome };
+        let rows = if is_refusal(&request.outcome) {
+            self.shared.gathered().refused(request)
+        } else {
+            let row = request.close();
+            self.shared.gathered().push(row)
         };
         if rows == 1 || rows == BATCH_ROWS {
             self.shared.wake.notify_one();
@@ -143,9 +158,11 @@ async fn write(store: Store, signer: Signer, shared: Arc<Shared>) {
             if !wanted {
                 continue;
             }
+            gathered.leaving = gathered.rows.len();
             (std::mem::take(&mut gathered.rows), std::mem::take(&mut gathered.flushes), gathered.over)
         };
         keep(&store, &signer, rows).await;
+        shared.gathered().leaving = 0;
         for flush in flushes {
             let _gone = flush.send(());
         }
@@ -155,7 +172,7 @@ async fn write(store: Store, signer: Signer, shared: Arc<Shared>) {
     }
 }
 
-async fn keep(store: &Store, signer: &Signer, rows: Vec<Observed>) {
+async fn keep(store: &Store, signer: &Signer, rows: Vec<Closed>) {
     if rows.is_empty() {
         return;
     }
@@ -167,39 +184,40 @@ async fn keep(store: &Store, signer: &Signer, rows: Vec<Observed>) {
 }
 
 impl Gathered {
-    fn take(&mut self, row: Observed) {
-        if !is_refusal(&row.outcome) {
-            self.push(row);
-            return;
-        }
-        let kind = (row.outcome.code, row.outcome.status, row.outcome.reason.clone());
+    /// Takes a refusal, by itself or into the sum of its kind. Returns how many rows have gathered.
+    fn refused(&mut self, request: Ended) -> usize {
+        let outcome = &request.outcome;
+        let kind = (outcome.code, outcome.status, outcome.reason.clone());
         if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&kind) {
             lost(1);
-            return;
+            return self.rows.len();
         }
         let kind = self.kinds.entry(kind).or_insert(Kind { seen: 0, sample: None });
         kind.seen += 1;
         if kind.seen <= REFUSALS_MAX {
-            self.push(row);
-        } else if let Some(sample) = &mut kind.sample {
-            sample.outcome.further += 1;
-        } else {
-            kind.sample = Some(row);
+            return self.push(request.close());
         }
+        match &mut kind.sample {
+            Some(sample) => sample.outcome.further += 1,
+            None => kind.sample = Some(request),
+        }
+        self.rows.len()
     }
 
-    fn push(&mut self, row: Observed) {
-        if self.rows.len() < GATHERED_ROWS_MAX {
+    /// Takes a row, if there is room. Returns how many have gathered.
+    fn push(&mut self, row: Closed) -> usize {
+        if self.rows.len() + self.leaving < ROWS_MAX {
             self.rows.push(row);
         } else {
             lost(1);
         }
+        self.rows.len()
     }
 
     /// Ends a window: what was not kept by itself becomes one entry for each kind.
     fn sum_up(&mut self) {
         let samples = std::mem::take(&mut self.kinds).into_values().filter_map(|kind| kind.sample);
-        self.rows.extend(samples);
+        self.rows.extend(samples.map(Ended::close));
     }
 }
 
@@ -216,22 +234,22 @@ fn lost(entries: usize) {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16) -> Observed {
+    fn refusal(status: u16) -> Ended {
         let outcome = Outcome { ending: Ending::Error, status, code: 5, ..Outcome::default() };
-        Observed { opened_at: 0, entry: Entry::default(), outcome }
+        Ended { opened_at: 0, entry: Entry::default(), outcome }
     }
 
     #[test]
     fn a_flood_of_refusals_is_summed_up() {
         let mut gathered = Gathered::default();
         for _ in 0..100_000 {
-            gathered.take(refusal(404));
+            gathered.refused(refusal(404));
         }
-        gathered.take(refusal(401));
+        gathered.refused(refusal(401));
         assert_eq!(gathered.rows.len(), 101, "each kind has its own room");
         gathered.sum_up();
         assert_eq!(gathered.rows.len(), 102);
-        let stood_for: u64 = gathered.rows.iter().map(|row| 1 + row.outcome.further).sum();
+        let stood_for: u64 = gathered.rows.iter().map(|row| 1 + row.outcome().further).sum();
         assert_eq!(stood_for, 100_001, "every one is counted");
     }
 }

@@ -8,7 +8,7 @@
 
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Projects, Store, both, journal::time_ordered, plain, projects::Globs};
+use super::{Projects, Store, both, instance::time_ordered, made_plain, plain, projects::Globs};
 use crate::{
     crypto::{self, Signer},
     error::Result,
@@ -77,9 +77,9 @@ pub struct Seal {
     pub signature: Vec<u8>,
 }
 
-/// What has ended and has no number yet.
+/// What has ended and has no number yet, as it will be kept.
 #[derive(Clone, Debug)]
-pub(super) struct Closed {
+pub struct Closed {
     pub(super) id: Vec<u8>,
     pub(super) opened_at: i64,
     pub(super) entry: String,
@@ -88,15 +88,23 @@ pub(super) struct Closed {
     pub(super) columns: Columns,
 }
 
-/// A request that needed no intent, with its outcome.
-#[derive(Clone, Debug)]
-pub struct Observed {
-    /// When it arrived, in microseconds since 1970.
-    pub opened_at: i64,
-    /// What it was.
-    pub entry: Entry,
-    /// What came of it.
-    pub outcome: Outcome,
+impl Closed {
+    /// Prepares a request that needed no intent. It arrived at `opened_at`, in microseconds since 1970.
+    pub fn observed(opened_at: i64, entry: Entry, outcome: &Outcome) -> Self {
+        Self {
+            id: time_ordered(opened_at).to_vec(),
+            opened_at,
+            entry: serde_json::to_string(&entry).expect("plain data prints as JSON"),
+            closed_at: opened_at.saturating_add_unsigned(outcome.latency_us),
+            outcome: serde_json::to_string(outcome).expect("plain data prints as JSON"),
+            columns: Columns::of(entry, outcome),
+        }
+    }
+
+    /// Returns its outcome.
+    pub fn outcome(&self) -> Outcome {
+        serde_json::from_str(&self.outcome).unwrap_or_default()
+    }
 }
 
 /// Which entries are wanted. What is not set does not matter.
@@ -133,20 +141,20 @@ pub struct Walk {
 
 impl Columns {
     /// Reads what is searched out of an entry and its outcome as they are kept.
-    pub(super) fn read(entry: &str, outcome: &str) -> Self {
+    pub fn read(entry: &str, outcome: &str) -> Self {
         let entry: Entry = serde_json::from_str(entry).unwrap_or_default();
         let outcome: Outcome = serde_json::from_str(outcome).unwrap_or_default();
-        Self::of(&entry, &outcome)
+        Self::of(entry, &outcome)
     }
 
     /// Returns what is searched of an entry with its outcome.
-    pub fn of(entry: &Entry, outcome: &Outcome) -> Self {
+    pub fn of(entry: Entry, outcome: &Outcome) -> Self {
         Self {
-            request_id: plain(&entry.request_id),
-            principal: plain(&entry.principal),
             project: plain(entry.project()),
-            method: plain(&entry.method),
-            resource: plain(entry.resource()),
+            request_id: made_plain(entry.request_id),
+            principal: made_plain(entry.principal),
+            method: made_plain(entry.method),
+            resource: entry.resource_names.into_iter().next().map(made_plain).unwrap_or_default(),
             status: outcome.status.into(),
         }
     }
@@ -274,20 +282,8 @@ impl Store {
     ///
     /// # Errors
     /// The database is away, and nothing was kept.
-    pub async fn observe(&self, signer: &Signer, rows: Vec<Observed>, rows_max: u32) -> Result<usize> {
-        let now = self.now();
-        let rows: Vec<Closed> = rows
-            .into_iter()
-            .map(|row| Closed {
-                id: time_ordered(now).to_vec(),
-                opened_at: row.opened_at,
-                entry: serde_json::to_string(&row.entry).expect("plain data prints as JSON"),
-                closed_at: row.opened_at.saturating_add_unsigned(row.outcome.latency_us),
-                outcome: serde_json::to_string(&row.outcome).expect("plain data prints as JSON"),
-                columns: Columns::of(&row.entry, &row.outcome),
-            })
-            .collect();
-        both!(self, audit::seal(signer, now.as_microsecond(), rows, rows_max))
+    pub async fn observe(&self, signer: &Signer, rows: Vec<Closed>, rows_max: u32) -> Result<usize> {
+        both!(self, audit::seal(signer, self.now().as_microsecond(), rows, rows_max))
     }
 
     /// Moves up to `rows_max` closed rows into the log, and returns how many there were.

@@ -38,6 +38,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use self::{clock::Offset, sqlite::Files};
 use crate::clock::Clock;
@@ -62,6 +63,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     offset: Offset,
     instance: InstanceId,
+    /// Woken when this process has written events.
+    told: Notify,
     /// A folder that goes when the store does.
     temporary: Option<Temporary>,
 }
@@ -100,6 +103,11 @@ use both;
 /// Postgres keeps no NUL.
 fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// The same, for a text that is given away.
+fn made_plain(text: String) -> String {
+    if text.contains('\0') { plain(&text) } else { text }
 }
 
 /// Reads a time as it is kept: microseconds since 1970.

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use super::{Backend, InstanceId, Store, Temporary, clock::Offset, failure, postgres, sqlite};
 use crate::{
     clock::Clock,
@@ -58,8 +60,14 @@ impl Store {
             }
         };
         let instance = InstanceId::new(clock.now());
-        let store =
-            Self(Arc::new(super::Inner { backend, clock, offset: Offset::default(), instance, temporary }));
+        let store = Self(Arc::new(super::Inner {
+            backend,
+            clock,
+            offset: Offset::default(),
+            instance,
+            told: Notify::new(),
+            temporary,
+        }));
         store.measure_clock().await;
         Ok(store)
     }

@@ -252,7 +252,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn insert_operation(&self, birth: &Birth) -> Result<bool> {
-        both!(self, operation_records::insert(birth))
+        both!(self, operation_records::insert(birth)).inspect(|_| self.tell())
     }
 
     /// Finds an operation that was not deleted.
@@ -306,7 +306,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn write_claimed(&self, changes: &[Change]) -> Result<usize> {
-        both!(self, operations::write_claimed(changes))
+        both!(self, operations::write_claimed(changes)).inspect(|_| self.tell())
     }
 
     /// Writes what somebody else than the poller saw: if the operation is still at the version before. Returns whether
@@ -315,7 +315,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn write_seen(&self, change: &Change, version_before: i64) -> Result<bool> {
-        both!(self, operations::write_seen(change, version_before))
+        both!(self, operations::write_seen(change, version_before)).inspect(|_| self.tell())
     }
 
     /// Lets open operations be looked at now, unless somebody is at it or looked within the last `pause`.

@@ -86,6 +86,7 @@ impl Store {
         event: &WebhookEvent,
     ) -> Result<bool> {
         both!(self, webhook_endpoints::disable(id, reason, event, self.now().as_microsecond()))
+            .inspect(|_| self.tell())
     }
 
     /// Forgets that an endpoint was failing and writes the event that says so, unless somebody did that already.
@@ -93,7 +94,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn recover_webhook_endpoint(&self, id: &str, event: Option<&WebhookEvent>) -> Result<()> {
-        both!(self, webhook_endpoints::recover(id, event))
+        both!(self, webhook_endpoints::recover(id, event)).inspect(|()| self.tell())
     }
 
     /// Leaves an endpoint alone until `until`.

@@ -60,7 +60,18 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn insert_events(&self, events: &[WebhookEvent]) -> Result<()> {
-        both!(self, webhook_events::insert_all(events))
+        both!(self, webhook_events::insert_all(events)).inspect(|()| self.tell())
+    }
+
+    /// Wakes whoever turns events into deliveries.
+    pub(super) fn tell(&self) {
+        self.0.told.notify_one();
+    }
+
+    /// Waits until this process has written events since this last returned. What other processes write, and what they
+    /// left when they died, has to be looked for.
+    pub async fn told(&self) {
+        self.0.told.notified().await;
     }
 
     /// Finds an event.

@@ -14,7 +14,7 @@ use metrics::{counter, describe_counter, describe_histogram, histogram};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,11 +41,12 @@ const DELIVERIES_MAX: usize = 4096;
 const ENDPOINTS_PER_CLAIM_MAX: i64 = 500;
 /// Deliveries of one endpoint that one tick leases.
 const CLAIM_PER_ENDPOINT_MAX: u32 = 16;
-/// Waits between ticks: with something to do, and without.
+/// The shortest wait between ticks, in which events gather.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
-const IDLE_WAIT: Duration = Duration::from_millis(25);
+/// The longest: events that this process writes end it, those of a process that died do not.
+const IDLE_WAIT: Duration = Duration::from_millis(200);
 /// How often due deliveries are looked for, when nobody knows of any and when somebody does.
-const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(20)];
+const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(20)];
 /// After a failure of the database.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// Delivers. Cheap to clone.
@@ -132,6 +133,7 @@ impl Courier {
         while !stop.is_cancelled() {
             let wait = match self.tick(&mut claimed_at, &mut attempts, &sender).await {
                 Ok(true) => BUSY_WAIT,
+                Ok(false) if self.0.behind.load(Ordering::Relaxed) => CLAIM_EVERY[1],
                 Ok(false) => IDLE_WAIT,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "webhooks wait for the database");
@@ -139,7 +141,14 @@ impl Courier {
                 }
             };
             while attempts.try_join_next().is_some() {}
-            stop.run_until_cancelled(sleep(wait)).await;
+            let pause = async {
+                if wait == IDLE_WAIT {
+                    let _told = timeout(wait, self.0.store.told()).await;
+                } else {
+                    sleep(wait).await;
+                }
+            };
+            stop.run_until_cancelled(pause).await;
         }
         drop(sender);
         while attempts.join_next().await.is_some() {}

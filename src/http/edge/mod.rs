@@ -87,7 +87,7 @@ impl Exchange {
         let arrived = Instant::now();
         let deadline = arrived + server.request_timeout;
         Self {
-            id: request_id::of(&head.headers),
+            id: request_id::of(&head.headers, server.store.now()),
             traceparent,
             traced,
             arrived,

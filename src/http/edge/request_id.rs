@@ -1,17 +1,19 @@
 //! The id under which a request is found again in every log.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
 
-use crate::http::limits::REQUEST_ID_MAX;
+use crate::{http::limits::REQUEST_ID_MAX, store::time_ordered};
 
 /// Taken from the caller, sent to the upstream, printed in every answer.
 pub(in crate::http) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Takes over the caller's id when it is harmless to print and to send on, else makes one of 128 random bits.
-pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+/// Takes over the caller's id when it is harmless to print and to send on, else makes one. Ours grow with time, so that
+/// the index of the audit log grows at its end and not all over.
+pub(super) fn of(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
     match headers.get(HEADER) {
         Some(id) if is_safe(id.as_bytes()) => id.clone(),
-        Some(_) | None => fresh(),
+        Some(_) | None => fresh(now),
     }
 }
 
@@ -22,15 +24,19 @@ fn is_safe(id: &[u8]) -> bool {
         && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
 }
 
-fn fresh() -> HeaderValue {
+fn fresh(now: Timestamp) -> HeaderValue {
     let mut id = [0; 32];
-    super::hex(&fastrand::u128(..).to_be_bytes(), &mut id);
+    super::hex(&time_ordered(now.as_microsecond()), &mut id);
     HeaderValue::from_bytes(&id).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(headers: &HeaderMap) -> HeaderValue {
+        super::of(headers, Timestamp::UNIX_EPOCH)
+    }
 
     fn given(id: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(HEADER, HeaderValue::from_static(id))])
@@ -50,6 +56,12 @@ mod tests {
         }
         let long = HeaderValue::from_str(&"a".repeat(REQUEST_ID_MAX + 1)).expect("letters");
         assert_eq!(of(&HeaderMap::from_iter([(HEADER, long)])).len(), 32);
+    }
+
+    #[test]
+    fn a_later_request_gets_a_greater_id() {
+        let at = |millis| super::of(&HeaderMap::new(), Timestamp::from_millisecond(millis).unwrap());
+        assert!(at(1_700_000_000_000).as_bytes() < at(1_700_000_000_001).as_bytes());
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tell {
         model::{Ending, Entry, Outcome},
         store::{
             Projects, Store,
-            audit::{Filter, Observed, Sealed, Walk},
+            audit::{Closed, Filter, Sealed, Walk},
             journal::{Effects, Intent, Journal, Opened, Settlement},
         },
     };
@@ -25,7 +25,7 @@ mod tell {
         Keys::new(&[3; 32], &[]).signer(Purpose::AuditSeal)
     }
 
-    fn observed(store: &Store, request_id: &str, name: &str, status: u16) -> Observed {
+    fn observed(store: &Store, request_id: &str, name: &str, status: u16) -> Closed {
         let entry = Entry {
             request_id: request_id.to_owned(),
             principal: "alice".to_owned(),
@@ -34,7 +34,7 @@ mod tell {
             ..Entry::default()
         };
         let outcome = Outcome { ending: Ending::Success, status, ..Outcome::default() };
-        Observed { opened_at: store.now().as_microsecond(), entry, outcome }
+        Closed::observed(store.now().as_microsecond(), entry, &outcome)
     }
 
     async fn ids(store: &Store, filter: &Filter, walk: Walk) -> Vec<String> {

@@ -201,6 +201,9 @@ pub(in crate::store) async fn flush(store: &Store, batch: &Batch) -> Result<Vec<
         .unwrap_or(Err(FlushError::InDoubt(sqlx::Error::PoolTimedOut)));
     if flushed.is_ok() {
         store.note_answered();
+        if batch.events().next().is_some() || !batch.births().is_empty() {
+            store.tell();
+        }
     }
     flushed
 }

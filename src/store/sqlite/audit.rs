@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Rows of one statement. Each statement is a way to SQLite's thread and back, which costs more than a row does.
-const ROWS_PER_STATEMENT: usize = 50;
+const ROWS_PER_STATEMENT: usize = 100;
 
 /// Writes what needed no intent into the log, together with closed rows of the journal. Returns how many of these there
 /// were.
@@ -24,10 +24,12 @@ pub(in crate::store) async fn seal(
     rows_max: u32,
 ) -> sqlx::Result<usize> {
     let mut transaction = files.begin().await?;
-    let moved = sqlx::query(
-        "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT $1",
+    // With the limit bound, SQLite would prepare the statement anew each time.
+    let moved = QueryBuilder::<Sqlite>::new(
+        "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT ",
     )
-    .bind(i64::from(rows_max))
+    .push(rows_max)
+    .build()
     .fetch_all(&mut *transaction)
     .await?
     .iter()
@@ -60,29 +62,33 @@ async fn append(
 ) -> sqlx::Result<()> {
     let end = audit_log::end(connection).await?;
     let (sealed, seal) = chain(rows, end.seq, &end.root, now.max(end.sealed_at), signer);
-    for some in sealed.chunks(ROWS_PER_STATEMENT) {
+    let mut sealed = sealed.into_iter().peekable();
+    while sealed.peek().is_some() {
+        let mut rows = 0;
+        // What fails is rolled back whole, and need not be undone row by row.
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO audit_entries (seq, sealed_at, id, opened_at, closed_at, request_id, principal, project, method,
+            "INSERT OR FAIL INTO audit_entries (seq, sealed_at, id, opened_at, closed_at, request_id, principal, project, method,
                                         resource, status, entry, outcome, digest) ",
         );
-        insert.push_values(some, |mut values, row| {
+        insert.push_values(sealed.by_ref().take(ROWS_PER_STATEMENT), |mut values, row| {
+            rows += 1;
             values
                 .push_bind(row.seq)
                 .push_bind(row.sealed_at)
-                .push_bind(&row.id[..])
+                .push_bind(row.id)
                 .push_bind(row.opened_at)
                 .push_bind(row.closed_at)
-                .push_bind(&row.columns.request_id)
-                .push_bind(&row.columns.principal)
-                .push_bind(&row.columns.project)
-                .push_bind(&row.columns.method)
-                .push_bind(&row.columns.resource)
+                .push_bind(row.columns.request_id)
+                .push_bind(row.columns.principal)
+                .push_bind(row.columns.project)
+                .push_bind(row.columns.method)
+                .push_bind(row.columns.resource)
                 .push_bind(row.columns.status)
-                .push_bind(&row.entry)
-                .push_bind(&row.outcome)
-                .push_bind(&row.digest[..]);
+                .push_bind(row.entry)
+                .push_bind(row.outcome)
+                .push_bind(row.digest);
         });
-        insert.build().persistent(some.len() == ROWS_PER_STATEMENT).execute(&mut *connection).await?;
+        insert.build().persistent(rows == ROWS_PER_STATEMENT).execute(&mut *connection).await?;
     }
     match seal {
         Some(seal) => audit_log::insert_seal(connection, seal).await,

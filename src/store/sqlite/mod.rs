@@ -39,6 +39,10 @@ const READERS: u32 = 4;
 /// How long to wait for another process, such as `causeway audit export`, to let go of the file.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Pages of 4 KiB in the write-ahead log that are enough to copy them into the file: 32 MiB. A page that is written often,
+/// such as the last of an index, is then copied once for many times.
+const WAL_PAGES: &str = "8192";
+
 /// The connections to one file.
 pub(super) struct Files {
     writer: SqlitePool,
@@ -96,6 +100,7 @@ async fn open_with(options: SqliteConnectOptions) -> sqlx::Result<Files> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
         .busy_timeout(BUSY_TIME_MAX);
     let pool = |connections| {
         SqlitePoolOptions::new()
