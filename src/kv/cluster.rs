@@ -77,13 +77,34 @@ impl Cluster {
         Self { like, seeds, known, turn: tokio::sync::Mutex::default() }
     }
 
-    /// Gives each command to who has its key, all at once.
-    ///
-    /// # Errors
-    /// [`Away`]: one of them was not answered by `end`; others may have been.
-    pub(super) async fn ask(&self, questions: &[Question], end: Instant) -> Result<Vec<Value>, Away> {
-        let answers = self.answers(questions, end).await;
-        if answers.is_err() {
+    /// Gives each command to who has its key, all at once, and returns an answer for each: [`Away`] where there was none by
+    /// `end`.
+    pub(super) async fn ask(&self, questions: &[Question], end: Instant) -> Vec<Result<Value, Away>> {
+        let mut answers = vec![Err(Away); questions.len()];
+        let Ok(map) = self.map(end).await else { return answers };
+        let mut open = Vec::with_capacity(questions.len());
+        for (question, asked) in questions.iter().enumerate() {
+            if let Some(to) = map.master(slot_of(&asked.key)) {
+                open.push(Open { question, to: to.clone(), is_asking: false });
+            }
+        }
+        for _ in 0..=REDIRECTS_MAX {
+            let mut sent_on = Vec::new();
+            for (question, asked, answer) in self.round(questions, open, end).await {
+                match Redirect::read(&answer, &asked) {
+                    Some(Redirect { to, is_asking }) => sent_on.push(Open { question, to, is_asking }),
+                    None => answers[question] = Ok(answer),
+                }
+            }
+            if sent_on.iter().any(|open| !open.is_asking) {
+                self.doubt();
+            }
+            open = sent_on;
+            if open.is_empty() {
+                break;
+            }
+        }
+        if answers.iter().any(Result::is_err) {
             self.doubt();
         }
         answers
@@ -120,40 +141,13 @@ impl Cluster {
         self.known().nodes.values().all(|node| node.is_away())
     }
 
-    async fn answers(&self, questions: &[Question], end: Instant) -> Result<Vec<Value>, Away> {
-        let map = self.map(end).await?;
-        let mut answers = vec![Value::Nil; questions.len()];
-        let mut open = Vec::with_capacity(questions.len());
-        for (number, question) in questions.iter().enumerate() {
-            let to = map.master(slot_of(&question.key)).ok_or(Away)?.clone();
-            open.push(Open { question: number, to, is_asking: false });
-        }
-        for _ in 0..=REDIRECTS_MAX {
-            let mut sent_on = Vec::new();
-            for (question, asked, answer) in self.round(questions, open, end).await? {
-                match Redirect::read(&answer, &asked) {
-                    Some(Redirect { to, is_asking }) => sent_on.push(Open { question, to, is_asking }),
-                    None => answers[question] = answer,
-                }
-            }
-            if sent_on.is_empty() {
-                return Ok(answers);
-            }
-            if sent_on.iter().any(|open| !open.is_asking) {
-                self.doubt();
-            }
-            open = sent_on;
-        }
-        Err(Away)
-    }
-
-    /// Asks every node what it is to be asked, and returns each answer with its question and who gave it.
+    /// Asks every node what it is to be asked, and returns each answer that there is with its question and who gave it.
     async fn round(
         &self,
         questions: &[Question],
         open: Vec<Open>,
         end: Instant,
-    ) -> Result<Vec<(usize, Address, Value)>, Away> {
+    ) -> Vec<(usize, Address, Value)> {
         let mut parts: BTreeMap<Address, Part> = BTreeMap::new();
         let mut answers = Vec::with_capacity(open.len());
         for Open { question, to, is_asking } in open {
@@ -168,15 +162,15 @@ impl Cluster {
         }
         let mut asked = JoinSet::new();
         for (to, part) in parts {
-            let node = self.node(&to)?;
+            let Ok(node) = self.node(&to) else { continue };
             asked.spawn(async move { (to, node.ask(&part.commands, end).await, part.questions) });
         }
         while let Some(done) = asked.join_next().await {
-            let (from, given, questions) = done.map_err(|_| Away)?;
-            let numbered = questions.into_iter().zip(given?);
+            let Ok((from, Ok(given), questions)) = done else { continue };
+            let numbered = questions.into_iter().zip(given);
             answers.extend(numbered.filter_map(|(question, answer)| Some((question?, from.clone(), answer))));
         }
-        Ok(answers)
+        answers
     }
 
     /// Says who has what, as far as is known; asks if nothing is, or if it is doubtful.

@@ -124,21 +124,24 @@ impl Kv {
         redis::from_redis_value(answer).map_err(|_| Away)
     }
 
-    /// Reads the values of several keys, in one round trip; what is not there, or is no string, is `None`.
-    ///
-    /// # Errors
-    /// [`Away`].
-    pub async fn values(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Away> {
+    /// Reads the values of several keys, in one round trip; what is not there, or is no string, is `None`, and what is with a
+    /// server that is gone is [`Away`].
+    pub async fn values(&self, keys: &[String]) -> Vec<Result<Option<Vec<u8>>, Away>> {
         let end = Instant::now() + BUDGET;
         if let (Servers::One(_), Some(first)) = (&self.servers, keys.first()) {
             let mut command = redis::cmd("MGET");
             command.arg(keys);
-            let answer = self.ask_one(Question { key: first.clone(), command }, end).await?;
-            return redis::from_redis_value(answer).map_err(|_| Away);
+            let answer = self.ask_one(Question { key: first.clone(), command }, end).await;
+            return match answer {
+                Ok(Value::Array(values)) if values.len() == keys.len() => {
+                    values.into_iter().map(|value| Ok(string(value))).collect()
+                }
+                _ => vec![Err(Away); keys.len()],
+            };
         }
         let read = |key: &String| Question::new("GET", key);
-        let answers = self.ask(keys.iter().map(read).collect(), end).await?;
-        Ok(answers.into_iter().map(string).collect())
+        let answers = self.ask(keys.iter().map(read).collect(), end).await;
+        answers.into_iter().map(|answer| answer.map(string)).collect()
     }
 
     /// Reads the value of a key.
@@ -160,8 +163,8 @@ impl Kv {
             question.command.arg(*value).arg("PX").arg(millis);
             question
         };
-        let answers = self.ask(values.iter().map(write).collect(), Instant::now() + BUDGET).await?;
-        if answers.iter().all(|answer| *answer == Value::Okay) { Ok(()) } else { Err(Away) }
+        let answers = self.ask(values.iter().map(write).collect(), Instant::now() + BUDGET).await;
+        if answers.iter().all(|answer| *answer == Ok(Value::Okay)) { Ok(()) } else { Err(Away) }
     }
 
     /// Forgets a key.
@@ -216,28 +219,28 @@ impl Kv {
         }
     }
 
-    async fn ask(&self, questions: Vec<Question>, end: Instant) -> Result<Vec<Value>, Away> {
-        if questions.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Asks everything in one round trip, and returns an answer for each.
+    async fn ask(&self, questions: Vec<Question>, end: Instant) -> Vec<Result<Value, Away>> {
+        let count = questions.len();
         let node = match &self.servers {
+            _ if count == 0 => return Vec::new(),
             Servers::Many(cluster) => return cluster.ask(&questions, end).await,
             Servers::One(node) => node,
         };
-        let mut commands = Pipeline::with_capacity(questions.len());
+        let mut commands = Pipeline::with_capacity(count);
         for question in questions {
             commands.add_command(question.command);
         }
-        let answers = node.ask(&commands, end).await?;
+        let Ok(answers) = node.ask(&commands, end).await else { return vec![Err(Away); count] };
         if answers.iter().any(|answer| is_refusal(answer, ServerErrorKind::Moved)) {
             self.hint();
-            return Err(Away);
+            return vec![Err(Away); count];
         }
-        Ok(answers)
+        answers.into_iter().map(Ok).collect()
     }
 
     async fn ask_one(&self, question: Question, end: Instant) -> Result<Value, Away> {
-        self.ask(vec![question], end).await?.pop().ok_or(Away)
+        self.ask(vec![question], end).await.pop().ok_or(Away)?
     }
 
     fn hint(&self) {
@@ -329,7 +332,7 @@ mod tests {
         let kv = Kv::new(&url, &RedisTls::default()).unwrap();
         let started = Instant::now();
         for _ in 0..FAILURES_MAX {
-            assert_eq!(kv.values(&["a".to_owned(), "b".to_owned()]).await, Err(Away));
+            assert_eq!(kv.values(&["a".to_owned(), "b".to_owned()]).await, [Err(Away), Err(Away)]);
         }
         assert!(started.elapsed() < BUDGET * (FAILURES_MAX + 2), "{:?}", started.elapsed());
         assert!(kv.is_away());

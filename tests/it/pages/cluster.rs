@@ -165,6 +165,36 @@ async fn a_node_that_is_killed_fails_nobody() {
 }
 
 #[tokio::test]
+async fn what_the_others_have_is_shown_while_a_node_is_gone() {
+    let (upstream, _) = counting().await;
+    let Some(mut cluster) = Cluster::start(MASTERS, NO_TLS).await else { return };
+    let database = Database::sqlite();
+    let gateway = keeping(&upstream, &[&cluster.setting(), &database.setting()]).await;
+    let mut hits = [0; MASTERS];
+    for gone in 0..MASTERS {
+        for node in &cluster.nodes {
+            // Else nobody has anything once one is missed.
+            assert!(node.tell("CONFIG SET cluster-require-full-coverage no").starts_with("+OK"));
+        }
+        used(&gateway).await;
+        for (is_gone, shelf) in
+            [false, true, true].into_iter().flat_map(|gone| (0..20).map(move |n| (gone, n)))
+        {
+            if is_gone && shelf == 0 {
+                cluster.nodes[gone].kill();
+            }
+            let page = gateway.get(&format!("/v1/shelves/{shelf}/books")).await;
+            assert_eq!(page.status, 200, "{}", page.text());
+            hits[gone] += usize::from(is_gone && page.header("cache-status").contains("hit"));
+        }
+        cluster.nodes[gone].restart().await;
+        cluster.is_whole().await;
+    }
+    // Who has what vouches for all of them takes all of them along.
+    assert!(hits.iter().filter(|hits| **hits > 0).count() >= MASTERS - 1, "{hits:?}");
+}
+
+#[tokio::test]
 async fn a_gateway_starts_without_its_cluster_and_finds_it_later() {
     let (upstream, _) = counting().await;
     let Some(mut cluster) = Cluster::start(MASTERS, NO_TLS).await else { return };
