@@ -304,9 +304,9 @@ async fn a_list_that_can_be_read_across_says_so_and_no_other_does() {
             text.split("\n\n").find(|paragraph| paragraph.starts_with("A `-` for ")).unwrap_or_default();
         let header = operation.told.pointer("/responses/200/headers/Causeway-Unreachable");
         assert_eq!(header.is_some(), !told.is_empty(), "{id}");
-        if header.is_some() {
+        if let Some(header) = header {
             assert!(asks.contains(&"returnPartialSuccess") && asks.contains(&"pageSize"), "{id}: {asks:?}");
-            let header = resolved(&document, header.unwrap());
+            let header = resolved(&document, header);
             assert!(header["description"].as_str().unwrap().contains("returnPartialSuccess"), "{header}");
         }
         for name in parameters(&document, &operation, "path") {

@@ -2,7 +2,10 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use causeway::config::{Config, Sources};
+use causeway::{
+    config::{Config, Sources},
+    kv,
+};
 use tokio::{
     sync::oneshot::error::TryRecvError,
     time::{Instant, sleep},
@@ -10,7 +13,7 @@ use tokio::{
 
 use super::{
     BOOKS, copies, counting, keeping,
-    shared::{in_time, numbered, pair, read_and_change, used},
+    shared::{SLACK, in_time, numbered, pair, read_and_change, used},
 };
 use crate::{
     harness::{Cluster, Database, Gateway, Redis, Tls},
@@ -165,13 +168,41 @@ async fn a_node_that_is_killed_fails_nobody() {
 }
 
 #[tokio::test]
+async fn a_frozen_node_delays_nobody_beyond_the_budget() {
+    let (upstream, _) = counting().await;
+    let Some(cluster) = Cluster::start(MASTERS, NO_TLS).await else { return };
+    let (both, _databases) = pair(&upstream, &[&cluster.setting()]).await;
+    let [one, other] = &both;
+    for gateway in &both {
+        used(gateway).await;
+    }
+    for node in &cluster.nodes {
+        node.freeze();
+        let mut last = 0;
+        for _ in 0..20 {
+            let changed = Instant::now();
+            assert_eq!(one.post(BOOKS, "{}").await.status, 200);
+            assert!(changed.elapsed() < kv::BUDGET + SLACK, "{:?}", changed.elapsed());
+            let (number, status) = in_time(one).await;
+            assert!(number > last, "{number} after {last}: {status}");
+            last = number;
+            in_time(other).await;
+        }
+        node.thaw();
+        cluster.is_whole().await;
+        assert!(used(one).await >= last);
+    }
+    shared_by(one, other).await;
+}
+
+#[tokio::test]
 async fn what_the_others_have_is_shown_while_a_node_is_gone() {
     let (upstream, _) = counting().await;
     let Some(mut cluster) = Cluster::start(MASTERS, NO_TLS).await else { return };
     let database = Database::sqlite();
     let gateway = keeping(&upstream, &[&cluster.setting(), &database.setting()]).await;
     let mut hits = [0; MASTERS];
-    for gone in 0..MASTERS {
+    for (gone, hits) in hits.iter_mut().enumerate() {
         for node in &cluster.nodes {
             // Else nobody has anything once one is missed.
             assert!(node.tell("CONFIG SET cluster-require-full-coverage no").starts_with("+OK"));
@@ -185,7 +216,7 @@ async fn what_the_others_have_is_shown_while_a_node_is_gone() {
             }
             let page = gateway.get(&format!("/v1/shelves/{shelf}/books")).await;
             assert_eq!(page.status, 200, "{}", page.text());
-            hits[gone] += usize::from(is_gone && page.header("cache-status").contains("hit"));
+            *hits += usize::from(is_gone && page.header("cache-status").contains("hit"));
         }
         cluster.nodes[gone].restart().await;
         cluster.is_whole().await;

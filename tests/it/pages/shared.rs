@@ -20,7 +20,7 @@ use super::{BOOKS, LIST, copies, counting, keeping};
 use crate::harness::{Answer, Call, Connection, Database, Gateway, Redis, Scripted};
 
 /// What a request may take beyond the budget for Redis: the rest of its way, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_millis(400);
+pub(super) const SLACK: Duration = Duration::from_millis(400);
 const KEY: &str = "secrets.key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Callers at once, and what each of them does.
 const CALLERS: usize = 12;
