@@ -35,7 +35,7 @@ use causeway::{
     app,
     cache::PageCache,
     clock::{Clock as _, ManualClock, SystemClock},
-    config::{Config, SecretUrl, Sources as Settings},
+    config::{Config, RedisTls, RedisUrl, Sources as Settings},
     crypto::{Keys, Purpose},
     kv::Kv,
     operations::{Poller, Sources, Tick, Tracker, Waiters},
@@ -144,7 +144,8 @@ impl Hand {
         let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).unwrap();
         let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::ResourceMeta);
         let sources = Arc::new(Sources::new(Transcoder::new(&catalog.pool), sealer));
-        let kv = redis.map(|url| Arc::new(Kv::new(&SecretUrl::new(url.to_owned())).unwrap()));
+        let kv =
+            redis.map(|url| Arc::new(Kv::new(&RedisUrl::parse(url).unwrap(), &RedisTls::default()).unwrap()));
         let tags = Keys::new(&[7; 32], &[]).mac(Purpose::CachedPage);
         let (pages, _) = PageCache::new(&config.cache, None, tags, clock.clone(), CancellationToken::new());
         let tracker = Tracker::new(store.clone(), sources, Waiters::new(store.clone(), kv), &catalog, pages);

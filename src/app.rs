@@ -50,7 +50,8 @@ impl App {
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.chain()))?;
-        let kv = config.redis.url.as_ref().map(Kv::new).transpose().map_err(|error| one(error.chain()))?;
+        let kv = config.redis.url.as_ref().map(|url| Kv::new(url, &config.redis.tls));
+        let kv = kv.transpose().map_err(|error| one(error.chain()))?;
         let kv = kv.map(Arc::new);
         let tags = keys.mac(Purpose::CachedPage);
         let (pages, pages_work) =

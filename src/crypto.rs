@@ -6,6 +6,7 @@
 //!   its own, from 28 random bytes, so no count of messages wears a secret out.
 //! - [`Mac`]: authenticates what leaves and comes back, such as page tokens (HMAC-SHA256).
 //! - [`Signer`]: signs what others verify without the secret (Ed25519).
+//! - [`read_pem`]: certificates and private keys of others' making, for TLS.
 //!
 //! What holds: new things are made with the secret in use; what an old one made still opens and verifies. A wrong or
 //! damaged message is `None` or `false`, with no hint at what was wrong.
@@ -14,6 +15,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -265,6 +267,30 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     static KEY: OnceLock<hmac::Key> = OnceLock::new();
     let key = KEY.get_or_init(|| hmac::Key::new(hmac::HMAC_SHA256, &random::<KEY_BYTES>()));
     hmac::verify(key, a, hmac::sign(key, b).as_ref()).is_ok()
+}
+
+/// What a PEM file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pem {
+    /// One certificate or several.
+    Certificate,
+    /// `PRIVATE KEY`, `RSA PRIVATE KEY`, `EC PRIVATE KEY`. A key behind a password is `ENCRYPTED PRIVATE KEY`, which
+    /// cannot be read, and is told when it is first needed.
+    PrivateKey,
+}
+
+/// Reads a PEM file that holds at least one such thing. The error names the file and shows nothing of what is in it.
+pub fn read_pem(file: &Path, holds: Pem) -> Result<Vec<u8>, String> {
+    let wrong = |why: String| format!("{}: {why}", file.display());
+    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let (mark, name): (&[u8], _) = match holds {
+        Pem::Certificate => (b"-----BEGIN CERTIFICATE-----", "certificate"),
+        Pem::PrivateKey => (b"PRIVATE KEY-----", "private key"),
+    };
+    match memchr::memmem::find(&pem, mark) {
+        Some(_) => Ok(pem),
+        None => Err(wrong(format!("holds no PEM {name}"))),
+    }
 }
 
 /// Returns bytes that nobody can guess.

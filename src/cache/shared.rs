@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     crypto::{self, Mac},
-    kv::{BUDGET, Kv},
+    kv::{Away, BUDGET, Kv},
 };
 
 /// Look-ups that may wait for generations; more go around the cache.
@@ -149,7 +149,8 @@ impl Shared {
         }
     }
 
-    /// Reads the generations of several look-ups in one round trip. What has none gets one.
+    /// Reads the generations of several look-ups in one round trip. What has none gets one. A look-up that needs one which
+    /// nobody can tell gets none.
     async fn read(&self, together: &mut Vec<Waiting>) {
         together.retain(|waiting| !waiting.told.is_closed());
         let mut scopes: Vec<Scope> = Vec::with_capacity(together.len() * 4);
@@ -161,38 +162,40 @@ impl Shared {
             });
         }
         let names: Vec<String> = scopes.iter().map(generation_name).collect();
-        let read = match names.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.kv.values(&names).await,
-        };
-        let generations = match read {
-            Ok(values) if values.len() == names.len() => self.completed(&scopes, &values).await,
-            _ => None,
-        };
+        let generations = self.completed(&names, self.kv.values(&names).await).await;
         for Waiting { scopes, told } in together.drain(..) {
-            let own = generations.as_ref().map(|all| scopes.iter().map(|scope| all[places[scope]]).collect());
+            let own = scopes.iter().map(|scope| generations[places[scope]]).collect();
             // Who asked may have left.
             let _ = told.send(own);
         }
     }
 
-    async fn completed(&self, scopes: &[Scope], values: &[Option<Vec<u8>>]) -> Option<Vec<u64>> {
+    /// Gives a generation to what has none; `None`: nobody can tell.
+    async fn completed(
+        &self,
+        names: &[String],
+        values: Vec<Result<Option<Vec<u8>>, Away>>,
+    ) -> Vec<Option<u64>> {
         let mut missing = Vec::new();
-        let mut generations = Vec::with_capacity(values.len());
-        for (scope, value) in scopes.iter().zip(values) {
-            let known = value.as_deref().and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            generations.push(known.unwrap_or_else(|| {
-                let fresh = crypto::random::<8>();
-                missing.push((generation_name(scope), fresh));
-                u64::from_be_bytes(fresh)
-            }));
+        let mut generations = Vec::with_capacity(names.len());
+        for (place, value) in values.into_iter().enumerate() {
+            let known =
+                value.map(|value| value.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes));
+            if known == Ok(None) {
+                missing.push((place, crypto::random::<8>()));
+            }
+            generations.push(known.ok().flatten());
         }
         if !missing.is_empty() {
             let values: Vec<(String, &[u8])> =
-                missing.iter().map(|(name, fresh)| (name.clone(), &fresh[..])).collect();
-            self.kv.set(&values, GENERATION_LIFE).await.ok()?;
+                missing.iter().map(|(place, fresh)| (names[*place].clone(), &fresh[..])).collect();
+            if self.kv.set(&values, GENERATION_LIFE).await.is_ok() {
+                for (place, fresh) in missing {
+                    generations[place] = Some(u64::from_be_bytes(fresh));
+                }
+            }
         }
-        Some(generations)
+        generations
     }
 
     async fn renew(&self, scopes: &[Scope]) -> bool {

@@ -7,6 +7,7 @@ use super::{ConfigArgs, Outcome, live::Live, say};
 use crate::{
     app,
     config::{Config, Endpoint, Loaded},
+    kv::Kv,
     schema::{Binding, Catalog, Effect, Method},
     upstream::Upstreams,
 };
@@ -90,9 +91,11 @@ fn conflicts(catalog: &Catalog) -> Vec<String> {
     }
 }
 
-/// Finds what keeps an upstream from being called at all: certificates and tokens that cannot be read.
-async fn unusable(config: &Config) -> Option<String> {
-    Upstreams::build(&config.upstreams, |_| Vec::new()).err().map(|error| error.chain())
+/// Finds what keeps an upstream or Redis from being called at all: certificates and tokens that cannot be read.
+async fn unusable(config: &Config) -> Vec<String> {
+    let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).err();
+    let redis = config.redis.url.as_ref().and_then(|url| Kv::new(url, &config.redis.tls).err());
+    upstreams.into_iter().chain(redis).map(|error| error.chain()).collect()
 }
 
 /// Prints one row for each path.

@@ -49,7 +49,7 @@ pub use self::identity::{Algorithm, Grant, Identity, Issuer, Mode, Role};
 pub use self::limits::{Limits, Rate};
 pub use self::operations::Operations;
 pub use self::problem::{Origin, Problem, Problems};
-pub use self::redis::Redis;
+pub use self::redis::{Redis, RedisTls, RedisUrl};
 pub use self::schema::Schema;
 pub use self::secret::{Secret, SecretUrl};
 pub use self::secrets::{Secrets, SecretsKey};

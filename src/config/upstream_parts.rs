@@ -137,10 +137,11 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-impl UpstreamTls {
-    pub(super) fn read(s: &mut Section<'_>) -> Self {
-        let client = match (s.optional("certificate"), s.optional("key")) {
-            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+impl ClientCertificate {
+    /// Reads `certificate` and `key`, which mean nothing without each other.
+    pub(super) fn read(s: &mut Section<'_>) -> Option<Self> {
+        match (s.optional("certificate"), s.optional("key")) {
+            (Some(certificate), Some(key)) => Some(Self { certificate, key }),
             (Some(_), None) => {
                 s.wrong("key", "missing; a client certificate needs its private key");
                 None
@@ -150,7 +151,13 @@ impl UpstreamTls {
                 None
             }
             (None, None) => None,
-        };
+        }
+    }
+}
+
+impl UpstreamTls {
+    pub(super) fn read(s: &mut Section<'_>) -> Self {
+        let client = ClientCertificate::read(s);
         Self { ca_file: s.optional("ca_file"), domain: s.optional("domain"), client }
     }
 }

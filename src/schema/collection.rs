@@ -54,6 +54,22 @@ pub fn is_version(text: &str) -> bool {
     rest.is_empty() || stage.is_some_and(digits)
 }
 
+/// Returns the name of one of a collection, as the rules write it: `privateConnections` → `private_connection`.
+pub fn singular(collection: &str) -> String {
+    let one = match collection.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => collection.strip_suffix('s').unwrap_or(collection).to_owned(),
+    };
+    let mut name = String::with_capacity(one.len() + 2);
+    for letter in one.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::binding::Body, *};
@@ -110,6 +126,19 @@ mod tests {
         }
         for text in ["v", "views", "vbeta", "v1x", "1", "v1betax"] {
             assert!(!is_version(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn collections_have_a_singular() {
+        for (many, one) in [
+            ("locations", "location"),
+            ("privateConnections", "private_connection"),
+            ("policies", "policy"),
+            ("staticIps", "static_ip"),
+            ("", ""),
+        ] {
+            assert_eq!(singular(many), one);
         }
     }
 }

@@ -56,7 +56,7 @@ pub use binding::{Binding, Body};
 pub use builtin::{BUILTINS, Builtin, EMBEDDED};
 pub use catalog::{Catalog, UpstreamSpec};
 pub use claims::Address;
-pub use collection::is_version;
+pub use collection::{is_version, singular};
 pub use descriptor::*;
 pub use effect::Effect;
 pub use field_path::{FIELD_PATH_NAMES_MAX, FieldPath};

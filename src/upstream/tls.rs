@@ -7,7 +7,10 @@ use std::path::Path;
 use tokio_rustls::rustls::crypto::ring;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::config::{ClientCertificate, UpstreamTls};
+use crate::{
+    config::{ClientCertificate, UpstreamTls},
+    crypto::{self, Pem},
+};
 
 /// Makes ring the cryptography of the process, for crates that ask the process and bring none. What was installed before
 /// stays.
@@ -22,7 +25,7 @@ pub(super) fn client(config: &UpstreamTls) -> Result<ClientTlsConfig, (&'static 
         Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(
             "tls.ca_file",
             file,
-            CERTIFICATE,
+            Pem::Certificate,
         )?)),
         None => ClientTlsConfig::new().with_native_roots(),
     };
@@ -35,24 +38,11 @@ pub(super) fn client(config: &UpstreamTls) -> Result<ClientTlsConfig, (&'static 
     Ok(tls)
 }
 
-/// What a PEM file must hold, by the end of its first line, and how that is called.
-type Content = (&'static [u8], &'static str);
-const CERTIFICATE: Content = (b"-----BEGIN CERTIFICATE-----", "certificate");
-/// `PRIVATE KEY`, `RSA PRIVATE KEY`, `EC PRIVATE KEY`. A key behind a password is `ENCRYPTED PRIVATE KEY`, which cannot be
-/// read, and is told when the connection is prepared.
-const PRIVATE_KEY: Content = (b"PRIVATE KEY-----", "private key");
-
 fn identity(client: &ClientCertificate) -> Result<Identity, (&'static str, String)> {
-    let certificate = read("tls.certificate", &client.certificate, CERTIFICATE)?;
-    Ok(Identity::from_pem(certificate, read("tls.key", &client.key, PRIVATE_KEY)?))
+    let certificate = read("tls.certificate", &client.certificate, Pem::Certificate)?;
+    Ok(Identity::from_pem(certificate, read("tls.key", &client.key, Pem::PrivateKey)?))
 }
 
-fn read(key: &'static str, file: &Path, content: Content) -> Result<Vec<u8>, (&'static str, String)> {
-    let wrong = |why: String| (key, format!("{}: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    let (mark, name) = content;
-    if memchr::memmem::find(&pem, mark).is_none() {
-        return Err(wrong(format!("holds no PEM {name}")));
-    }
-    Ok(pem)
+fn read(key: &'static str, file: &Path, holds: Pem) -> Result<Vec<u8>, (&'static str, String)> {
+    crypto::read_pem(file, holds).map_err(|why| (key, why))
 }

@@ -37,6 +37,9 @@ fn complete_example() -> String {
     let commented = [
         "url = \"postgres",
         "url = \"redis",
+        "tls.ca_file",
+        "tls.certificate",
+        "tls.key",
         "[http.tls]",
         "certificate = ",
         "key = \"tls",

@@ -45,11 +45,17 @@ fn operations(document: &Value) -> Vec<Operation<'_>> {
 
 /// A gateway in front of everything that `causeway dev` emulates.
 async fn company() -> (Emulator, Gateway) {
+    company_with(&[]).await
+}
+
+/// The same with more settings.
+async fn company_with(more: &[&str]) -> (Emulator, Gateway) {
     let clock = Arc::new(SystemClock);
     let emulator = Emulator::start_on_loopback(Scenario::sample(clock.now()), clock).await.unwrap();
     let settings: Vec<String> = emulator
         .addresses()
         .map(|(upstream, address)| format!("upstreams.{}.endpoint=http://{address}", upstream.key()))
+        .chain(more.iter().map(|setting| (*setting).to_owned()))
         .collect();
     (emulator, Gateway::start(&settings).await)
 }
@@ -78,19 +84,35 @@ fn encoded(value: &Value) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Sends an operation as it stands in the document.
-async fn send_example(gateway: &Gateway, document: &Value, operation: &Operation<'_>) -> Response {
+/// Spells the path of an operation as its examples have it, but for the parameter that is a `-`, and lists the examples of
+/// its query.
+fn spelled(document: &Value, operation: &Operation<'_>, dash: Option<&str>) -> (String, Vec<String>) {
     let mut target = operation.path.to_owned();
     let mut query = Vec::new();
     for parameter in operation.told["parameters"].as_array().into_iter().flatten() {
         let parameter = resolved(document, parameter);
         let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+        let value = if dash == Some(name) { "-".to_owned() } else { encoded(example) };
         match parameter["in"].as_str() {
-            Some("path") => target = target.replace(&format!("{{{name}}}"), &encoded(example)),
+            Some("path") => target = target.replace(&format!("{{{name}}}"), &value),
             _ if example.is_null() => {}
-            _ => query.push(format!("{name}={}", encoded(example))),
+            _ => query.push(format!("{name}={value}")),
         }
     }
+    (target, query)
+}
+
+/// Lists the names of an operation's parameters that are in the path, or in the query.
+fn parameters<'d>(document: &'d Value, operation: &Operation<'d>, place: &str) -> Vec<&'d str> {
+    let all = operation.told["parameters"].as_array().into_iter().flatten();
+    let all = all.map(|parameter| resolved(document, parameter));
+    let here = all.filter(|parameter| parameter["in"] == place);
+    here.map(|parameter| parameter["name"].as_str().unwrap()).collect()
+}
+
+/// Sends an operation as it stands in the document.
+async fn send_example(gateway: &Gateway, document: &Value, operation: &Operation<'_>) -> Response {
+    let (target, query) = spelled(document, operation, None);
     let target = format!("{target}?{}", query.join("&"));
     let body = operation.told.pointer("/requestBody/content/application~1json/example");
     let body = body.map(Value::to_string).unwrap_or_default();
@@ -262,6 +284,71 @@ async fn every_example_works_on_sample_data() {
         }
     }
     assert_eq!(refused, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_list_that_can_be_read_across_says_so_and_no_other_does() {
+    let locations = ["upstreams.bigqueryconnection.locations=[\"eu\"]"];
+    let (_emulator, gateway) = company_with(&locations).await;
+    let document = kept();
+    let mut found = BTreeSet::new();
+    for operation in operations(&document) {
+        let proxied = operation.told["tags"][0].as_str().unwrap().contains(':');
+        let asks = parameters(&document, &operation, "query");
+        if !proxied || operation.verb != "GET" || !asks.contains(&"pageToken") {
+            continue;
+        }
+        let id = operation.told["operationId"].as_str().unwrap();
+        let text = operation.told["description"].as_str().unwrap();
+        let told =
+            text.split("\n\n").find(|paragraph| paragraph.starts_with("A `-` for ")).unwrap_or_default();
+        let header = operation.told.pointer("/responses/200/headers/Causeway-Unreachable");
+        assert_eq!(header.is_some(), !told.is_empty(), "{id}");
+        if let Some(header) = header {
+            assert!(asks.contains(&"returnPartialSuccess") && asks.contains(&"pageSize"), "{id}: {asks:?}");
+            let header = resolved(&document, header);
+            assert!(header["description"].as_str().unwrap().contains("returnPartialSuccess"), "{header}");
+        }
+        for name in parameters(&document, &operation, "path") {
+            let (target, _) = spelled(&document, &operation, Some(name));
+            let answer = gateway.get(&format!("{target}?returnPartialSuccess=true&pageSize=1000")).await;
+            let across = answer.header("cache-status").contains("detail=parts");
+            assert_eq!(across, told.contains(&format!("`{{{name}}}`")), "{id} {target}: {}", answer.text());
+            if across {
+                assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+                found.insert(id);
+            }
+        }
+    }
+    assert!(found.len() >= 13, "{found:?}");
+}
+
+#[tokio::test]
+async fn every_list_of_ours_refuses_a_token_that_is_not_its_own() {
+    let (_emulator, gateway) = company().await;
+    let document = kept();
+    // One of ours, but for another list.
+    let page = gateway.get("/v1/projects/acme-data/locations/-/streams?pageSize=1").await.json();
+    let foreign = page["nextPageToken"].as_str().expect("there is more than one");
+    let mut lists = 0;
+    for operation in operations(&document) {
+        let ours = !operation.told["tags"][0].as_str().unwrap().contains(':');
+        if !ours || !parameters(&document, &operation, "query").contains(&"pageToken") {
+            continue;
+        }
+        let (target, _) = spelled(&document, &operation, None);
+        for token in [foreign, &foreign[1..], "AAAA", "%FF", "-"] {
+            let refused = gateway.get(&format!("{target}?pageToken={token}")).await;
+            // What is in a webhook endpoint that nobody made.
+            if refused.status == 404 && target.ends_with("/deliveries") {
+                continue;
+            }
+            assert_eq!(refused.status, 400, "{target} {token}: {}", refused.text());
+            assert_eq!(refused.fields(), ["pageToken"], "{target} {token}: {}", refused.text());
+        }
+        lists += 1;
+    }
+    assert!(lists >= 6, "{lists}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use causeway::{
     app,
     cache::PageCache,
     clock::{Clock as _, ManualClock, SystemClock},
-    config::{Config, SecretUrl, Sources as Settings},
+    config::{Config, RedisTls, RedisUrl, Sources as Settings},
     crypto::{Keys, Purpose},
     kv::Kv,
     model::{Entry, EventKind, Operation, State},
@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    harness::{Answer, Database, Gateway, Scripted},
+    harness::{Answer, Cluster, Database, Gateway, Redis, Scripted},
     webhooks::REACH,
 };
 
@@ -658,31 +658,45 @@ async fn where_callers_bring_their_own_credentials_they_go_along_and_polling_has
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the test is told where Redis is")]
 async fn replicas_tell_each_other_over_redis() {
-    let Ok(redis) = std::env::var("CAUSEWAY_TEST_REDIS") else {
-        println!("skipped: CAUSEWAY_TEST_REDIS is not set");
-        return;
-    };
-    let link = || Arc::new(Kv::new(&SecretUrl::new(redis.clone())).unwrap());
-    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let stop = CancellationToken::new();
-    let mut listening = JoinSet::new();
-    listening.spawn({
-        let (link, stop) = (link(), stop.clone());
-        async move { link.listen("story", &stop, |message| drop(heard.send(message.to_vec()))).await }
-    });
-    let teller = link();
-    let told = tokio::time::timeout(Duration::from_secs(10), async {
-        loop {
-            // What is told before the other listens is lost.
-            teller.publish("story", b"changed").await.unwrap();
-            if let Ok(message) = hears.try_recv() {
-                break message;
+    let Some(redis) = Redis::start().await else { return };
+    let Some(mut cluster) = Cluster::start(3, None).await else { return };
+    for url in [redis.url(), cluster.url()] {
+        let link = || Arc::new(Kv::new(&RedisUrl::parse(&url).unwrap(), &RedisTls::default()).unwrap());
+        let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let mut listening = JoinSet::new();
+        listening.spawn({
+            let (link, stop) = (link(), stop.clone());
+            async move { link.listen("story", &stop, |message| drop(heard.send(message.to_vec()))).await }
+        });
+        let teller = link();
+        let mut told = async |word: &[u8]| {
+            let told = tokio::time::timeout(Duration::from_secs(20), async {
+                loop {
+                    // What is told before the other listens is lost, and so is what is told to nobody.
+                    let _ = teller.publish("story", word).await;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    while let Ok(message) = hears.try_recv() {
+                        if message == word {
+                            return;
+                        }
+                    }
+                }
+            });
+            told.await.expect("it is heard");
+        };
+        told(b"changed").await;
+        if url == cluster.url() {
+            // One after the other is gone for a while, also the one that is listened to.
+            for gone in 0..3 {
+                cluster.nodes[gone].kill();
+                told(&[u8::try_from(gone).unwrap()]).await;
+                cluster.nodes[gone].restart().await;
+                cluster.is_whole().await;
             }
         }
-    });
-    assert_eq!(told.await.expect("it is heard"), b"changed");
-    stop.cancel();
-    listening.join_all().await;
+        stop.cancel();
+        listening.join_all().await;
+    }
 }

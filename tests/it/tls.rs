@@ -1,4 +1,4 @@
-//! TLS in front of the gateway. The key in `fixtures/` is for `localhost` in these stories and nothing else.
+//! TLS in front of the gateway. The keys in `fixtures/` are for `localhost` in these stories and nothing else.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,7 +21,7 @@ use tokio_rustls::{
 
 use crate::harness::{Answer, Connection, Gateway, Scripted};
 
-fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name);
     path.to_str().unwrap().to_owned()
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::{Route, listing::Listing, scopes::ALL_OF_THEM};
 use crate::{
     error::{Error, Result},
-    schema::Part,
+    schema::{Part, singular},
 };
 
 /// A `-` in a value of the path.
@@ -90,22 +90,6 @@ fn places<'c>(captures: &'c [Cow<'_, str>]) -> impl Iterator<Item = (&'c str, us
     })
 }
 
-/// Returns the name of one of a collection, as the rules write it: `privateConnections` → `private_connection`.
-fn singular(collection: &str) -> String {
-    let one = match collection.strip_suffix("ies") {
-        Some(stem) => format!("{stem}y"),
-        None => collection.strip_suffix('s').unwrap_or(collection).to_owned(),
-    };
-    let mut name = String::with_capacity(one.len() + 2);
-    for letter in one.chars() {
-        if letter.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,18 +102,5 @@ mod tests {
         assert_eq!(found, [("locations", 0, 20), ("streams", 0, 30), ("", 2, 0)]);
         assert_eq!(&captures[0][..20], "projects/p/locations");
         assert_eq!(&captures[0][..30], "projects/p/locations/-/streams");
-    }
-
-    #[test]
-    fn collections_have_a_singular() {
-        for (many, one) in [
-            ("locations", "location"),
-            ("privateConnections", "private_connection"),
-            ("policies", "policy"),
-            ("staticIps", "static_ip"),
-            ("", ""),
-        ] {
-            assert_eq!(singular(many), one);
-        }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! - `address`: path templates as OpenAPI spells them. `parameters`, `operation`: one binding of a method.
 //! - `schemas`: messages and enums as components; `known`: the types with a JSON form of their own; `oneof`.
+//! - `across`: lists whose paths take a `-`.
 //! - `errors`: the envelope and the responses that all operations share.
 //! - `examples`: written for the known upstreams in `openapi/examples/`; `sample` makes up the rest.
 //! - `prose`: from comments of protos to text.
@@ -20,6 +21,7 @@
 //! It deliberately leaves out bindings to verbs that OpenAPI 3.1 has no word for, and query parameters for lists of
 //! messages.
 
+mod across;
 mod address;
 mod errors;
 mod examples;
@@ -194,6 +196,7 @@ impl Writer<'_> {
         let key = ApiKeyValue::with_description("X-Goog-Api-Key", "An API key of the gateway's.");
         components
             .header("RequestId", id)
+            .header(across::UNREACHABLE.1, across::unreachable())
             .security_scheme(BEARER, SecurityScheme::Http(bearer))
             .security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
             .build()

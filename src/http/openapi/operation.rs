@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    Writer,
+    Writer, across,
     address::Path,
     errors, parameters,
     prose::{listed, lower_camel, paragraphs},
@@ -51,10 +51,10 @@ pub(super) fn describe(writer: &mut Writer<'_>, address: &Address<'_>, path: &Pa
         .operation_id(Some(writer.operation_id(address)))
         .tag(writer.tag(method))
         .summary(Some(title))
-        .description(Some(description(writer, method, &summary, rest)))
+        .description(Some(description(writer, method, &summary, rest, across::told(address, path))))
         .deprecated(method.deprecated.then_some(Deprecated::True));
     operation = operation.request_body(request_body(writer, address));
-    let mut operation = operation.responses(responses(writer, address)).build();
+    let mut operation = operation.responses(responses(writer, address, path)).build();
     operation.parameters = Some(parameters::of(writer, address, path));
     operation
 }
@@ -80,7 +80,13 @@ pub(super) fn places(address: &Address<'_>) -> Vec<String> {
     places
 }
 
-fn description(writer: &Writer<'_>, method: &Method, summary: &str, rest: String) -> String {
+fn description(
+    writer: &Writer<'_>,
+    method: &Method,
+    summary: &str,
+    rest: String,
+    across: Option<String>,
+) -> String {
     let pool = writer.pool;
     let mut text = vec![format!("{summary}."), rest];
     if let Some(started) = &method.long_running {
@@ -111,6 +117,7 @@ fn description(writer: &Writer<'_>, method: &Method, summary: &str, rest: String
             told.push_str(" Places that could not be read are named in `unreachable`.");
         }
         text.push(told);
+        text.extend(across);
     }
     if method.server_streaming {
         text.push(format!(
@@ -177,7 +184,7 @@ fn bound(address: &Address<'_>) -> Vec<String> {
     address.template.variables().iter().map(FieldPath::as_str).map(str::to_owned).collect()
 }
 
-fn responses(writer: &mut Writer<'_>, address: &Address<'_>) -> Responses {
+fn responses(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Responses {
     let method = address.method;
     let output = writer.pool.message(method.output);
     let (schema, raw) = match &address.binding.response_body {
@@ -204,6 +211,10 @@ fn responses(writer: &mut Writer<'_>, address: &Address<'_>) -> Responses {
         }
     }
     success = success.header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"));
+    if !across::wildcards(address, path).is_empty() {
+        let (name, component) = across::UNREACHABLE;
+        success = success.header_ref(name, Ref::new(format!("#/components/headers/{component}")));
+    }
     let with_body = address.binding.body != Body::None;
     let mutation = method.effect == Effect::Mutation;
     errors::add(ResponsesBuilder::new().response("200", success), with_body, mutation).build()

@@ -6,7 +6,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    Writer,
+    Writer, across,
     address::{Path, Wildcard},
     known,
     prose::lower_camel,
@@ -41,8 +41,13 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
     let mut query = Query { address, found: Vec::new() };
     query.walk(writer, address.method.input, &mut Vec::new());
     parameters.extend(query.found.into_iter().map(RefOr::T));
-    let mutation = address.method.effect == Effect::Mutation;
-    let shared = shared().into_iter().filter(|(name, _)| mutation || *name != IDEMPOTENCY_KEY);
+    let is_crossed = !across::wildcards(address, path).is_empty();
+    let has_partial = writer.pool.message(address.method.input).field(across::PARTIAL_FIELD).is_some();
+    let shared = shared().into_iter().filter(|(name, _)| match *name {
+        IDEMPOTENCY_KEY => address.method.effect == Effect::Mutation,
+        across::PARTIAL => is_crossed && !has_partial,
+        _ => true,
+    });
     parameters.extend(shared.map(|(name, _)| reference(name)));
     parameters
 }
@@ -181,9 +186,9 @@ fn is_spelled_out(writer: &Writer<'_>, id: MessageId) -> bool {
     known::schema(&writer.pool.message(id).full_name).is_none()
 }
 
-/// The parameters that every proxied operation takes, and the one that those take which change something, by their names
-/// as components.
-pub(super) fn shared() -> [(&'static str, Parameter); 4] {
+/// The parameters that every proxied operation takes, the one that those take which change something, and the one of lists
+/// that can be read across, by their names as components.
+pub(super) fn shared() -> [(&'static str, Parameter); 5] {
     let query = |name: &str, text: &str, schema: Schema| {
         ParameterBuilder::new()
             .name(name)
@@ -219,6 +224,15 @@ pub(super) fn shared() -> [(&'static str, Parameter); 4] {
             query(
                 "$prettyPrint",
                 "Whether JSON is printed over several lines.",
+                ObjectBuilder::new().schema_type(Type::Boolean).build().into(),
+            ),
+        ),
+        (
+            across::PARTIAL,
+            query(
+                across::PARTIAL,
+                "With a `-` in the path: whether what can be read is answered when some of it cannot. \
+                 `Causeway-Unreachable` names the rest, and so does `unreachable` where the answer has it.",
                 ObjectBuilder::new().schema_type(Type::Boolean).build().into(),
             ),
         ),

@@ -235,8 +235,8 @@ mod tests {
     #[tokio::test]
     async fn without_redis_each_replica_counts_for_itself() {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let url = crate::config::SecretUrl::new(format!("redis://{nobody}"));
-        let kv = Arc::new(Kv::new(&url).unwrap());
+        let url = crate::config::RedisUrl::parse(&format!("redis://{nobody}")).unwrap();
+        let kv = Arc::new(Kv::new(&url, &crate::config::RedisTls::default()).unwrap());
         let lease = Duration::from_secs(1);
         let limiter = Limiter::new("principal", Rate { per_second: 1, burst: 2 }, Some((kv, lease)));
         let mut allowed = Vec::new();

@@ -199,6 +199,7 @@ fn strictness_excused(why: &str) -> bool {
         "or \"-Infinity\"",
         // A type's name in a URL has no dot in front.
         ": .random.",
+        ": .google.",
         // Nothing that a field could be called.
         "expected field names",
         // More digits than nanoseconds.

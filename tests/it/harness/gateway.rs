@@ -4,7 +4,7 @@ use std::{future, net::SocketAddr, sync::Arc};
 
 use causeway::{
     app::App,
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Config, Sources},
     lifecycle::Unclean,
 };
@@ -28,14 +28,17 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts with these `section.key=value`, on a free port.
     pub(crate) async fn start(settings: &[String]) -> Self {
+        Self::start_at(settings, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock.
+    pub(crate) async fn start_at(settings: &[String], clock: Arc<dyn Clock>) -> Self {
         let mut set = vec!["http.listen=127.0.0.1:0".to_owned(), "identity.mode=none".to_owned()];
         set.extend_from_slice(settings);
         let config = Config::load(Sources { set, ..Sources::default() })
             .into_config()
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let app = Box::pin(App::build(config, Arc::new(SystemClock)))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let app = Box::pin(App::build(config, clock)).await.unwrap_or_else(|error| panic!("{error}"));
         let address = app.local_addr();
         let (signals, mut wishes) = mpsc::channel(2);
         let mut tasks = JoinSet::new();

@@ -19,5 +19,5 @@ pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::Process;
-pub(crate) use redis::Redis;
+pub(crate) use redis::{Cluster, Redis, Tls};
 pub(crate) use scripted::{Answer, Call, Scripted};

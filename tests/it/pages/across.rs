@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use causeway::model::Role;
+use causeway::{
+    clock::{Clock as _, ManualClock, SystemClock},
+    model::Role,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -193,24 +196,42 @@ async fn a_token_is_good_for_the_list_it_came_from_and_nothing_else() {
     let (head, tail) = token.split_at(30);
     let flipped = if head.ends_with('A') { "B" } else { "A" };
     let tampered = format!("{}{flipped}{tail}", &head[..29]);
-    for target in [
-        format!("{STREAMS}?pageToken={cut}"),
-        format!("{STREAMS}?pageToken={tampered}"),
-        format!("{STREAMS}?pageToken=7"),
-        format!("{STREAMS}?pageToken=%FF%00"),
-        format!("{STREAMS}?pageToken={}", "A".repeat(9000)),
-        format!("{STREAMS}?pageToken={token}&filter=x"),
-        format!("/v1/projects/q/locations/-/streams?pageToken={token}"),
-        format!("/v1/projects/p/locations/-/connectionProfiles?pageToken={token}"),
-        format!("{STREAMS}?pageSize=-1"),
-        format!("{STREAMS}?pageSize=many"),
-        format!("{STREAMS}?returnPartialSuccess=perhaps"),
-        format!("{STREAMS}?noSuch=1"),
+    for (target, field) in [
+        (format!("{STREAMS}?pageToken={cut}"), "pageToken"),
+        (format!("{STREAMS}?pageToken={tampered}"), "pageToken"),
+        (format!("{STREAMS}?pageToken=7"), "pageToken"),
+        (format!("{STREAMS}?pageToken=%FF%00"), "pageToken"),
+        (format!("{STREAMS}?pageToken={}", "A".repeat(9000)), "pageToken"),
+        (format!("{STREAMS}?pageToken={token}&filter=x"), "pageToken"),
+        (format!("/v1/projects/q/locations/-/streams?pageToken={token}"), "pageToken"),
+        (format!("/v1/projects/p/locations/-/connectionProfiles?pageToken={token}"), "pageToken"),
+        (format!("/v1/projects/p/locations/-/streams/-/objects?pageToken={token}"), "pageToken"),
+        (format!("/v1/auditEntries?pageToken={token}"), "pageToken"),
+        (format!("{STREAMS}?pageSize=-1"), "pageSize"),
+        (format!("{STREAMS}?pageSize=many"), "pageSize"),
+        (format!("{STREAMS}?returnPartialSuccess=perhaps"), "returnPartialSuccess"),
+        (format!("{STREAMS}?noSuch=1"), "noSuch"),
     ] {
         let response = gateway.get(&target).await;
         assert_eq!(response.status, 400, "{target}: {}", response.text());
-        assert_eq!(response.fields().len(), 1, "{target}: {}", response.text());
+        assert_eq!(response.fields(), [field], "{target}: {}", response.text());
     }
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_three_days() {
+    let (upstream, _) = datastream(|_| Mood::Well).await;
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let endpoint = format!("upstreams.datastream.endpoint=http://{}", upstream.address);
+    let gateway = Gateway::start_at(&[endpoint], clock.clone()).await;
+    let page = gateway.get(&format!("{STREAMS}?pageSize=5")).await.json();
+    let next = format!("{STREAMS}?pageSize=5&pageToken={}", page["nextPageToken"].as_str().unwrap());
+    clock.advance(Duration::from_secs(3 * 24 * 3600));
+    assert_eq!(gateway.get(&next).await.status, 200);
+    clock.advance(Duration::from_secs(1));
+    let late = gateway.get(&next).await;
+    assert!(late.refused(400, "INVALID_FIELD").contains("too old"), "{}", late.text());
+    assert_eq!(late.fields(), ["pageToken"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Stories about list pages that are kept: who is shown what, and when it is out of date.
 
 mod across;
+mod cluster;
 mod isolation;
 mod overview;
 mod shared;
@@ -27,7 +28,10 @@ fn rules(ttl: &str, stale: &str) -> String {
         "type: google.api.Service\nname: library\napis:\n- name: acme.v1.Library\ncauseway:\n  rules:\n  \
          - selector: {LIST}\n    cache: {{ ttl: {ttl}, stale: {stale} }}\n"
     );
-    std::fs::write(&path, text).expect("the target folder is writable");
+    // Stories that run beside this one write the same file, and a gateway must not read half of it.
+    let draft = path.with_extension(format!("{:016x}", fastrand::u64(..)));
+    std::fs::write(&draft, text).expect("the target folder is writable");
+    std::fs::rename(&draft, &path).expect("the target folder is writable");
     format!("upstreams.library.service_config=\"{}\"", path.display())
 }
 

@@ -20,7 +20,7 @@ use super::{BOOKS, LIST, copies, counting, keeping};
 use crate::harness::{Answer, Call, Connection, Database, Gateway, Redis, Scripted};
 
 /// What a request may take beyond the budget for Redis: the rest of its way, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_millis(400);
+pub(super) const SLACK: Duration = Duration::from_millis(400);
 const KEY: &str = "secrets.key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Callers at once, and what each of them does.
 const CALLERS: usize = 12;
@@ -36,17 +36,25 @@ struct Replicas {
 impl Replicas {
     async fn of(upstream: &Scripted) -> Option<Self> {
         let redis = Redis::start().await?;
-        let databases = [Database::sqlite(), Database::sqlite()];
-        let url = redis.setting();
-        let [one, other] = [databases[0].setting(), databases[1].setting()];
-        let both =
-            [keeping(upstream, &[&url, KEY, &one]).await, keeping(upstream, &[&url, KEY, &other]).await];
+        let (both, databases) = pair(upstream, &[&redis.setting()]).await;
         Some(Self { both, redis, _databases: databases })
     }
 }
 
+/// Two gateways with one secret, each with a database of its own.
+pub(super) async fn pair(upstream: &Scripted, more: &[&str]) -> ([Gateway; 2], [Database; 2]) {
+    let databases = [Database::sqlite(), Database::sqlite()];
+    let gateway = async |database: &Database| {
+        let own = database.setting();
+        let settings: Vec<&str> = [KEY, &own].into_iter().chain(more.iter().copied()).collect();
+        keeping(upstream, &settings).await
+    };
+    let both = [gateway(&databases[0]).await, gateway(&databases[1]).await];
+    (both, databases)
+}
+
 /// Reads a page, whatever Redis does meanwhile, and checks that it took no longer than it may.
-async fn in_time(gateway: &Gateway) -> (i64, String) {
+pub(super) async fn in_time(gateway: &Gateway) -> (i64, String) {
     let started = Instant::now();
     let response = gateway.get(BOOKS).await;
     let took = started.elapsed();
@@ -57,7 +65,7 @@ async fn in_time(gateway: &Gateway) -> (i64, String) {
 }
 
 /// Waits until pages are kept: the first look-ups may be over before there is a connection to Redis.
-async fn used(gateway: &Gateway) -> i64 {
+pub(super) async fn used(gateway: &Gateway) -> i64 {
     let started = Instant::now();
     loop {
         let (number, status) = in_time(gateway).await;
@@ -94,7 +102,7 @@ async fn what_one_replica_fetched_the_other_has() {
 
 /// A library with one number per shelf, which every change raises. Both reading and changing happen at once, and are told
 /// a moment later.
-async fn numbered() -> Scripted {
+pub(super) async fn numbered() -> Scripted {
     let numbers: Arc<[AtomicI64; 3]> = Arc::default();
     Scripted::start(move |call: &Call| {
         let name = call.request["parent"].as_str().unwrap_or_default();
@@ -119,16 +127,19 @@ async fn numbered() -> Scripted {
 async fn whoever_was_told_of_a_change_sees_it_through_either_replica() {
     let upstream = numbered().await;
     let Some(replicas) = Replicas::of(&upstream).await else { return };
+    read_and_change(&replicas.both).await;
+}
+
+/// Lets many callers read and change at random, through either, and checks that whoever was told of a change sees it.
+pub(super) async fn read_and_change(both: &[Gateway; 2]) {
     // Of each shelf, the number that somebody was told.
     let told: Arc<[AtomicI64; 3]> = Arc::default();
     let (hits, lists) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let (told, hits, lists) = (told.clone(), hits.clone(), lists.clone());
-        let mut connections = [
-            Connection::http1(replicas.both[0].address).await,
-            Connection::http1(replicas.both[1].address).await,
-        ];
+        let mut connections =
+            [Connection::http1(both[0].address).await, Connection::http1(both[1].address).await];
         callers.spawn(async move {
             for _ in 0..STEPS {
                 let (shelf, connection) = (fastrand::usize(..3), &mut connections[fastrand::usize(..2)]);

@@ -160,6 +160,7 @@ async fn what_is_wrong_is_refused_by_field() {
         ("POST", format!("{path}:ping"), json!({"x": 1}), "x"),
         ("GET", format!("{path}/deliveries?filter=state%3DLOST"), json!({}), "filter"),
         ("GET", format!("{ENDPOINTS}?pageToken=AAAA"), json!({}), "pageToken"),
+        ("GET", format!("{path}/deliveries?pageToken=AAAA"), json!({}), "pageToken"),
         ("GET", format!("{ENDPOINTS}?pageSize=-1"), json!({}), "pageSize"),
     ] {
         let body = if verb == "GET" { String::new() } else { body.to_string() };

@@ -1,0 +1,108 @@
+//! One server: a connection that makes itself again, and the breaker over it.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use redis::{
+    Client, ConnectionInfo, Pipeline, RedisResult, ServerError, ServerErrorKind, TlsCertificates, Value,
+    aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig, PubSub},
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Away, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE};
+
+/// One server of Redis.
+pub(super) struct Node {
+    client: Client,
+    manager: ConnectionManager,
+    failures: AtomicU32,
+    pause_until: Mutex<Option<Instant>>,
+}
+
+impl Node {
+    /// Prepares the link; connects when it is first used. Certificates count with TLS only.
+    pub(super) fn new(place: ConnectionInfo, tls: Option<&TlsCertificates>) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_max_delay(CONNECT_TIME_MAX)
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(CONNECT_TIME_MAX))
+            .set_response_timeout(Some(BUDGET));
+        let client = match tls {
+            Some(tls) => Client::build_with_tls(place, tls.clone())?,
+            None => Client::open(place)?,
+        };
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        Ok(Self { client, manager, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
+    }
+
+    /// Says how it is reached, and how others like it are.
+    pub(super) fn place(&self) -> &ConnectionInfo {
+        self.client.get_connection_info()
+    }
+
+    /// Gives it commands in one round trip, and returns as many answers. Those may be refusals that say nothing against the
+    /// server: `MOVED`, `ASK`, `NOSCRIPT`, `WRONGTYPE`.
+    ///
+    /// # Errors
+    /// [`Away`]: no answer by `end`, or one that says that it cannot serve.
+    pub(super) async fn ask(&self, commands: &Pipeline, end: Instant) -> Result<Vec<Value>, Away> {
+        if self.is_away() {
+            return Err(Away);
+        }
+        let mut manager = self.manager.clone();
+        let answers = timeout_at(end, manager.req_packed_commands(commands, 0, commands.len())).await;
+        match answers {
+            Ok(Ok(answers)) => match answers.iter().find_map(grave) {
+                Some(error) => Err(self.failed(error)),
+                None => {
+                    self.failures.store(0, Ordering::Relaxed);
+                    Ok(answers)
+                }
+            },
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.failed(&"no answer in time")),
+        }
+    }
+
+    /// Begins to hear what is told on a channel, on a connection of its own.
+    pub(super) async fn subscribe(&self, channel: &str) -> Option<PubSub> {
+        let subscribed = timeout(CONNECT_TIME_MAX, async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            RedisResult::Ok(subscription)
+        });
+        subscribed.await.ok()?.ok()
+    }
+
+    /// Whether it is left alone for now.
+    pub(super) fn is_away(&self) -> bool {
+        let pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
+        pause.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn failed(&self, why: &dyn fmt::Display) -> Away {
+        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX {
+            self.failures.store(0, Ordering::Relaxed);
+            let mut pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
+            *pause = Some(Instant::now() + PAUSE);
+            let server = self.place().addr();
+            tracing::warn!(%server, error = %why, pause_ms = PAUSE.as_millis(), "Redis is away; going on without it");
+        }
+        Away
+    }
+}
+
+/// Finds the refusal that speaks against the server and not the command.
+fn grave(answer: &Value) -> Option<&ServerError> {
+    let Value::ServerError(error) = answer else { return None };
+    let is_harmless = matches!(
+        error.kind(),
+        Some(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::NoScript)
+    ) || error.code() == "WRONGTYPE";
+    (!is_harmless).then_some(error)
+}
