@@ -43,8 +43,8 @@ const ENDPOINTS_PER_CLAIM_MAX: i64 = 500;
 const CLAIM_PER_ENDPOINT_MAX: u32 = 16;
 /// The shortest wait between ticks, in which events gather.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
-/// The longest: events that this process writes end it, those of a process that died do not.
-const IDLE_WAIT: Duration = Duration::from_millis(200);
+/// The longest: events that this process writes end it, those of others do not.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How often due deliveries are looked for, when nobody knows of any and when somebody does.
 const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(20)];
 /// After a failure of the database.
@@ -200,7 +200,11 @@ impl Courier {
                     continue;
                 }
                 let endpoint = receiver.endpoint.id.clone();
-                let leased = !receiver.is_limited(now) && windows.take(&endpoint, 1) == 1;
+                let is_limited = receiver.is_limited(now);
+                let leased = !is_limited && windows.take(&endpoint, 1) == 1;
+                if is_limited || (!leased && windows.pass_by(&endpoint)) {
+                    self.0.behind.store(true, Ordering::Relaxed);
+                }
                 let new = NewDelivery { endpoint, event: event.id.clone(), kind: event.kind.clone(), leased };
                 planned.push((new, receiver, at));
             }
@@ -217,12 +221,10 @@ impl Courier {
         let mut jobs = Vec::new();
         for (index, (new, receiver, at)) in planned.into_iter().enumerate() {
             let is_made = made.next_if_eq(&index).is_some();
-            if !new.leased {
-                self.0.behind.store(true, Ordering::Relaxed);
-            } else if is_made {
+            if is_made && new.leased {
                 let leased = Leased { endpoint: new.endpoint, event: events[at].clone(), fence: 1, step: 0 };
                 jobs.push(Job { receiver, leased });
-            } else {
+            } else if new.leased {
                 windows.give(&new.endpoint, 1);
             }
         }
@@ -251,6 +253,8 @@ impl Courier {
                     let settings = &receiver.endpoint.settings;
                     let (rate, concurrency) = (settings.rate, settings.concurrency);
                     wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver));
+                } else {
+                    windows.pass_by(&id);
                 }
             }
             let asked: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
@@ -292,7 +296,9 @@ impl Courier {
         };
         let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
         let judged = verdict::of(&job.leased, &job.receiver.endpoint.settings.url, answer, timing);
-        windows.done(&job.leased.endpoint, judged.succeeded);
+        if windows.done(&job.leased.endpoint, judged.succeeded) {
+            self.0.behind.store(true, Ordering::Relaxed);
+        }
         let attempt = &judged.verdict.attempt;
         let outcome = if judged.succeeded { "OK".to_owned() } else { attempt.error.clone() };
         counter!("causeway_webhook_attempts_total", "outcome" => outcome).increment(1);

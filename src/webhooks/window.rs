@@ -22,11 +22,13 @@ pub struct Window {
     size: u32,
     in_flight: u32,
     failing: bool,
+    /// Whether something is due that found no place.
+    passed_by: bool,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { size: SIZE_START, in_flight: 0, failing: false }
+        Self { size: SIZE_START, in_flight: 0, failing: false, passed_by: false }
     }
 }
 
@@ -76,9 +78,25 @@ impl Windows {
         self.end(endpoint, places, |_| {});
     }
 
-    /// Gives a place back after an attempt.
-    pub(super) fn done(&self, endpoint: &str, succeeded: bool) {
-        self.end(endpoint, 1, |window| if succeeded { window.succeeded() } else { window.failed() });
+    /// Notes that something is due that found no place. Returns whether it has to be looked for: nothing to this endpoint is
+    /// under way here, so that no end of an attempt will say that there is a place.
+    pub(super) fn pass_by(&self, endpoint: &str) -> bool {
+        let mut state = self.lock();
+        let Some(window) = state.windows.get_mut(endpoint).filter(|window| window.in_flight > 0) else {
+            return true;
+        };
+        window.passed_by = true;
+        false
+    }
+
+    /// Gives a place back after an attempt. Returns whether something had been passed by for want of it.
+    pub(super) fn done(&self, endpoint: &str, succeeded: bool) -> bool {
+        let mut passed_by = false;
+        self.end(endpoint, 1, |window| {
+            passed_by = std::mem::take(&mut window.passed_by);
+            if succeeded { window.succeeded() } else { window.failed() }
+        });
+        passed_by
     }
 
     /// Places that are taken.
@@ -137,6 +155,18 @@ mod tests {
         windows.give("a", 15);
         assert_eq!(windows.take("a", 100), 1);
         assert_eq!(windows.in_flight(), 1);
+    }
+
+    #[test]
+    fn what_was_passed_by_is_looked_for_when_there_is_a_place() {
+        let windows = Windows::default();
+        assert!(windows.pass_by("a"), "nothing is under way whose end would tell");
+        assert_eq!(windows.take("a", 2), 2);
+        assert!(!windows.done("a", true), "nothing was passed by");
+        assert!(!windows.pass_by("a"));
+        assert!(windows.done("a", false));
+        assert_eq!(windows.take("a", 1), 1);
+        assert!(!windows.done("a", true), "it was told once");
     }
 
     #[test]
