@@ -8,7 +8,7 @@
 
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Projects, Store, both, instance::time_ordered, made_plain, plain, projects::Globs};
+use super::{Projects, Store, both, instance::time_ordered, plain, projects::Globs};
 use crate::{
     crypto::{self, Signer},
     error::Result,
@@ -161,10 +161,10 @@ impl Columns {
     pub fn of(entry: Entry, outcome: &Outcome) -> Self {
         Self {
             project: plain(entry.project()),
-            request_id: made_plain(entry.request_id),
-            principal: made_plain(entry.principal),
-            method: made_plain(entry.method),
-            resource: entry.resource_names.into_iter().next().map(made_plain).unwrap_or_default(),
+            request_id: plain(entry.request_id),
+            principal: plain(entry.principal),
+            method: plain(entry.method),
+            resource: entry.resource_names.into_iter().next().map(plain).unwrap_or_default(),
             status: outcome.status.into(),
         }
     }

@@ -100,14 +100,10 @@ macro_rules! both {
 }
 use both;
 
-/// Postgres keeps no NUL.
-fn plain(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-/// The same, for a text that is given away.
-fn made_plain(text: String) -> String {
-    if text.contains('\0') { plain(&text) } else { text }
+/// Postgres keeps no NUL. A text that is given away and has none is not copied.
+fn plain(text: impl Into<String>) -> String {
+    let text = text.into();
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 /// Reads a time as it is kept: microseconds since 1970.

@@ -279,7 +279,7 @@ impl Store {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
+        let names: Vec<String> = names.iter().map(plain).collect();
         both!(self, operations::open_named(&plain(upstream), &names))
     }
 

@@ -51,12 +51,12 @@ impl Projects {
         match self {
             Self::All => {}
             Self::One(id) => {
-                query.push(" AND ").push(column).push(" = ").push_bind(plain(&format!("{prefix}{id}")));
+                query.push(" AND ").push(column).push(" = ").push_bind(plain(format!("{prefix}{id}")));
             }
             Self::Like(globs) => {
                 query.push(" AND (FALSE");
                 for glob in globs {
-                    let spelled = plain(&DB::spelled(&format!("{prefix}{glob}")));
+                    let spelled = plain(DB::spelled(&format!("{prefix}{glob}")));
                     query.push(" OR ").push(column).push(DB::OPERATOR).push_bind(spelled);
                 }
                 query.push(")");
