@@ -23,6 +23,7 @@
 
 mod across;
 mod address;
+mod envelope;
 mod errors;
 mod examples;
 mod known;
@@ -174,7 +175,7 @@ impl Writer<'_> {
         for (name, schema) in self.schemas.finish() {
             components = components.schema(name, schema);
         }
-        for (name, schema) in errors::schemas() {
+        for (name, schema) in envelope::schemas() {
             components = components.schema(name, schema);
         }
         for (name, response) in errors::responses() {
