@@ -4,6 +4,7 @@ use std::{
     io::Read as _,
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use causeway::{
@@ -18,6 +19,8 @@ use sqlx::Row as _;
 use crate::harness::{Answer, Connection, Database, Scripted, pool};
 
 const CANARY: &str = "kanarienvogel7391";
+/// How long a gateway may take until it listens.
+const START_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A gateway that logs everything, in a process of its own.
 struct Process {
@@ -212,9 +215,12 @@ async fn no_secret_is_kept_or_told() {
             stderr.read_to_end(&mut log).unwrap();
             String::from_utf8_lossy(&log).into_owned()
         });
-        while tokio::net::TcpStream::connect(process.address).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let listens = async {
+            while tokio::net::TcpStream::connect(process.address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(START_TIME_MAX, listens).await.expect("the gateway listens in time");
         let mut connection = Connection::http1(process.address).await;
         for (n, (verb, path, body)) in requests.iter().enumerate() {
             let key = format!("k{n}");

@@ -8,12 +8,12 @@ use causeway::{
 };
 use tokio::{
     sync::oneshot::error::TryRecvError,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     BOOKS, copies, counting, keeping,
-    shared::{SLACK, in_time, numbered, pair, read_and_change, used},
+    shared::{KEPT_TIME_MAX, SLACK, in_time, numbered, pair, read_and_change, used},
 };
 use crate::{
     harness::{Cluster, Database, Gateway, Redis, Tls},
@@ -25,9 +25,12 @@ const NO_TLS: Option<&Tls> = None;
 
 /// Waits until a page is in Redis, which is a moment after the answer.
 async fn kept(cluster: &Cluster) {
-    while cluster.keys("causeway:page:*").is_empty() {
-        sleep(Duration::from_millis(5)).await;
-    }
+    let kept = async {
+        while cluster.keys("causeway:page:*").is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(KEPT_TIME_MAX, kept).await.expect("the page is kept in Redis in time");
 }
 
 /// Reads until a page comes out of Redis.

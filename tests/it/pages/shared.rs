@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{BOOKS, LIST, copies, counting, keeping};
@@ -21,6 +21,8 @@ use crate::harness::{Answer, Call, Connection, Database, Gateway, Redis, Scripte
 
 /// What a request may take beyond the budget for Redis: the rest of its way, on a machine that has other things to do.
 pub(super) const SLACK: Duration = Duration::from_millis(400);
+/// How long a page may take from its answer to Redis.
+pub(super) const KEPT_TIME_MAX: Duration = Duration::from_secs(20);
 const KEY: &str = "secrets.key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Callers at once, and what each of them does.
 const CALLERS: usize = 12;
@@ -77,16 +79,23 @@ pub(super) async fn used(gateway: &Gateway) -> i64 {
     }
 }
 
+/// Waits until a page is in Redis, which is a moment after the answer.
+async fn kept(redis: &Redis) {
+    let kept = async {
+        while !redis.tell("KEYS causeway:page:*").contains("causeway:page") {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(KEPT_TIME_MAX, kept).await.expect("the page is kept in Redis in time");
+}
+
 #[tokio::test]
 async fn what_one_replica_fetched_the_other_has() {
     let (upstream, lists) = counting().await;
     let Some(replicas) = Replicas::of(&upstream).await else { return };
     let [one, other] = &replicas.both;
     used(one).await;
-    // It is put into Redis a moment after the answer.
-    while !replicas.redis.tell("KEYS causeway:page:*").contains("causeway:page") {
-        sleep(Duration::from_millis(5)).await;
-    }
+    kept(&replicas.redis).await;
     let before = lists.load(SeqCst);
     // The other connects when it first needs Redis, and that may take longer than a request may wait.
     other.get("/v1/shelves/t/books").await;
@@ -252,9 +261,7 @@ async fn what_redis_makes_up_is_not_believed() {
     let Some(replicas) = Replicas::of(&upstream).await else { return };
     let [one, other] = &replicas.both;
     used(one).await;
-    while !replicas.redis.tell("KEYS causeway:page:*").contains("causeway:page") {
-        sleep(Duration::from_millis(5)).await;
-    }
+    kept(&replicas.redis).await;
     let of = |pattern: &str| {
         let answer = replicas.redis.tell(&format!("KEYS {pattern}"));
         answer.lines().filter(|line| line.starts_with("causeway:")).map(str::to_owned).collect::<Vec<_>>()
