@@ -20,6 +20,7 @@ mod habits;
 mod harness;
 mod hostile;
 mod identity;
+mod image;
 mod issuer;
 mod journal;
 mod life;
