@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::Result,
     model::Entry,
-    store::{Store, both},
+    store::{Store, both, postgres::journal::Line},
 };
 
 /// An intent whose gateway is gone. Nobody knows whether what it says was done.
@@ -76,7 +76,7 @@ impl Store {
             })
             .collect();
         let batch = Batch { settles, ..Batch::default() };
-        writer::flush(self, &batch).await.map_err(writer::error_of)?;
+        writer::flush(self, &mut Line::default(), &batch).await.map_err(writer::error_of)?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The writers: each takes what has gathered in the queue and makes it durable in one commit. While one waits for the
 //! disk the next batch gathers, so commits grow with the load and a lone request waits for nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use metrics::{counter, gauge, histogram};
 use tokio::{
@@ -16,11 +16,13 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::{Backend, Store, failure, postgres, sqlite},
+    store::{Backend, Store, failure, postgres, postgres::journal::Line, sqlite},
 };
 
 /// Commits under way at once on Postgres. SQLite has one writer.
 const WRITERS: usize = 3;
+/// How long a writer that has nothing to write keeps its connection from the others.
+const LINE_KEPT: Duration = Duration::from_millis(100);
 /// The longest that one commit may take.
 const COMMIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often the backlog is tried.
@@ -58,9 +60,10 @@ pub(super) async fn run(store: Store, rows: mpsc::Receiver<Request>, backlog: Ar
 
 /// One writer.
 async fn write(store: Store, rows: Arc<Mutex<mpsc::Receiver<Request>>>, backlog: Arc<Backlog>) {
+    let mut line = Line::default();
     loop {
-        let mut gathered = Vec::with_capacity(ROWS_MAX);
-        if rows.lock().await.recv_many(&mut gathered, ROWS_MAX).await == 0 {
+        let gathered = gather(&rows, &mut line).await;
+        if gathered.is_empty() {
             return;
         }
         let mut batch = Batch::default();
@@ -81,7 +84,7 @@ async fn write(store: Store, rows: Arc<Mutex<mpsc::Receiver<Request>>>, backlog:
         }
         let started = Instant::now();
         histogram!("causeway_journal_batch_rows").record((opens.len() + settles.len()) as f64);
-        match flush(&store, &batch).await {
+        match flush(&store, &mut line, &batch).await {
             Ok(decisions) => {
                 histogram!("causeway_journal_commit_seconds").record(started.elapsed().as_secs_f64());
                 answer(&backlog, &batch.opens, opens, decisions);
@@ -112,6 +115,19 @@ async fn write(store: Store, rows: Arc<Mutex<mpsc::Receiver<Request>>>, backlog:
     }
 }
 
+/// Takes what is in the queue, or waits for it; nothing once all senders are gone.
+async fn gather(rows: &Mutex<mpsc::Receiver<Request>>, line: &mut Line) -> Vec<Request> {
+    let mut gathered = Vec::with_capacity(ROWS_MAX);
+    {
+        let mut next = pin!(async { rows.lock().await.recv_many(&mut gathered, ROWS_MAX).await });
+        if timeout(LINE_KEPT, &mut next).await.is_err() {
+            line.hand_back();
+            next.await;
+        }
+    }
+    gathered
+}
+
 async fn one_by_one(
     store: &Store,
     backlog: &Backlog,
@@ -121,7 +137,7 @@ async fn one_by_one(
 ) {
     for (row, reply) in batch.opens.into_iter().zip(opens) {
         let single = Batch { opens: vec![row], ..Batch::default() };
-        match flush(store, &single).await {
+        match flush(store, &mut Line::default(), &single).await {
             Ok(decisions) => answer(backlog, &single.opens, vec![reply], decisions),
             Err(error) => {
                 tracing::error!(error = %error.cause(), "an intent cannot be written");
@@ -134,7 +150,7 @@ async fn one_by_one(
     }
     for (row, reply) in batch.settles.into_iter().zip(settles) {
         let single = Batch { settles: vec![row.clone()], ..Batch::default() };
-        match flush(store, &single).await {
+        match flush(store, &mut Line::default(), &single).await {
             Ok(_) => durable(reply),
             Err(error) if failure::is_away(error.cause()) => defer(backlog, row, reply),
             Err(error) => {
@@ -177,7 +193,7 @@ async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
             sleep(BACKLOG_EVERY).await;
             continue;
         }
-        if let Err(error) = flush(store, &batch).await {
+        if let Err(error) = flush(store, &mut Line::default(), &batch).await {
             tracing::debug!(error = %error.cause(), "the backlog cannot be written yet");
             backlog.put_back(batch);
             sleep(BACKLOG_EVERY).await;
@@ -186,12 +202,18 @@ async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
 }
 
 /// Makes a batch durable; one decision for each intent, in their order.
-pub(in crate::store) async fn flush(store: &Store, batch: &Batch) -> Result<Vec<Decision>, FlushError> {
+pub(in crate::store) async fn flush(
+    store: &Store,
+    line: &mut Line,
+    batch: &Batch,
+) -> Result<Vec<Decision>, FlushError> {
     let now = store.now().as_microsecond();
     let instance = store.instance();
     let written = async {
         match &store.0.backend {
-            Backend::Postgres(pool) => postgres::journal::flush(pool, batch, instance.as_bytes(), now).await,
+            Backend::Postgres(pool) => {
+                postgres::journal::flush(pool, line, batch, instance.as_bytes(), now).await
+            }
             Backend::Sqlite(files) => sqlite::journal::flush(files, batch, instance.as_bytes(), now).await,
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{Acquire as _, PgConnection, PgPool, Postgres, Row as _, pool::PoolConnection};
 
 use super::{operation_records, webhook_events};
 use crate::store::journal::{
@@ -10,18 +10,48 @@ use crate::store::journal::{
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
 };
 
+/// The connection of one writer, kept from commit to commit: the pool asks the server whether a connection lives before
+/// it hands it out and when it comes back, and gives another one each time, whose process has the tables to look up anew.
+#[derive(Default)]
+pub(in crate::store) struct Line(Option<PoolConnection<Postgres>>);
+
+impl Line {
+    /// Gives the connection back to the pool.
+    pub(in crate::store) fn hand_back(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// Makes a batch durable.
 pub(in crate::store) async fn flush(
     pool: &PgPool,
+    line: &mut Line,
     batch: &Batch,
     instance: &[u8],
     now: i64,
 ) -> Result<Vec<Decision>, FlushError> {
-    if batch.is_plain() {
-        let mut connection = pool.acquire().await?;
-        return flush_plain(&mut connection, batch, instance).await.map_err(FlushError::InDoubt);
-    }
-    let mut transaction = pool.begin().await?;
+    let mut connection = match line.0.take() {
+        Some(kept) => kept,
+        None => pool.acquire().await?,
+    };
+    let decisions = if batch.is_plain() {
+        flush_plain(&mut connection, batch, instance).await.map_err(FlushError::InDoubt)?
+    } else {
+        flush_whole(&mut connection, batch, instance, now).await?
+    };
+    // One that failed, or whose commit was given up in the middle, is for the pool to look at.
+    line.0 = Some(connection);
+    Ok(decisions)
+}
+
+/// Makes a batch durable that has keys, events or operations in it.
+async fn flush_whole(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    instance: &[u8],
+    now: i64,
+) -> Result<Vec<Decision>, FlushError> {
+    let mut transaction = connection.begin().await?;
     let connection = &mut *transaction;
     let decisions = decide(connection, &batch.opens, instance, now).await?;
     let gone: Vec<&OpenRow> = batch
@@ -57,6 +87,16 @@ pub(in crate::store) async fn flush(
     Ok(decisions)
 }
 
+/// Intents and outcomes. What is settled was opened in an earlier commit: neither part sees rows of the other.
+pub(super) const PLAIN: &str =
+    "WITH opened AS (
+         INSERT INTO journal (id, instance, opened_at, entry)
+         SELECT id, $1, opened_at, entry FROM UNNEST($2::bytea[], $3::bigint[], $4::text[]) AS new (id, opened_at, entry)
+         ON CONFLICT DO NOTHING)
+     UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
+     FROM UNNEST($5::bytea[], $6::bigint[], $7::text[]) AS new (id, closed_at, outcome)
+     WHERE journal.id = new.id AND journal.closed_at IS NULL";
+
 /// Makes intents and outcomes durable that nothing else belongs to: one statement, which is its own transaction, and so
 /// one way to the database and back instead of four.
 async fn flush_plain(
@@ -64,25 +104,16 @@ async fn flush_plain(
     batch: &Batch,
     instance: &[u8],
 ) -> sqlx::Result<Vec<Decision>> {
-    // What is settled was opened in an earlier commit: neither part sees rows of the other.
-    sqlx::query(
-        "WITH opened AS (
-             INSERT INTO journal (id, instance, opened_at, entry)
-             SELECT id, $1, opened_at, entry FROM UNNEST($2::bytea[], $3::bigint[], $4::text[]) AS new (id, opened_at, entry)
-             ON CONFLICT DO NOTHING)
-         UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
-         FROM UNNEST($5::bytea[], $6::bigint[], $7::text[]) AS new (id, closed_at, outcome)
-         WHERE journal.id = new.id AND journal.closed_at IS NULL",
-    )
-    .bind(instance)
-    .bind(batch.opens.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
-    .bind(batch.opens.iter().map(|row| row.opened_at).collect::<Vec<_>>())
-    .bind(batch.opens.iter().map(|row| row.entry.as_str()).collect::<Vec<_>>())
-    .bind(batch.settles.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
-    .bind(batch.settles.iter().map(|row| row.closed_at).collect::<Vec<_>>())
-    .bind(batch.settles.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
+    sqlx::query(PLAIN)
+        .bind(instance)
+        .bind(batch.opens.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
+        .bind(batch.opens.iter().map(|row| row.opened_at).collect::<Vec<_>>())
+        .bind(batch.opens.iter().map(|row| row.entry.as_str()).collect::<Vec<_>>())
+        .bind(batch.settles.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
+        .bind(batch.settles.iter().map(|row| row.closed_at).collect::<Vec<_>>())
+        .bind(batch.settles.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(vec![Decision::Go; batch.opens.len()])
 }
 
