@@ -14,6 +14,22 @@ use crate::{
     },
 };
 
+/// Makes deliveries of events. One that another replica took in the meantime is no longer undispatched when its row is
+/// ours to look at. IS TRUE keeps "is it one of mine" a look into a hash; without it, it is a join, and a loop over both.
+pub(super) const DISPATCH: &str =
+    "-- deliveries.dispatch
+     WITH mine AS (
+         UPDATE events SET dispatched_at = $1 WHERE id = ANY($2) AND dispatched_at IS NULL RETURNING id
+     )
+     INSERT INTO webhook_deliveries
+     (endpoint_id, event_id, type, state, due_at, leased, fence, attempts, step, created_at)
+     SELECT new.endpoint_id, new.event_id, new.type, 0, CASE WHEN new.leased THEN $3 ELSE $1 END, new.leased,
+            CASE WHEN new.leased THEN 1 ELSE 0 END, 0, 0, $1
+     FROM UNNEST($4::text[], $5::bytea[], $6::text[], $7::boolean[]) AS new (endpoint_id, event_id, type, leased)
+     WHERE (new.event_id IN (SELECT id FROM mine)) IS TRUE
+     ON CONFLICT DO NOTHING
+     RETURNING endpoint_id, event_id";
+
 pub(in crate::store) async fn dispatch(
     pool: &PgPool,
     events: &[String],
@@ -22,30 +38,17 @@ pub(in crate::store) async fn dispatch(
     lease_until: i64,
 ) -> sqlx::Result<Vec<(String, String)>> {
     let column = |of: fn(&NewDelivery) -> &str| deliveries.iter().map(of).collect::<Vec<_>>();
-    // An event that another replica took in the meantime is no longer undispatched when its row is ours to look at.
-    let made: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "-- deliveries.dispatch
-         WITH mine AS (
-             UPDATE events SET dispatched_at = $1 WHERE id = ANY($2) AND dispatched_at IS NULL RETURNING id
-         )
-         INSERT INTO webhook_deliveries
-         (endpoint_id, event_id, type, state, due_at, leased, fence, attempts, step, created_at)
-         SELECT new.endpoint_id, new.event_id, new.type, 0, CASE WHEN new.leased THEN $3 ELSE $1 END, new.leased,
-                CASE WHEN new.leased THEN 1 ELSE 0 END, 0, 0, $1
-         FROM UNNEST($4::text[], $5::bytea[], $6::text[], $7::boolean[]) AS new (endpoint_id, event_id, type, leased)
-         JOIN mine ON mine.id = new.event_id
-         ON CONFLICT DO NOTHING
-         RETURNING endpoint_id, event_id",
-    )
-    .bind(now)
-    .bind(events.iter().map(|id| event_key(id)).collect::<Vec<_>>())
-    .bind(lease_until)
-    .bind(column(|new| &new.endpoint))
-    .bind(deliveries.iter().map(|new| event_key(&new.event)).collect::<Vec<_>>())
-    .bind(column(|new| &new.kind))
-    .bind(deliveries.iter().map(|new| new.leased).collect::<Vec<_>>())
-    .fetch_all(pool)
-    .await?;
+    // Answered with what was made: an event may have been taken by another replica.
+    let made: Vec<(String, Vec<u8>)> = sqlx::query_as(DISPATCH)
+        .bind(now)
+        .bind(events.iter().map(|id| event_key(id)).collect::<Vec<_>>())
+        .bind(lease_until)
+        .bind(column(|new| &new.endpoint))
+        .bind(deliveries.iter().map(|new| event_key(&new.event)).collect::<Vec<_>>())
+        .bind(column(|new| &new.kind))
+        .bind(deliveries.iter().map(|new| new.leased).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
     Ok(made.into_iter().map(|(endpoint, event)| (endpoint, event_id(&event))).collect())
 }
 
@@ -222,12 +225,11 @@ async fn write(
              FROM new
              WHERE delivery.endpoint_id = new.endpoint_id AND delivery.event_id = new.event_id
                AND delivery.fence = new.fence AND delivery.state = 0 AND delivery.leased
-             RETURNING delivery.endpoint_id, delivery.event_id, delivery.attempts
+             RETURNING delivery.endpoint_id, delivery.event_id, delivery.attempts AS number, new.started_at, new.took_us,
+                       new.status, new.error, new.detail, new.answer
          ), attempts AS (
              INSERT INTO webhook_attempts (endpoint_id, event_id, number, started_at, took_us, status, error, detail, answer)
-             SELECT written.endpoint_id, written.event_id, written.attempts, new.started_at, new.took_us, new.status,
-                    new.error, new.detail, new.answer
-             FROM written JOIN new USING (endpoint_id, event_id)
+             SELECT * FROM written
              ON CONFLICT DO NOTHING
          )
          SELECT endpoint_id, event_id FROM written",

@@ -37,15 +37,21 @@ use super::open::ACQUIRE_TIME_MAX;
 
 /// The longest that one statement may take, in milliseconds, as Postgres reads it.
 const STATEMENT_MS_MAX: &str = "10000";
+/// How the server may look for rows: by index, one row after the other. Plans are kept for as long as a connection lives,
+/// and most are made while a table is empty, when reading all of it is the cheapest way; a second later it holds what a
+/// burst has left. Every statement here wants few rows and has an index for them. Without `jit`, which takes what is
+/// discouraged for so dear that compiling it pays.
+const PLANS: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
 /// Connections are made anew after this, so that a fail-over spreads.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// Makes a pool; connections are made when they are needed.
 pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)?.application_name("causeway").options([
-        ("statement_timeout", STATEMENT_MS_MAX),
-        ("idle_in_transaction_session_timeout", STATEMENT_MS_MAX),
-    ]);
+    let limits =
+        [("statement_timeout", STATEMENT_MS_MAX), ("idle_in_transaction_session_timeout", STATEMENT_MS_MAX)];
+    let options =
+        PgConnectOptions::from_str(url)?.application_name("causeway").options(limits).options(PLANS);
     Ok(PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIME_MAX)
@@ -83,4 +89,47 @@ pub(super) async fn time(pool: &PgPool) -> sqlx::Result<i64> {
             .fetch_one(pool)
             .await?;
     Ok(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+    use super::{deliveries::DISPATCH, journal::PLAIN};
+    use crate::store::{Backend, contract};
+
+    /// How the server will do what it is asked, whatever the values, as it sees that now.
+    async fn plan(types: &str, statement: &str, values: &str) -> Option<String> {
+        let store = contract::on_postgres().await?;
+        let Backend::Postgres(pool) = &store.0.backend else { unreachable!("it is on Postgres") };
+        let mut connection = pool.acquire().await.expect("a connection");
+        let mut transaction = connection.begin().await.expect("a transaction");
+        let prepare =
+            format!("SET LOCAL plan_cache_mode = force_generic_plan; PREPARE one ({types}) AS {statement}");
+        transaction.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.expect("it is prepared");
+        let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE one ({values})"));
+        let lines: Vec<String> =
+            sqlx::query_scalar(explain).fetch_all(&mut *transaction).await.expect("it is explained");
+        transaction.execute("DEALLOCATE one").await.expect("it is forgotten");
+        Some(lines.join("\n"))
+    }
+
+    /// The journal was empty when a writer first wrote to it; the plan made then read all of it, and was kept while a burst
+    /// filled it: a commit took a hundred times as long.
+    #[tokio::test]
+    async fn a_plan_made_while_the_journal_was_empty_serves_when_it_is_full() {
+        let types = "bytea, bytea[], bigint[], text[], bytea[], bigint[], text[]";
+        let values = "'', '{}', '{}', '{}', '{}', '{}', '{}'";
+        let Some(plan) = plan(types, PLAIN, values).await else { return };
+        assert!(plan.contains("Index Scan using journal_pkey on journal"), "{plan}");
+        assert!(!plan.contains("Seq Scan on journal") && !plan.contains("Join"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn events_are_compared_with_deliveries_through_a_hash() {
+        let types = "bigint, bytea[], bigint, text[], bytea[], text[], boolean[]";
+        let values = "0, '{}', 0, '{}', '{}', '{}', '{}'";
+        let Some(plan) = plan(types, DISPATCH, values).await else { return };
+        assert!(plan.contains("hashed SubPlan"), "{plan}");
+    }
 }
