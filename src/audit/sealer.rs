@@ -14,11 +14,15 @@ use crate::{
 };
 
 /// Rows of the journal that one batch takes: few enough that chaining them holds nobody up.
-pub(super) const ROWS_MAX: u32 = 250;
+pub(super) const ROWS_MAX: u32 = 128;
 /// How often to look for what has ended.
 const SEAL_EVERY: Duration = Duration::from_millis(250);
+/// How long a log that is behind waits for those who call: nine times what a batch took, and as long as the batch once it has
+/// been behind for [`PATIENCE`]. So a burst is not slowed down for its own log, and a load that never ends does not outrun it.
+const SHARES: [u32; 2] = [9, 1];
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Batches sealed before a list is read.
-const CATCH_UP_BATCHES_MAX: usize = 12;
+const CATCH_UP_BATCHES_MAX: usize = 24;
 
 /// Seals. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +40,7 @@ impl Sealer {
     /// Seals what has ended, again and again, until `stop` is cancelled; then once more.
     pub async fn run(self, stop: CancellationToken) {
         let mut wait = SEAL_EVERY;
+        let mut behind_since = None;
         loop {
             let stopped = stop.run_until_cancelled(sleep(wait)).await.is_none();
             wait = SEAL_EVERY;
@@ -43,9 +48,12 @@ impl Sealer {
             match self.store.seal(&self.signer, ROWS_MAX).await {
                 Ok(rows) => {
                     counter!("causeway_audit_sealed_total").increment(rows as u64);
-                    if rows >= ROWS_MAX as usize {
-                        // What is behind is caught up with in half of the time; the other half is for who waits.
-                        wait = began.elapsed().min(SEAL_EVERY);
+                    if rows < ROWS_MAX as usize {
+                        behind_since = None;
+                    } else {
+                        let since = *behind_since.get_or_insert(began);
+                        let share = SHARES[usize::from(since.elapsed() > PATIENCE)];
+                        wait = (began.elapsed() * share).min(SEAL_EVERY);
                     }
                 }
                 Err(error) => tracing::debug!(error = error.chain(), "nothing could be sealed"),
