@@ -22,7 +22,7 @@ use crate::config::{Endpoint as Address, Upstream as Section};
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
 /// What one answer may have in flight, in bytes. A page of a thousand items fits without waiting for the window to open.
-const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What all answers of one connection may have in flight, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// The largest frame that is taken, in bytes. Where the upstream makes use of it, a page comes in one frame: read in few
