@@ -42,6 +42,9 @@ use harness::{Connection, Database, Gateway, bytes as message};
 const ARCHIVE: &str = "/v1/shelves/s/books/b:archive";
 /// How long each load runs.
 const RUN: Duration = Duration::from_secs(10);
+/// How many rows may be left for the log to be called up to date, and how long that may take.
+const SEALED_ROWS_LEFT: i64 = 200;
+const SEALED_TIME_MAX: Duration = Duration::from_secs(300);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -61,6 +64,11 @@ fn main() {
                 }
             }
             if wants("open") {
+                if wants("closed") {
+                    println!("right behind it:");
+                    open(&gateway, 500).await;
+                    sealed(&database).await;
+                }
                 open(&gateway, 500).await;
             }
             gateway.signal().await;
@@ -159,6 +167,21 @@ async fn open(gateway: &Gateway, rate: u32) {
         quantile(&took, 0.9),
         quantile(&took, 0.99)
     );
+}
+
+/// Waits until the log has all that a burst has left, which it takes its time for.
+async fn sealed(database: &Database) {
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let left = async || -> i64 {
+        let query = sqlx::query_scalar("SELECT count(*) FROM journal WHERE closed_at IS NOT NULL");
+        query.fetch_one(&pool).await.unwrap()
+    };
+    let (before, started) = (left().await, Instant::now());
+    while left().await > SEALED_ROWS_LEFT {
+        assert!(started.elapsed() < SEALED_TIME_MAX, "the log does not catch up");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    println!("the log caught up with {before} rows in {:.0} s", started.elapsed().as_secs_f64());
 }
 
 type Queue<T> =

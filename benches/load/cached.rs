@@ -56,15 +56,15 @@ pub(crate) async fn run(slices: usize, say: impl Fn(&str)) -> Outcome {
     let upstream = peers::upstream().await?;
     let redis = redis().await;
     let mut peers = vec![(handler().await?, None)];
-    peers.push(keyed("causeway, in process", &[], upstream.address).await?);
+    peers.push(filed("causeway, in process", &[], upstream.address).await?);
     match &redis {
         Ok(redis) => {
             let url = format!("redis.url=redis://{}", redis.address);
-            peers.push(keyed("causeway, Redis", &[&url], upstream.address).await?);
+            peers.push(filed("causeway, Redis", &[&url], upstream.address).await?);
         }
         Err(why) => say(&format!("no Redis, left out: {why}")),
     }
-    let plain = keyed("causeway, nothing kept", &["cache.enabled=false"], upstream.address).await?;
+    let plain = filed("causeway, nothing kept", &["cache.enabled=false"], upstream.address).await?;
     let proxy = nginx(plain.0.process.address).await;
     match proxy {
         Ok(peer) => peers.push((peer, plain.1.clone())),
@@ -194,7 +194,7 @@ fn case(payload: &Payload) -> Outcome<&Case> {
     payload.cases.iter().find(|case| case.name == CASE).ok_or_else(|| "no such case".into())
 }
 
-fn ask(peer: &Peer, key: Option<&HeaderValue>, case: &Case) -> Outcome<Ask> {
+pub(crate) fn ask(peer: &Peer, key: Option<&HeaderValue>, case: &Case) -> Outcome<Ask> {
     Ok(Ask { address: peer.process.address, path: case.path.parse()?, case: case.clone(), key: key.cloned() })
 }
 
@@ -211,24 +211,33 @@ async fn handler() -> Outcome<Peer> {
 }
 
 /// Starts a gateway with a worker, a database and a key of its own.
-async fn keyed(name: &str, set: &[&str], upstream: SocketAddr) -> Outcome<(Peer, Option<HeaderValue>)> {
+async fn filed(name: &str, set: &[&str], upstream: SocketAddr) -> Outcome<(Peer, Option<HeaderValue>)> {
     let file = scratch(&format!("{}.db", name.replace([' ', ','], "-")));
     for end in ["", "-wal", "-shm"] {
         // It may not be there.
         let _ = fs::remove_file(format!("{}{end}", file.display()));
     }
-    let database = format!("database.url=sqlite://{}", file.display());
+    let set: Vec<&str> = ["cache.enabled=true"].into_iter().chain(set.iter().copied()).collect();
+    keyed(name, &format!("database.url=sqlite://{}", file.display()), &set, upstream).await
+}
+
+/// Starts a gateway with a worker and a key in a database.
+pub(crate) async fn keyed(
+    name: &str,
+    database: &str,
+    set: &[&str],
+    upstream: SocketAddr,
+) -> Outcome<(Peer, Option<HeaderValue>)> {
     let made = Command::new(peers::GATEWAY)
         .args(["keys", "create", "--principal", "bench", "--role", "viewer", "--resources", "*"])
-        .args(["--set", "identity.mode=keys", "--set", &database])
+        .args(["--set", "identity.mode=keys", "--set", database])
         .output()?;
     let printed = String::from_utf8(made.stdout)?;
     let key = printed.lines().last().ok_or("no key was made")?.trim();
     let all = [
         "identity.mode=keys",
-        &database,
+        database,
         "http.worker_threads=1",
-        "cache.enabled=true",
         "limits.principal_rate=1000000",
         "limits.principal_burst=1000000",
         "limits.project_rate=1000000",
@@ -279,7 +288,7 @@ async fn nginx(gateway: SocketAddr) -> Outcome<Peer> {
     peers::start("nginx proxy_cache", command, address, None, false).await
 }
 
-fn median(all: &[f64]) -> f64 {
+pub(crate) fn median(all: &[f64]) -> f64 {
     let mut sorted = all.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)

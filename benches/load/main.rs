@@ -1,6 +1,7 @@
 //! The load run: `cargo bench --bench load` starts an upstream, the gateway, a floor and the peers that are installed, each
 //! as a process of its own on loopback, drives them with the same client, and prints what a request costs each of them.
-//! Then it measures memory and the time to be ready. `-- --speed` and `-- --size` do one of the two.
+//! Then it measures memory and the time to be ready. `-- --speed` and `-- --size` do one of the two; `-- --cached`
+//! and `-- --recorded` measure kept pages, and what authentication and the audit log add.
 //!
 //! Numbers of different runs cannot be compared, ratios within a run can: all peers see the same machine, the same
 //! upstream and the same neighbours, and take turns second by second. Processor time is what counts; requests per second
@@ -21,6 +22,7 @@ mod floor;
 mod payload;
 mod peers;
 mod process;
+mod recorded;
 mod size;
 mod speed;
 mod targets;
@@ -53,6 +55,9 @@ struct Arguments {
     /// Measure only what kept pages cost, and the overview.
     #[arg(long, conflicts_with_all = ["size", "speed"])]
     cached: bool,
+    /// Measure only what authentication and the audit log cost, with a private Postgres.
+    #[arg(long, conflicts_with_all = ["size", "speed", "cached"])]
+    recorded: bool,
     /// Leave the gateway alone for this many seconds before its memory is counted.
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -65,6 +70,9 @@ struct Arguments {
     /// Only the peers with this in their name, and the floor.
     #[arg(long, default_value = "")]
     peer: String,
+    /// A private Postgres, as tests/services/with starts one.
+    #[arg(long, env = "CAUSEWAY_TEST_POSTGRES")]
+    postgres: Option<String>,
     /// What this process is.
     #[arg(long, value_enum, hide = true)]
     role: Option<Role>,
@@ -112,10 +120,17 @@ fn run(arguments: &Arguments) -> Outcome {
         slices: arguments.slices.max(1),
         case: arguments.case.clone(),
         peer: arguments.peer.clone(),
+        postgres: arguments.postgres.clone(),
     };
     let runtime = alone()?;
     if arguments.cached {
         return runtime.block_on(cached::run(plan.slices, say));
+    }
+    if arguments.recorded {
+        let Some(url) = &plan.postgres else {
+            return Err("no Postgres: run with tests/services/with".into());
+        };
+        return runtime.block_on(recorded::run(plan.slices, url, say));
     }
     if !arguments.size {
         runtime.block_on(speed::run(&plan, say))?;

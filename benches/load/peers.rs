@@ -15,6 +15,9 @@ pub(crate) const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
 /// What the table calls the gateway that is judged: `causeway serve` with one worker, as all others have one.
 pub(crate) const GATEWAY_NAME: &str = "causeway";
 
+/// The same with its audit log in Postgres, where there is one: what a team runs.
+pub(crate) const TEAM_NAME: &str = "causeway, Postgres";
+
 /// One process that answers the cases.
 pub(crate) struct Peer {
     /// What the table calls it.
@@ -36,7 +39,11 @@ pub(crate) async fn upstream() -> Outcome<Process> {
 }
 
 /// Starts all that are there; says which are not.
-pub(crate) async fn all(upstream: SocketAddr, say: impl Fn(&str)) -> Outcome<Vec<Peer>> {
+pub(crate) async fn all(
+    upstream: SocketAddr,
+    postgres: Option<&str>,
+    say: impl Fn(&str),
+) -> Outcome<Vec<Peer>> {
     let set = scratch("bench.binpb");
     fs::write(&set, descriptor_set()?)?;
     let set = set.display().to_string();
@@ -46,6 +53,14 @@ pub(crate) async fn all(upstream: SocketAddr, say: impl Fn(&str)) -> Outcome<Vec
         gateway("causeway, default workers", &[], upstream).await?,
         floor("floor + prost-reflect", &["--reflect"], upstream).await?,
     ];
+    match postgres {
+        Some(url) => {
+            let database = format!("database.url={url}");
+            let set = ["http.worker_threads=1", &database];
+            peers.insert(2, gateway(TEAM_NAME, &set, upstream).await?);
+        }
+        None => say("no Postgres, see tests/services/with: the gateway with its log there is left out"),
+    }
     for (name, started) in
         [("structured-proxy", structured_proxy(upstream, &set).await), ("envoy", envoy(upstream, &set).await)]
     {

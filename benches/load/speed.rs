@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) case: String,
     /// Only peers with this in their name; the floor is always there.
     pub(crate) peer: String,
+    /// Where a gateway can keep its log as a team's does.
+    pub(crate) postgres: Option<String>,
 }
 
 #[derive(Default)]
@@ -40,7 +42,7 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let payload = Payload::load()?;
     say(&machine());
     let upstream = peers::upstream().await?;
-    let peers = peers::all(upstream.address, &say).await?;
+    let peers = peers::all(upstream.address, plan.postgres.as_deref(), &say).await?;
     let peers: Vec<Peer> =
         peers.into_iter().filter(|peer| peer.name == "floor" || peer.name.contains(&plan.peer)).collect();
     for case in payload.cases.iter().filter(|case| case.name.contains(&plan.case)) {
@@ -110,8 +112,10 @@ async fn measure(
         numbers[at].as_ref().ok().map(|numbers| numbers.cpu(0))
     };
     for target in targets::of(case.name) {
-        if let (Some(ours), Some(theirs)) = (cpu(peers::GATEWAY_NAME), cpu(target.of)) {
-            say(&target.judge(ours / theirs));
+        for name in [peers::GATEWAY_NAME, peers::TEAM_NAME] {
+            if let (Some(ours), Some(theirs)) = (cpu(name), cpu(target.of)) {
+                say(&target.judge(name, ours / theirs));
+            }
         }
     }
     Ok(())

@@ -51,15 +51,15 @@ pub(crate) fn verdict(kept: bool) -> &'static str {
 
 impl Target {
     /// Prints the figure beside its target.
-    pub(crate) fn judge(&self, ratio: f64) -> String {
+    pub(crate) fn judge(&self, name: &str, ratio: f64) -> String {
         let aim = match self.aim {
             Some(aim) if ratio <= aim => format!(", and the aim of {aim} too"),
             Some(aim) => format!(", the aim is {aim}"),
             None => String::new(),
         };
         format!(
-            "    causeway / {:<17} {ratio:>6.2}   at most {:.2}: {}{aim}",
-            self.of,
+            "    {:<38} {ratio:>6.2}   at most {:.2}: {}{aim}",
+            format!("{name} / {}", self.of),
             self.at_most,
             verdict(ratio <= self.at_most)
         )
