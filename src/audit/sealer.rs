@@ -15,12 +15,15 @@ use crate::{
 
 /// Rows of the journal that one batch takes: few enough that chaining them holds nobody up.
 pub(super) const ROWS_MAX: u32 = 128;
-/// How often to look for what has ended.
-const SEAL_EVERY: Duration = Duration::from_millis(250);
+/// How often to look for what has ended: when nothing had, and while something has. Many small batches hold nobody up for
+/// long.
+const SEAL_EVERY: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(100)];
 /// How long a log that is behind waits for those who call: nine times what a batch took, and as long as the batch once it has
 /// been behind for [`PATIENCE`]. So a burst is not slowed down for its own log, and a load that never ends does not outrun it.
 const SHARES: [u32; 2] = [9, 1];
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest such wait.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Batches sealed before a list is read.
 const CATCH_UP_BATCHES_MAX: usize = 24;
 
@@ -39,21 +42,22 @@ impl Sealer {
 
     /// Seals what has ended, again and again, until `stop` is cancelled; then once more.
     pub async fn run(self, stop: CancellationToken) {
-        let mut wait = SEAL_EVERY;
+        let mut wait = SEAL_EVERY[0];
         let mut behind_since = None;
         loop {
             let stopped = stop.run_until_cancelled(sleep(wait)).await.is_none();
-            wait = SEAL_EVERY;
+            wait = SEAL_EVERY[0];
             let began = Instant::now();
             match self.store.seal(&self.signer, ROWS_MAX).await {
                 Ok(rows) => {
                     counter!("causeway_audit_sealed_total").increment(rows as u64);
+                    wait = SEAL_EVERY[usize::from(rows > 0)];
                     if rows < ROWS_MAX as usize {
                         behind_since = None;
                     } else {
                         let since = *behind_since.get_or_insert(began);
-                        let share = SHARES[usize::from(since.elapsed() > PATIENCE)];
-                        wait = (began.elapsed() * share).min(SEAL_EVERY);
+                        wait =
+                            (began.elapsed() * SHARES[usize::from(since.elapsed() > PATIENCE)]).min(WAIT_MAX);
                     }
                 }
                 Err(error) => tracing::debug!(error = error.chain(), "nothing could be sealed"),
