@@ -2,10 +2,8 @@
 //! goes to the settler.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -45,8 +43,9 @@ const CLAIM_PER_ENDPOINT_MAX: u32 = 16;
 const BUSY_WAIT: Duration = Duration::from_millis(5);
 /// The longest: events that this process writes end it, those of others do not.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
-/// How often due deliveries are looked for, when nobody knows of any and when somebody does.
-const CLAIM_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(20)];
+/// How often due deliveries are looked for: everywhere, and of endpoints that are known to have some and a place for them.
+const CLAIM_EVERY: Duration = Duration::from_millis(200);
+const CLAIM_KNOWN_EVERY: Duration = Duration::from_millis(20);
 /// After a failure of the database.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// Delivers. Cheap to clone.
@@ -58,8 +57,16 @@ struct Inner {
     egress: Egress,
     directory: Directory,
     windows: Windows,
-    /// Whether an endpoint has more due than it was given.
-    behind: AtomicBool,
+    /// Endpoints that have more due than they were given, and a place for it by now. A thousand endpoints that are late are
+    /// so looked at once each, and those that never answer not at all; it holds each endpoint once.
+    known: Mutex<BTreeSet<String>>,
+}
+
+/// When deliveries were last claimed.
+#[derive(Default)]
+struct Claimed {
+    everywhere: Option<Instant>,
+    known: Option<Instant>,
 }
 
 /// A delivery that is ours to make.
@@ -102,7 +109,7 @@ impl Courier {
             egress,
             directory,
             windows: Windows::default(),
-            behind: AtomicBool::new(false),
+            known: Mutex::default(),
         }))
     }
 
@@ -112,7 +119,7 @@ impl Courier {
     /// The database is away.
     pub async fn round(&self) -> Result<Round> {
         let (events, mut jobs) = self.dispatch().await?;
-        jobs.extend(self.claim().await?);
+        jobs.extend(self.claim_everywhere().await?);
         let mut attempts = JoinSet::new();
         for job in jobs {
             let courier = self.clone();
@@ -129,11 +136,11 @@ impl Courier {
         let mut settler = JoinSet::new();
         settler.spawn(settler::settle_all(self.0.store.clone(), receiver));
         let mut attempts = JoinSet::new();
-        let mut claimed_at = None;
+        let mut claimed = Claimed::default();
         while !stop.is_cancelled() {
-            let wait = match self.tick(&mut claimed_at, &mut attempts, &sender).await {
+            let wait = match self.tick(&mut claimed, &mut attempts, &sender).await {
                 Ok(true) => BUSY_WAIT,
-                Ok(false) if self.0.behind.load(Ordering::Relaxed) => CLAIM_EVERY[1],
+                Ok(false) if !self.known().is_empty() => CLAIM_KNOWN_EVERY,
                 Ok(false) => IDLE_WAIT,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "webhooks wait for the database");
@@ -158,15 +165,19 @@ impl Courier {
     /// Begins what is due; tells whether there was anything.
     async fn tick(
         &self,
-        claimed_at: &mut Option<Instant>,
+        claimed: &mut Claimed,
         attempts: &mut JoinSet<()>,
         sender: &mpsc::Sender<Judged>,
     ) -> Result<bool> {
         let (events, mut jobs) = self.dispatch().await?;
-        let every = CLAIM_EVERY[usize::from(self.0.behind.load(Ordering::Relaxed))];
-        if claimed_at.is_none_or(|at| at.elapsed() >= every) {
-            *claimed_at = Some(Instant::now());
-            jobs.extend(self.claim().await?);
+        let is_time = |last: Option<Instant>, every| last.is_none_or(|at: Instant| at.elapsed() >= every);
+        if is_time(claimed.everywhere, CLAIM_EVERY) {
+            claimed.everywhere = Some(Instant::now());
+            jobs.extend(self.claim_everywhere().await?);
+        } else if is_time(claimed.known, CLAIM_KNOWN_EVERY) {
+            claimed.known = Some(Instant::now());
+            let known = std::mem::take(&mut *self.known());
+            jobs.extend(self.claim_of(known.into_iter().collect()).await?);
         }
         let busy = events > 0 || !jobs.is_empty();
         for job in jobs {
@@ -203,7 +214,7 @@ impl Courier {
                 let is_limited = receiver.is_limited(now);
                 let leased = !is_limited && windows.take(&endpoint, 1) == 1;
                 if is_limited || (!leased && windows.pass_by(&endpoint)) {
-                    self.0.behind.store(true, Ordering::Relaxed);
+                    self.known().insert(endpoint.clone());
                 }
                 let new = NewDelivery { endpoint, event: event.id.clone(), kind: event.kind.clone(), leased };
                 planned.push((new, receiver, at));
@@ -232,55 +243,63 @@ impl Courier {
     }
 
     /// Leases deliveries that are due, a few of each endpoint.
-    async fn claim(&self) -> Result<Vec<Job>> {
-        let Inner { store, directory, windows, behind, .. } = &*self.0;
-        let now = store.now();
+    async fn claim_everywhere(&self) -> Result<Vec<Job>> {
+        let now = self.0.store.now();
         let mut after = String::new();
         let mut jobs = Vec::new();
-        behind.store(false, Ordering::Relaxed);
+        self.known().clear();
         loop {
-            let ready = store.ready_webhook_endpoints(now, &after, ENDPOINTS_PER_CLAIM_MAX).await?;
+            let ready = self.0.store.ready_webhook_endpoints(now, &after, ENDPOINTS_PER_CLAIM_MAX).await?;
             let Some(last) = ready.last().cloned() else { return Ok(jobs) };
-            if after.is_empty() {
-                directory.refresh().await?;
-            }
             after = last;
-            let mut wanted = Vec::new();
-            for id in ready {
-                let Some(receiver) = directory.endpoint(&id).await? else { continue };
-                let slots = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
-                if slots > 0 {
-                    let settings = &receiver.endpoint.settings;
-                    let (rate, concurrency) = (settings.rate, settings.concurrency);
-                    wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver));
-                } else {
-                    windows.pass_by(&id);
-                }
-            }
-            let asked: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
-            let leased = if asked.is_empty() {
-                Ok(Vec::new())
+            jobs.extend(self.claim_of(ready).await?);
+        }
+    }
+
+    /// Leases deliveries of these endpoints that are due, a few of each.
+    async fn claim_of(&self, endpoints: Vec<String>) -> Result<Vec<Job>> {
+        let Inner { store, directory, windows, .. } = &*self.0;
+        if endpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        directory.refresh().await?;
+        let now = store.now();
+        let mut wanted = Vec::new();
+        for id in endpoints {
+            let Some(receiver) = directory.endpoint(&id).await? else { continue };
+            let slots = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
+            if slots > 0 {
+                let settings = &receiver.endpoint.settings;
+                let (rate, concurrency) = (settings.rate, settings.concurrency);
+                wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver));
             } else {
-                store.claim_deliveries(&asked, now, later(now, LEASE)).await
-            };
-            let leased = leased.inspect_err(|_| {
-                for wanted in &asked {
-                    windows.give(&wanted.endpoint, wanted.slots);
-                }
-            })?;
-            for (wanted, receiver) in wanted {
-                let mine: Vec<&Leased> =
-                    leased.iter().filter(|leased| leased.endpoint == wanted.endpoint).collect();
-                let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
-                windows.give(&wanted.endpoint, wanted.slots - count.min(wanted.slots));
-                if count == wanted.slots {
-                    behind.store(true, Ordering::Relaxed);
-                }
-                jobs.extend(
-                    mine.into_iter().map(|leased| Job { receiver: receiver.clone(), leased: leased.clone() }),
-                );
+                windows.pass_by(&id);
             }
         }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
+        let leased = store.claim_deliveries(&asked, now, later(now, LEASE)).await.inspect_err(|_| {
+            for wanted in &asked {
+                windows.give(&wanted.endpoint, wanted.slots);
+            }
+        })?;
+        let mut jobs = Vec::new();
+        for (wanted, receiver) in wanted {
+            let mine: Vec<&Leased> =
+                leased.iter().filter(|leased| leased.endpoint == wanted.endpoint).collect();
+            let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+            windows.give(&wanted.endpoint, wanted.slots - count.min(wanted.slots));
+            if count == wanted.slots {
+                // There may be more. The end of one of these will tell that there is a place for it.
+                windows.pass_by(&wanted.endpoint);
+            }
+            jobs.extend(
+                mine.into_iter().map(|leased| Job { receiver: receiver.clone(), leased: leased.clone() }),
+            );
+        }
+        Ok(jobs)
     }
 
     /// Makes one attempt.
@@ -297,7 +316,7 @@ impl Courier {
         let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
         let judged = verdict::of(&job.leased, &job.receiver.endpoint.settings.url, answer, timing);
         if windows.done(&job.leased.endpoint, judged.succeeded) {
-            self.0.behind.store(true, Ordering::Relaxed);
+            self.known().insert(job.leased.endpoint.clone());
         }
         let attempt = &judged.verdict.attempt;
         let outcome = if judged.succeeded { "OK".to_owned() } else { attempt.error.clone() };
@@ -308,6 +327,10 @@ impl Courier {
             histogram!("causeway_webhook_latency_seconds").record(latency.as_secs_f64().max(0.0));
         }
         judged
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Attempts that are under way in this process.
