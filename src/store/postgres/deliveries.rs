@@ -203,7 +203,33 @@ pub(in crate::store) async fn settle(
     Ok(settled)
 }
 
-/// Writes verdicts whose lease still holds, and their attempts.
+/// Writes verdicts whose lease still holds, and their attempts. Each delivery is found by its key: `state + 0` keeps the index
+/// of what is pending out of it, which the server took for the smaller one at times. It is not; until it is vacuumed it has
+/// all that an endpoint was ever sent.
+pub(super) const SETTLE: &str =
+    "-- deliveries.settle
+     WITH new AS (
+         SELECT * FROM UNNEST($1::text[], $2::bytea[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[],
+                              $7::bigint[], $8::bigint[], $9::integer[], $10::text[], $11::text[], $12::bytea[])
+         AS new (endpoint_id, event_id, fence, state, due_at, step, started_at, took_us, status, error, detail, answer)
+     ), written AS (
+         UPDATE webhook_deliveries delivery
+         SET state = new.state, due_at = new.due_at, leased = FALSE, step = new.step,
+             attempts = delivery.attempts + 1, ended_at = CASE WHEN new.state = 0 THEN NULL ELSE $13::bigint END,
+             last_status = new.status, last_error = new.error
+         FROM new
+         WHERE delivery.endpoint_id = new.endpoint_id AND delivery.event_id = new.event_id
+           AND delivery.fence = new.fence AND delivery.state + 0 = 0 AND delivery.leased
+         RETURNING delivery.endpoint_id, delivery.event_id, delivery.attempts AS number, new.started_at, new.took_us,
+                   new.status, new.error, new.detail, new.answer
+     ), attempts AS (
+         INSERT INTO webhook_attempts (endpoint_id, event_id, number, started_at, took_us, status, error, detail, answer)
+         SELECT * FROM written
+         ON CONFLICT DO NOTHING
+     )
+     SELECT endpoint_id, event_id FROM written";
+
+/// Writes verdicts, as [`SETTLE`] says; returns those that were in time.
 async fn write(
     connection: &mut PgConnection,
     verdicts: &[Verdict],
@@ -211,44 +237,22 @@ async fn write(
 ) -> sqlx::Result<Vec<(String, String)>> {
     let text = |of: fn(&Verdict) -> &str| verdicts.iter().map(of).collect::<Vec<_>>();
     let number = |of: fn(&Verdict) -> i64| verdicts.iter().map(of).collect::<Vec<_>>();
-    let written: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "-- deliveries.settle
-         WITH new AS (
-             SELECT * FROM UNNEST($1::text[], $2::bytea[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[],
-                                  $7::bigint[], $8::bigint[], $9::integer[], $10::text[], $11::text[], $12::bytea[])
-             AS new (endpoint_id, event_id, fence, state, due_at, step, started_at, took_us, status, error, detail, answer)
-         ), written AS (
-             UPDATE webhook_deliveries delivery
-             SET state = new.state, due_at = new.due_at, leased = FALSE, step = new.step,
-                 attempts = delivery.attempts + 1, ended_at = CASE WHEN new.state = 0 THEN NULL ELSE $13::bigint END,
-                 last_status = new.status, last_error = new.error
-             FROM new
-             WHERE delivery.endpoint_id = new.endpoint_id AND delivery.event_id = new.event_id
-               AND delivery.fence = new.fence AND delivery.state = 0 AND delivery.leased
-             RETURNING delivery.endpoint_id, delivery.event_id, delivery.attempts AS number, new.started_at, new.took_us,
-                       new.status, new.error, new.detail, new.answer
-         ), attempts AS (
-             INSERT INTO webhook_attempts (endpoint_id, event_id, number, started_at, took_us, status, error, detail, answer)
-             SELECT * FROM written
-             ON CONFLICT DO NOTHING
-         )
-         SELECT endpoint_id, event_id FROM written",
-    )
-    .bind(text(|verdict| &verdict.endpoint))
-    .bind(verdicts.iter().map(|verdict| event_key(&verdict.event)).collect::<Vec<_>>())
-    .bind(number(|verdict| verdict.fence))
-    .bind(verdicts.iter().map(|verdict| verdict.state.number()).collect::<Vec<_>>())
-    .bind(number(|verdict| verdict.due_at.as_microsecond()))
-    .bind(number(|verdict| i64::from(verdict.step)))
-    .bind(number(|verdict| verdict.attempt.started_at.as_microsecond()))
-    .bind(number(|verdict| i64::try_from(verdict.attempt.took.as_micros()).unwrap_or(i64::MAX)))
-    .bind(verdicts.iter().map(|verdict| verdict.attempt.status.map(i32::from)).collect::<Vec<_>>())
-    .bind(text(|verdict| &verdict.attempt.error))
-    .bind(text(|verdict| &verdict.attempt.detail))
-    .bind(verdicts.iter().map(|verdict| verdict.attempt.answer.as_slice()).collect::<Vec<_>>())
-    .bind(now)
-    .fetch_all(connection)
-    .await?;
+    let written: Vec<(String, Vec<u8>)> = sqlx::query_as(SETTLE)
+        .bind(text(|verdict| &verdict.endpoint))
+        .bind(verdicts.iter().map(|verdict| event_key(&verdict.event)).collect::<Vec<_>>())
+        .bind(number(|verdict| verdict.fence))
+        .bind(verdicts.iter().map(|verdict| verdict.state.number()).collect::<Vec<_>>())
+        .bind(number(|verdict| verdict.due_at.as_microsecond()))
+        .bind(number(|verdict| i64::from(verdict.step)))
+        .bind(number(|verdict| verdict.attempt.started_at.as_microsecond()))
+        .bind(number(|verdict| i64::try_from(verdict.attempt.took.as_micros()).unwrap_or(i64::MAX)))
+        .bind(verdicts.iter().map(|verdict| verdict.attempt.status.map(i32::from)).collect::<Vec<_>>())
+        .bind(text(|verdict| &verdict.attempt.error))
+        .bind(text(|verdict| &verdict.attempt.detail))
+        .bind(verdicts.iter().map(|verdict| verdict.attempt.answer.as_slice()).collect::<Vec<_>>())
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
     Ok(written.into_iter().map(|(endpoint, event)| (endpoint, event_id(&event))).collect())
 }
 
@@ -261,7 +265,7 @@ pub(in crate::store) async fn release(
         "UPDATE webhook_deliveries delivery SET leased = FALSE, due_at = $4
          FROM UNNEST($1::text[], $2::bytea[], $3::bigint[]) AS mine (endpoint_id, event_id, fence)
          WHERE delivery.endpoint_id = mine.endpoint_id AND delivery.event_id = mine.event_id
-           AND delivery.fence = mine.fence AND delivery.state = 0 AND delivery.leased",
+           AND delivery.fence = mine.fence AND delivery.state + 0 = 0 AND delivery.leased",
     )
     .bind(leased.iter().map(|(endpoint, _, _)| endpoint.as_str()).collect::<Vec<_>>())
     .bind(leased.iter().map(|(_, event, _)| event_key(event)).collect::<Vec<_>>())
