@@ -1,0 +1,31 @@
+//! JSON into bytes, beside the oracle.
+
+#![no_main]
+#![expect(dead_code, reason = "the stories have their own way of changing messages")]
+
+#[path = "../../tests/it/differential/generate.rs"]
+mod generate;
+#[path = "../../tests/it/differential/oracle.rs"]
+mod oracle;
+mod types;
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use types::Chosen;
+
+fuzz_target!(|input: &[u8]| {
+    let Some(Chosen { pair, file, name, rest: text }) = Chosen::of(input) else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    pair.compare_reading(&name, text, file);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let fresh = types::fresh(seed).and_then(|input| {
+        let Chosen { pair, file, name, rest: wire } = Chosen::of(&input)?;
+        let text = pair.compare_printing(&name, wire, file)?;
+        Some([&input[..1], text.as_bytes()].concat())
+    });
+    match fresh {
+        Some(input) => types::put(&input, data, max_size),
+        None => fuzzer_mutate(data, size, max_size),
+    }
+});
