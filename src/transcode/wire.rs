@@ -104,15 +104,16 @@ impl<'w> Cursor<'w> {
     /// Reads a group's content, whose opening tag was just read, and its closing tag.
     pub(super) fn group(&mut self, number: u32) -> Result<&'w [u8], Malformed> {
         let start = self.rest;
-        self.skip_group(number)?;
-        // The closing tag has as many bytes as the opening one had at least; measure it by its encoding.
+        let closing = self.skip_group(number)?;
         let read = start.len() - self.rest.len();
-        Ok(&start[..read - tag_len(number)])
+        Ok(&start[..read - closing])
     }
 
-    fn skip_group(&mut self, number: u32) -> Result<(), Malformed> {
+    /// Returns the size of the closing tag, in bytes: it may be longer than it has to be.
+    fn skip_group(&mut self, number: u32) -> Result<usize, Malformed> {
         let mut open = Vec::with_capacity(4);
         open.push(number);
+        let mut closing = 0;
         while let Some(&innermost) = open.last() {
             let before = self.rest.len();
             let (number, kind) = self.tag()?;
@@ -121,16 +122,13 @@ impl<'w> Cursor<'w> {
                 GROUP => open.push(number),
                 END if number != innermost => return Err(Malformed("a group ends with another's tag")),
                 END => {
-                    // `group` cuts the closing tag by its canonical size.
-                    if open.len() == 1 && before - self.rest.len() != tag_len(number) {
-                        return Err(Malformed("a tag is longer than needed"));
-                    }
                     open.pop();
+                    closing = before - self.rest.len();
                 }
                 _ => self.skip(number, kind)?,
             }
         }
-        Ok(())
+        Ok(closing)
     }
 
     /// Skips the value of a field whose tag was just read.
@@ -139,7 +137,7 @@ impl<'w> Cursor<'w> {
             VARINT => self.varint().map(drop),
             FIXED64 => self.fixed64().map(drop),
             LEN => self.bytes().map(drop),
-            GROUP => self.skip_group(number),
+            GROUP => self.skip_group(number).map(drop),
             FIXED32 => self.fixed32().map(drop),
             END => Err(Malformed("a group ends that was not open")),
             _ => Err(Malformed("an unknown wire type")),
@@ -148,11 +146,6 @@ impl<'w> Cursor<'w> {
 }
 
 const TRUNCATED: Malformed = Malformed("the message is cut short");
-
-/// Bytes that a field's tag takes.
-fn tag_len(number: u32) -> usize {
-    varint_len(u64::from(number) << 3)
-}
 
 /// Bytes that a varint takes.
 pub(super) fn varint_len(value: u64) -> usize {
@@ -236,6 +229,15 @@ mod tests {
         assert_eq!(cursor.rest(), &[0xff]);
         assert!(Cursor::new(&wire[..5]).group(3).is_err());
         assert_eq!(Cursor::new(&[0x24]).group(3), Err(Malformed("a group ends with another's tag")));
+    }
+
+    #[test]
+    fn a_closing_tag_that_is_longer_than_needed_closes_its_group() {
+        // field 1 varint 5, then the end of group 3 in two bytes.
+        let wire = [0x08, 5, 0x9c, 0x00, 0xff];
+        let mut cursor = Cursor::new(&wire);
+        assert_eq!(cursor.group(3).unwrap(), &wire[..2]);
+        assert_eq!(cursor.rest(), &[0xff]);
     }
 
     #[test]
