@@ -1,8 +1,9 @@
 //! The journal: everything that one commit makes durable, in a handful of statements whatever its size.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Acquire as _, PgConnection, PgPool, Postgres, Row as _, pool::PoolConnection};
+use tokio::time::Instant;
 
 use super::{operation_records, webhook_events};
 use crate::store::journal::{
@@ -13,7 +14,11 @@ use crate::store::journal::{
 /// The connection of one writer, kept from commit to commit: the pool asks the server whether a connection lives before
 /// it hands it out and when it comes back, and gives another one each time, whose process has the tables to look up anew.
 #[derive(Default)]
-pub(in crate::store) struct Line(Option<PoolConnection<Postgres>>);
+pub(in crate::store) struct Line(Option<(PoolConnection<Postgres>, Instant)>);
+
+/// How long a writer keeps one connection at most. Then the pool looks at its age, or a load without a pause would keep it
+/// from spreading after a fail-over.
+const LINE_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Line {
     /// Gives the connection back to the pool.
@@ -30,9 +35,9 @@ pub(in crate::store) async fn flush(
     instance: &[u8],
     now: i64,
 ) -> Result<Vec<Decision>, FlushError> {
-    let mut connection = match line.0.take() {
+    let (mut connection, since) = match line.0.take() {
         Some(kept) => kept,
-        None => pool.acquire().await?,
+        None => (pool.acquire().await?, Instant::now()),
     };
     let decisions = if batch.is_plain() {
         flush_plain(&mut connection, batch, instance).await.map_err(FlushError::InDoubt)?
@@ -40,7 +45,9 @@ pub(in crate::store) async fn flush(
         flush_whole(&mut connection, batch, instance, now).await?
     };
     // One that failed, or whose commit was given up in the middle, is for the pool to look at.
-    line.0 = Some(connection);
+    if since.elapsed() < LINE_TIME_MAX {
+        line.0 = Some((connection, since));
+    }
     Ok(decisions)
 }
 
