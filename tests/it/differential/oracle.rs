@@ -118,7 +118,8 @@ impl Pair {
         }
     }
 
-    /// Whether ours is an `Any` that holds what we refuse to print, and so is shown by its bytes.
+    /// Whether ours is an `Any` that is shown by its bytes where the oracle unpacks it: it holds what we refuse to print, or
+    /// has a dot in front of its type's name, which names nothing.
     fn is_kept(&self, ours: &Map<String, Value>) -> bool {
         let (Some(Value::String(url)), Some(Value::String(value))) = (ours.get("@type"), ours.get("value"))
         else {
@@ -126,6 +127,9 @@ impl Pair {
         };
         let Ok(bytes) = base64_simd::STANDARD.decode_to_vec(value) else { return false };
         let name = url.rsplit('/').next().unwrap_or_default();
+        if name.starts_with('.') {
+            return true;
+        }
         self.ours.message(name).is_some() && self.print(name, &bytes).is_err_and(|why| refusal_excused(&why))
     }
 
