@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::body::Body;
 
 use super::breaker::Outcome;
 use super::call::Call;
+use super::connection::Answer;
 use super::credentials::Shown;
 use super::deadline::{Deadline, grpc_timeout};
 use super::failure::{self, Failure};
-use super::frame::{self, Messages, OneFrame};
+use super::frame::{self, Messages};
 use super::limit::Place;
 use super::metadata::{self, Additions};
 use super::{Upstream, status};
@@ -32,7 +32,7 @@ pub(super) struct Opened {
     /// The first message; none where a stream is empty.
     pub(super) first: Option<Bytes>,
     /// What follows.
-    pub(super) rest: Messages<Body>,
+    pub(super) rest: Messages<Answer>,
     /// Held for as long as the call runs.
     pub(super) place: Place,
 }
@@ -108,7 +108,7 @@ impl Upstream {
         deadline: &Deadline,
         place: &mut Option<Place>,
     ) -> Result<Opened, Failure> {
-        let response = self.endpoints.send(|| self.request(call, shown, deadline)).await?;
+        let response = self.endpoints.send(|| self.request(call, shown, deadline), &call.message).await?;
         let (head, body) = response.into_parts();
         let mut headers = HeaderMap::new();
         metadata::down(&mut headers, &head.headers);
@@ -145,7 +145,7 @@ impl Upstream {
     /// Reads to the end and takes the status from the trailers.
     pub(super) async fn finish(
         &self,
-        messages: &mut Messages<Body>,
+        messages: &mut Messages<Answer>,
         headers: &mut HeaderMap,
     ) -> Result<(), Failure> {
         if messages.next(&self.key).await?.is_some() {
@@ -162,7 +162,7 @@ impl Upstream {
         }
     }
 
-    fn request(&self, call: &Prepared<'_>, shown: &Shown, deadline: &Deadline) -> Request<Body> {
+    fn request(&self, call: &Prepared<'_>, shown: &Shown, deadline: &Deadline) -> Request<()> {
         let headers = metadata::up(
             &call.call.metadata,
             Additions {
@@ -173,7 +173,7 @@ impl Upstream {
                 callers_credential: self.credentials.are_the_callers(),
             },
         );
-        let mut request = Request::new(Body::new(OneFrame::new(call.message.clone())));
+        let mut request = Request::new(());
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = Uri::from(call.call.path.clone());

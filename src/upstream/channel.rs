@@ -4,37 +4,29 @@
 //! reached is avoided while another can, and a call that found it dead goes to the next: nothing was sent, so that is
 //! harmless for every call.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::body::Body;
-use tonic::transport::{Channel, ClientTlsConfig};
-use tower_service::Service as _;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_util::task::TaskTracker;
 
+use super::connection::{Answer, Connection, Lost};
 use super::connector::{Connector, Link};
-use super::failure::{Failure, with_causes};
-use super::tls;
+use super::failure::Failure;
+use super::tls::{self, Tls};
 use crate::config::{Endpoint as Address, Upstream as Section};
 
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
-/// What one answer may have in flight, in bytes. A page of a thousand items fits without waiting for the window to open.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// What all answers of one connection may have in flight, in bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// The largest frame that is taken, in bytes. Where the upstream makes use of it, a page comes in one frame: read in few
-/// pieces, and passed on without being put together first.
-const FRAME_BYTES_MAX: u32 = 256 * 1024;
-/// The largest header list of an answer, in bytes: an error's details come in one header.
-const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-/// A connection with calls on it that is silent for this long is asked whether it lives. gRPC servers drop those who ask
-/// much more often.
-const PING_EVERY: Duration = Duration::from_secs(30);
-/// How long it has to say so.
-const PING_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a call is offered to one endpoint that does not begin with it: a connection may end, or its upstream stop, just
+/// as a call comes.
+const OFFERS_MAX: usize = 3;
 
 /// The endpoints of one upstream.
 #[derive(Debug)]
@@ -45,9 +37,32 @@ pub(super) struct Endpoints {
 
 #[derive(Debug)]
 struct Endpoint {
-    channel: Channel,
-    link: Arc<Link>,
+    scheme: Scheme,
+    authority: Authority,
+    way: Arc<Way>,
+    /// Runs the connections. They end when their way is gone and nothing is on them.
+    tasks: TaskTracker,
 }
+
+/// The connection of an endpoint, however it stands.
+#[derive(Debug)]
+struct Way {
+    connector: Connector,
+    link: Link,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Absent,
+    /// Being made, for all who wait: a caller that leaves does not take it along.
+    Coming(watch::Receiver<Arrival>),
+    Open(Connection),
+}
+
+/// What came of making a connection, once it is known.
+type Arrival = Option<Result<Connection, Arc<io::Error>>>;
 
 /// How many endpoints there are, and how the last try went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +83,22 @@ impl Endpoints {
         let list = config
             .endpoints
             .iter()
-            .map(|endpoint| Endpoint::new(endpoint, config.connect_timeout, tls.as_ref()))
+            .map(|endpoint| Endpoint::new(endpoint, config, tls.as_ref()))
             .collect::<Result<_, _>>()?;
         Ok(Self { list, turn: AtomicUsize::new(0) })
     }
 
     /// Sends a request to one endpoint after the other until one can be reached.
-    pub(super) async fn send(&self, request: impl Fn() -> Request<Body>) -> Result<Response<Body>, Failure> {
+    pub(super) async fn send(
+        &self,
+        request: impl Fn() -> Request<()>,
+        message: &Bytes,
+    ) -> Result<Response<Answer>, Failure> {
         let mut tried = 0_u64;
         loop {
             let index = self.pick(tried);
             tried |= 1 << index;
-            let failure = match self.list[index].send(request()).await {
+            let failure = match self.list[index].send(&request, message).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -92,8 +111,8 @@ impl Endpoints {
 
     pub(super) fn census(&self) -> Census {
         Census {
-            up: self.list.iter().filter(|endpoint| endpoint.link.is_up()).count(),
-            down: self.list.iter().filter(|endpoint| endpoint.link.is_down()).count(),
+            up: self.list.iter().filter(|endpoint| endpoint.way.link.is_up()).count(),
+            down: self.list.iter().filter(|endpoint| endpoint.way.link.is_down()).count(),
         }
     }
 
@@ -108,7 +127,7 @@ impl Endpoints {
         let in_turn =
             || (0..count).map(|step| first.wrapping_add(step) % count).filter(|i| tried & 1 << i == 0);
         in_turn()
-            .find(|index| self.list[*index].link.is_worth_a_try(now))
+            .find(|index| self.list[*index].way.link.is_worth_a_try(now))
             .or_else(|| in_turn().next())
             .expect("the loop in `send` ends when every endpoint was tried")
     }
@@ -116,45 +135,122 @@ impl Endpoints {
 
 impl Endpoint {
     fn new(
-        config: &Address,
-        connect_timeout: Duration,
-        tls: Option<&ClientTlsConfig>,
+        address: &Address,
+        config: &Section,
+        tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Self, (&'static str, String)> {
-        let wrong = |error: tonic::transport::Error| ("tls", format!("{config}: {}", with_causes(&error)));
-        let mut endpoint = Channel::from_shared(config.as_str().to_owned())
-            .map_err(|error| ("endpoint", error.to_string()))?
-            .user_agent(concat!("causeway/", env!("CARGO_PKG_VERSION")))
-            .map_err(wrong)?
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(FRAME_BYTES_MAX)
-            .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIME_MAX)
-            .keep_alive_while_idle(false);
-        if let (true, Some(tls)) = (config.is_tls(), tls) {
-            endpoint = endpoint.tls_config(tls.clone().timeout(connect_timeout)).map_err(wrong)?;
-        }
-        let link = Arc::new(Link::default());
-        let connector = Connector::new(config.host(), config.port(), connect_timeout, Arc::clone(&link));
-        Ok(Self { channel: endpoint.connect_with_connector_lazy(connector), link })
+        let wrong = |why: &str| ("endpoint", format!("{address}: {why}"));
+        let uri: Uri = address.as_str().parse().map_err(|_| wrong("not a URL"))?;
+        let authority = uri.authority().cloned().ok_or_else(|| wrong("the host is missing"))?;
+        let tls = tls.filter(|_| address.is_tls());
+        let connector = Connector {
+            host: address.host().into(),
+            port: address.port(),
+            tls: tls.map(|client| Tls::new(client, &config.tls, address.host())).transpose()?,
+            time_max: config.connect_timeout,
+        };
+        Ok(Self {
+            scheme: if address.is_tls() { Scheme::HTTPS } else { Scheme::HTTP },
+            authority,
+            way: Arc::new(Way { connector, link: Link::default(), state: Mutex::default() }),
+            tasks: TaskTracker::new(),
+        })
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let mut channel = self.channel.clone();
-        std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(Failure::of_transport)?;
-        match channel.call(request).await {
-            Ok(response) => {
-                self.link.reached();
-                Ok(response)
-            }
-            Err(error) => {
-                let failure = Failure::of_transport(error);
-                if matches!(failure, Failure::Unreachable(_)) {
-                    self.link.failed(Instant::now());
+    /// Offers a request until the upstream begins with it, or cannot be reached.
+    async fn send(
+        &self,
+        request: &impl Fn() -> Request<()>,
+        message: &Bytes,
+    ) -> Result<Response<Answer>, Failure> {
+        let mut offers = 0;
+        loop {
+            offers += 1;
+            let connection = self.connection().await?;
+            let not_begun = match connection.call(self.addressed(request()), message.clone()).await {
+                Ok(answer) => {
+                    self.way.link.reached();
+                    return Ok(answer);
                 }
-                Err(failure)
+                Err(Lost::Broken(error)) => return Err(Failure::Broken(error.into())),
+                Err(Lost::Refused(error)) => error,
+                Err(Lost::Over(error)) => {
+                    self.way.leave(&connection);
+                    error
+                }
+            };
+            if offers == OFFERS_MAX {
+                self.way.link.failed(Instant::now());
+                return Err(Failure::Unreachable(not_begun.into()));
             }
         }
+    }
+
+    /// Puts the endpoint's address to the path of a request.
+    fn addressed(&self, mut request: Request<()>) -> Request<()> {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        *request.uri_mut() = Uri::from_parts(parts).expect("a path with scheme and authority is a URI");
+        request
+    }
+
+    /// Returns the connection that is there, or waits for one.
+    async fn connection(&self) -> Result<Connection, Failure> {
+        let mut arrival = {
+            let mut state = self.way.lock();
+            match &*state {
+                State::Open(connection) => return Ok(connection.clone()),
+                State::Coming(arrival) => arrival.clone(),
+                State::Absent => {
+                    let (told, arrival) = watch::channel(None);
+                    *state = State::Coming(arrival.clone());
+                    self.tasks.spawn(keep(Arc::clone(&self.way), told));
+                    arrival
+                }
+            }
+        };
+        // Nobody tells where the task has panicked, or its runtime ends.
+        let arrived = arrival.wait_for(Option::is_some).await.ok().and_then(|arrived| arrived.clone());
+        match arrived {
+            Some(Ok(connection)) => Ok(connection),
+            Some(Err(error)) => Err(Failure::Unreachable(error.into())),
+            None => {
+                *self.way.lock() = State::Absent;
+                Err(Failure::Unreachable("nobody makes a connection".into()))
+            }
+        }
+    }
+}
+
+/// Makes a connection, tells those who wait for it, and runs it to its end.
+async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
+    match way.connector.connect().await {
+        Ok((connection, running)) => {
+            *way.lock() = State::Open(connection.clone());
+            told.send_replace(Some(Ok(connection)));
+            // Else it would never be without anybody who could call on it, and so never close.
+            drop((told, way));
+            running.await;
+        }
+        Err(error) => {
+            way.link.failed(Instant::now());
+            *way.lock() = State::Absent;
+            told.send_replace(Some(Err(Arc::new(error))));
+        }
+    }
+}
+
+impl Way {
+    /// Makes no further call on a connection; those under way go on.
+    fn leave(&self, connection: &Connection) {
+        let mut state = self.lock();
+        if matches!(&*state, State::Open(open) if open.is(connection)) {
+            *state = State::Absent;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,29 +1,21 @@
-//! Making a TCP connection, and remembering how that went.
-//!
-//! tonic makes connections on first use and again when they are lost, one try per waiting call. A dead address would so
-//! hold up each call in turn for the whole connect timeout. Here the calls that queued up behind a failed try fail with
-//! it, and an endpoint that failed is avoided for a while by those who have another.
+//! Making a connection, and remembering how that went: an endpoint that could not be reached is avoided for a while by
+//! those who have another.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use tokio::io::BufReader;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
-use tower_service::Service;
 
 use super::backoff::Backoff;
+use super::connection::{Connection, Running};
 use super::gathered::Gathered;
+use super::tls::Tls;
 
-/// Calls that come within this time after a failed try share its fate.
-const SHARED_FATE: Duration = Duration::from_millis(20);
 /// How long an endpoint that cannot be reached is avoided while another one can.
 const AVOIDED: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// Bytes that are read at once. The HTTP/2 implementation asks for eight kilobytes at a time.
@@ -41,7 +33,6 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct Last {
     failures: u32,
-    failed_at: Option<Instant>,
     avoid_until: Option<Instant>,
 }
 
@@ -53,15 +44,11 @@ impl Link {
         }
     }
 
-    /// A try to connect failed at `now`. Those who shared its fate report it too and change nothing.
+    /// A try to connect failed at `now`.
     pub(super) fn failed(&self, now: Instant) {
         let mut last = self.lock();
-        if last.shares_fate(now) {
-            return;
-        }
         self.up.store(false, Ordering::Relaxed);
         last.failures = last.failures.saturating_add(1);
-        last.failed_at = Some(now);
         last.avoid_until = Some(now + AVOIDED.step(last.failures));
     }
 
@@ -92,52 +79,40 @@ impl Link {
         }
     }
 
-    fn shares_fate(&self, now: Instant) -> bool {
-        self.lock().shares_fate(now)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Last {
-    fn shares_fate(&self, now: Instant) -> bool {
-        self.failed_at.is_some_and(|at| now.saturating_duration_since(at) < SHARED_FATE)
-    }
-}
-
-/// Connects to one endpoint. TLS is tonic's business, on top.
-#[derive(Clone, Debug)]
+/// Connects to one endpoint.
+#[derive(Debug)]
 pub(super) struct Connector {
-    host: Arc<str>,
-    port: u16,
-    time_max: Duration,
-    link: Arc<Link>,
+    pub(super) host: Box<str>,
+    pub(super) port: u16,
+    /// `None`: in clear text.
+    pub(super) tls: Option<Tls>,
+    /// The longest for the name and the socket, and again for TLS.
+    pub(super) time_max: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(host: &str, port: u16, time_max: Duration, link: Arc<Link>) -> Self {
-        Self { host: host.into(), port, time_max, link }
+    /// Makes a connection, and the task that has to run for anything to happen on it.
+    pub(super) async fn connect(&self) -> io::Result<(Connection, Running)> {
+        let socket = self.in_time("no connection", self.connect_to_any()).await?;
+        socket.set_nodelay(true)?;
+        let socket = Gathered::new(BufReader::with_capacity(READ_BYTES, socket));
+        let opened = match &self.tls {
+            None => Connection::open(socket).await,
+            Some(tls) => Connection::open(self.in_time("no TLS", tls.connect(socket)).await?).await,
+        };
+        opened.map_err(io::Error::other)
     }
 
-    async fn connect(self) -> io::Result<TokioIo<Gathered<BufReader<TcpStream>>>> {
-        if self.link.shares_fate(Instant::now()) {
-            return Err(io::Error::other("a try to connect failed just now"));
-        }
-        let stream = match timeout(self.time_max, self.connect_to_any()).await {
-            Ok(stream) => stream,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no connection within {:?}", self.time_max),
-            )),
-        };
-        if stream.is_err() {
-            self.link.failed(Instant::now());
-        }
-        let stream = stream?;
-        stream.set_nodelay(true)?;
-        Ok(TokioIo::new(Gathered::new(BufReader::with_capacity(READ_BYTES, stream))))
+    async fn in_time<T>(&self, nothing: &str, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        timeout(self.time_max, work).await.unwrap_or_else(|_| {
+            let text = format!("{nothing} within {:?}", self.time_max);
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
     }
 
     /// Tries the addresses of the name in order; each has an equal share of the time that is left.
@@ -161,20 +136,6 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Gathered<BufReader<TcpStream>>>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        Box::pin(self.clone().connect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +145,6 @@ mod tests {
         let (link, mut now) = (Link::default(), Instant::now());
         assert!(link.is_worth_a_try(now) && !link.is_down());
         for step in [500, 1000, 2000] {
-            link.failed(now);
             link.failed(now);
             assert!(link.is_down());
             let over = now + Duration::from_millis(step);

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
-use tonic::{ConnectError, TimeoutExpired};
 
 use super::adc::NoToken;
 use super::breaker::Outcome;
@@ -28,7 +27,7 @@ pub(super) type Cause = Box<dyn StdError + Send + Sync>;
 /// Why one try failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No connection could be made. Nothing was sent.
+    /// No connection could be made, or none on which the upstream began with the call. Nothing was sent that it looked at.
     Unreachable(Cause),
     /// The connection broke, or something before the upstream answered for it. Whether the call took effect is unknown.
     Broken(Cause),
@@ -39,22 +38,6 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Sorts an error of the transport by whether anything was sent.
-    pub(super) fn of_transport(error: impl Into<Cause>) -> Self {
-        let error = error.into();
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
-        while let Some(link) = cause {
-            if link.is::<ConnectError>() {
-                return Self::Unreachable(error);
-            }
-            if link.is::<TimeoutExpired>() {
-                return Self::TimedOut;
-            }
-            cause = link.source();
-        }
-        Self::Broken(error)
-    }
-
     /// Says what the failure means for the breaker.
     pub(super) fn outcome(&self, deadline: &Deadline) -> Outcome {
         match self {

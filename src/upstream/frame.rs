@@ -1,14 +1,10 @@
 //! Messages on the wire: a flag, a length of four bytes, the message.
 //!
-//! tonic's own codec costs a buffer and two boxes per call and panics on a status it cannot read, so messages are framed
-//! here. One that arrives in a single HTTP/2 frame is passed on without copying.
-
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! One that arrives in a single HTTP/2 frame is passed on without copying.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body, Frame};
+use http_body::Body;
 use http_body_util::BodyExt as _;
 
 use super::failure::{self, Failure};
@@ -27,32 +23,6 @@ pub(super) fn framed(message: &[u8]) -> Option<Bytes> {
     frame.put_u32(length);
     frame.put_slice(message);
     Some(frame.freeze())
-}
-
-/// A request body of one framed message. It does not tell its length, so that no `content-length` is sent: gRPC has
-/// none, and some servers show it to their handlers as metadata.
-pub(super) struct OneFrame(Option<Bytes>);
-
-impl OneFrame {
-    pub(super) fn new(framed: Bytes) -> Self {
-        Self(Some(framed))
-    }
-}
-
-impl Body for OneFrame {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
 }
 
 /// The messages of an answer, and the trailers after them.
@@ -130,7 +100,7 @@ where
 
     async fn data(&mut self) -> Result<Option<Bytes>, Failure> {
         while let Some(frame) = self.body.frame().await {
-            match frame.map_err(Failure::of_transport)?.into_data() {
+            match frame.map_err(|error| Failure::Broken(error.into()))?.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => return Ok(Some(data)),
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
@@ -143,7 +113,10 @@ where
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
+    use http_body::Frame;
     use proptest::prelude::*;
 
     use super::*;

@@ -17,6 +17,9 @@ static USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project")
 static REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
+/// Who calls.
+const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
+
 /// Headers of an upstream that reach the caller; those past it are dropped.
 const DOWN_COUNT_MAX: usize = 32;
 /// Bytes of names and values of an upstream's headers that reach the caller; those past it are dropped.
@@ -89,6 +92,7 @@ pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     if let Some(timeout) = additions.timeout {
         headers.insert(&GRPC_TIMEOUT, timeout);
     }
@@ -178,10 +182,10 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(up_to(false), ["content-type", "te", "traceparent", "x-goog-api-client"]);
+        assert_eq!(up_to(false), ["content-type", "te", "traceparent", "user-agent", "x-goog-api-client"]);
         assert_eq!(
             up_to(true),
-            ["content-type", "te", "traceparent", "x-goog-api-client", "x-goog-user-project"]
+            ["content-type", "te", "traceparent", "user-agent", "x-goog-api-client", "x-goog-user-project"]
         );
     }
 

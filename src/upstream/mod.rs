@@ -6,8 +6,9 @@
 //! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
 //! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
-//! - `connector` → `gathered`: how a connection is made, and what it writes together.
-//! - `credentials` (`adc`, `token_file`), `tls`, `metadata`, `deadline`: what a call carries. `failure`: what the caller
+//! - `connector` → `tls`, `gathered` → `connection`: how a connection is made, what it writes together, and how calls take
+//!   their streams of it.
+//! - `credentials` (`adc`, `token_file`), `metadata`, `deadline`: what a call carries. `failure`: what the caller
 //!   is told when there is no answer. [`Health`]: what operators are told.
 //!
 //! # Invariants
@@ -25,7 +26,8 @@
 //!
 //! Which method is harmless, what `x-goog-request-params` says and whose credential may be forwarded is decided by those
 //! who know the method and the caller. Messages are opaque here. There are no metrics per call (`http` has them), no
-//! service discovery, no client streams. tonic is used for its transport only: see `frame` for why.
+//! service discovery, no client streams. HTTP/2 is the `h2` crate's, and nothing stands between it and a call: see
+//! `connection` for why.
 
 mod adc;
 mod attempt;
@@ -33,6 +35,7 @@ mod backoff;
 mod breaker;
 mod call;
 mod channel;
+mod connection;
 mod connector;
 mod credentials;
 mod deadline;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
-use tonic::body::Body;
 
 use super::attempt::Kind;
 use super::call::Call;
+use super::connection::Answer;
 use super::deadline::{Deadline, Whose};
 use super::failure::{self, Failure};
 use super::frame::Messages;
@@ -26,7 +26,7 @@ pub struct Streaming {
     pub headers: HeaderMap,
     upstream: Arc<Upstream>,
     first: Option<Bytes>,
-    rest: Option<Messages<Body>>,
+    rest: Option<Messages<Answer>>,
     deadline: Deadline,
     _place: Place,
 }
@@ -81,7 +81,7 @@ impl Streaming {
     }
 }
 
-async fn next(upstream: &str, rest: &mut Messages<Body>) -> Result<Option<Bytes>, Failure> {
+async fn next(upstream: &str, rest: &mut Messages<Answer>) -> Result<Option<Bytes>, Failure> {
     if let Some(message) = rest.next(upstream).await? {
         return Ok(Some(message));
     }

@@ -2,15 +2,27 @@
 //!
 //! Files are read once, at start: who changes a certificate restarts the gateway, as with the listener's own.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
-use crate::{
-    config::{ClientCertificate, UpstreamTls},
-    crypto::{self, Pem},
-};
+use crate::config::{ClientCertificate, UpstreamTls};
+use crate::crypto::{self, Pem};
+
+/// What is spoken inside, in the words of ALPN.
+const HTTP_2: &[u8] = b"h2";
+
+/// Why a section cannot be used: its key, and what is wrong with it.
+type Wrong = (&'static str, String);
 
 /// Makes ring the cryptography of the process, for crates that ask the process and bring none. What was installed before
 /// stays.
@@ -19,30 +31,92 @@ pub(super) fn install_ring() {
     let _ = ring::default_provider().install_default();
 }
 
+/// What one endpoint has to prove, and is shown.
+#[derive(Clone)]
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Prepares to meet the endpoint on `host`.
+    pub(super) fn new(client: &Arc<ClientConfig>, config: &UpstreamTls, host: &str) -> Result<Self, Wrong> {
+        let (key, name) = match &config.domain {
+            Some(domain) => ("tls.domain", domain.as_str()),
+            None => ("endpoint", host.trim_start_matches('[').trim_end_matches(']')),
+        };
+        let name =
+            ServerName::try_from(name.to_owned()).map_err(|error| (key, format!("{name}: {error}")))?;
+        Ok(Self { connector: TlsConnector::from(Arc::clone(client)), name })
+    }
+
+    /// Proves the other side, and agrees on HTTP/2.
+    pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: S,
+    ) -> io::Result<TlsStream<S>> {
+        let stream = self.connector.connect(self.name.clone(), socket).await?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP_2) => Ok(stream),
+            _ => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the server does not offer HTTP/2, so no gRPC",
+            )),
+        }
+    }
+}
+
 /// Reads what the configuration names. The error names the key that is wrong, and shows nothing of a private key.
-pub(super) fn client(config: &UpstreamTls) -> Result<ClientTlsConfig, (&'static str, String)> {
-    let mut tls = match &config.ca_file {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(
-            "tls.ca_file",
-            file,
-            Pem::Certificate,
-        )?)),
-        None => ClientTlsConfig::new().with_native_roots(),
+pub(super) fn client(config: &UpstreamTls) -> Result<Arc<ClientConfig>, Wrong> {
+    let mut roots = RootCertStore::empty();
+    match &config.ca_file {
+        Some(file) => {
+            for certificate in certificates("tls.ca_file", file)? {
+                roots.add(certificate).map_err(|error| unusable("tls.ca_file", file, error))?;
+            }
+        }
+        // Some machines carry certificates that nobody can read; the others are enough.
+        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ("tls", error.to_string()))?
+        .with_root_certificates(roots);
+    let mut client = match &config.client {
+        Some(shown) => showing(builder, shown)?,
+        None => builder.with_no_client_auth(),
     };
-    if let Some(domain) = &config.domain {
-        tls = tls.domain_name(domain);
-    }
-    if let Some(client) = &config.client {
-        tls = tls.identity(identity(client)?);
-    }
-    Ok(tls)
+    client.alpn_protocols = vec![HTTP_2.to_vec()];
+    Ok(Arc::new(client))
 }
 
-fn identity(client: &ClientCertificate) -> Result<Identity, (&'static str, String)> {
-    let certificate = read("tls.certificate", &client.certificate, Pem::Certificate)?;
-    Ok(Identity::from_pem(certificate, read("tls.key", &client.key, Pem::PrivateKey)?))
+fn showing(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    shown: &ClientCertificate,
+) -> Result<ClientConfig, Wrong> {
+    let chain = certificates("tls.certificate", &shown.certificate)?;
+    let key = read("tls.key", &shown.key, Pem::PrivateKey)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable("tls.key", &shown.key, error))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| ("tls", error.to_string()))
 }
 
-fn read(key: &'static str, file: &Path, holds: Pem) -> Result<Vec<u8>, (&'static str, String)> {
+fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    let pem = read(key, file, Pem::Certificate)?;
+    CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, pem::Error>>()
+        .map_err(|error| unusable(key, file, error))
+}
+
+fn read(key: &'static str, file: &Path, holds: Pem) -> Result<Vec<u8>, Wrong> {
     crypto::read_pem(file, holds).map_err(|why| (key, why))
+}
+
+fn unusable(key: &'static str, file: &Path, error: impl std::fmt::Display) -> Wrong {
+    (key, format!("{}: {error}", file.display()))
 }

@@ -174,9 +174,10 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hyper_util",
-        &["http", "egress", "cli/healthcheck.rs", "upstream/connector.rs"],
-        "only the edge knows its server; a connector of tonic's needs its socket adapter",
+        &["http", "egress", "cli/healthcheck.rs"],
+        "only the edge knows its server, and one module its client",
     ),
+    ("h2", &["upstream/connection.rs"], "one module calls upstreams"),
     ("redis", &["kv"], "one link to Redis, with one budget"),
     ("jsonwebtoken", &["identity/jwt"], "tokens are believed in one place"),
     ("utoipa", &["http"], "only the edge describes itself"),

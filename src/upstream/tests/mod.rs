@@ -2,6 +2,7 @@
 
 mod adc;
 mod answers;
+mod connections;
 mod crowd;
 mod endpoints;
 mod server;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;

@@ -16,14 +16,14 @@ fn read(name: &str) -> Vec<u8> {
 }
 
 /// A server for `upstream.test`, and its URL.
-fn server(tls: ServerTlsConfig) -> (Server, String) {
+pub(super) fn server(tls: ServerTlsConfig) -> (Server, String) {
     let tls = tls.identity(Identity::from_pem(read("server.pem"), read("server.key")));
     let server = Server::start_at("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| async { ok(b"safe") });
     let url = format!("https://{}", server.address);
     (server, url)
 }
 
-fn with(url: &str, tls: UpstreamTls) -> config::Upstream {
+pub(super) fn with(url: &str, tls: UpstreamTls) -> config::Upstream {
     config::Upstream { tls, ..section(&[url]) }
 }
 
@@ -32,7 +32,7 @@ fn refused(section: config::Upstream) -> Error {
 }
 
 /// What it takes to believe the server.
-fn trusting() -> UpstreamTls {
+pub(super) fn trusting() -> UpstreamTls {
     UpstreamTls { ca_file: Some(file("ca.pem")), domain: Some("upstream.test".to_owned()), client: None }
 }
 
