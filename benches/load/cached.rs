@@ -16,7 +16,7 @@ use http::{HeaderValue, Method};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{
-    client::{Ask, Line, drive},
+    client::{Ask, CONNECTIONS, Line, drive},
     payload::{Case, Outcome, Payload},
     peers::{self, Peer},
     process::{Process, free_address, scratch},
@@ -195,13 +195,25 @@ fn case(payload: &Payload) -> Outcome<&Case> {
 }
 
 pub(crate) fn ask(peer: &Peer, key: Option<&HeaderValue>, case: &Case) -> Outcome<Ask> {
-    Ok(Ask { address: peer.process.address, path: case.path.parse()?, case: case.clone(), key: key.cloned() })
+    Ok(Ask {
+        address: peer.process.address,
+        path: case.path.parse()?,
+        case: case.clone(),
+        key: key.cloned(),
+        connections: CONNECTIONS,
+    })
 }
 
 fn plain(path: &str, verb: Method) -> Outcome<Ask> {
     let payload = Payload::load()?;
     let case = Case { verb, ..case(&payload)?.clone() };
-    Ok(Ask { address: SocketAddr::from(([127, 0, 0, 1], 0)), path: path.parse()?, case, key: None })
+    Ok(Ask {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        path: path.parse()?,
+        case,
+        key: None,
+        connections: CONNECTIONS,
+    })
 }
 
 async fn handler() -> Outcome<Peer> {

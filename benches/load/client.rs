@@ -15,7 +15,7 @@ use tokio::{
 
 use super::payload::{Case, Outcome};
 
-/// Connections with a request under way.
+/// Connections with a request under way, where nothing else is said: few, so that no time is hidden in a queue.
 pub(crate) const CONNECTIONS: usize = 8;
 /// How long an answer may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -31,6 +31,8 @@ pub(crate) struct Ask {
     pub(crate) case: Case,
     /// Who asks.
     pub(crate) key: Option<header::HeaderValue>,
+    /// Connections with a request under way.
+    pub(crate) connections: usize,
 }
 
 /// One connection.
@@ -102,7 +104,7 @@ pub(crate) async fn drain(mut body: Incoming) -> Outcome<usize> {
 pub(crate) async fn drive(ask: &Ask, time: Duration) -> Outcome<Vec<Duration>> {
     let mut lines = JoinSet::new();
     let end = Instant::now() + time;
-    for _ in 0..CONNECTIONS {
+    for _ in 0..ask.connections {
         let mut line = Line::open(ask.clone()).await?;
         lines.spawn(async move {
             let mut took = Vec::new();

@@ -64,6 +64,10 @@ struct Arguments {
     /// Seconds of load for each case and peer.
     #[arg(long, default_value_t = 3)]
     slices: usize,
+    /// Connections with a request under way. With many, a process has always something to do, and no request pays for waking
+    /// it.
+    #[arg(long, default_value_t = client::CONNECTIONS)]
+    connections: usize,
     /// Only the cases with this in their name.
     #[arg(long, default_value = "")]
     case: String,
@@ -120,6 +124,7 @@ fn run(arguments: &Arguments) -> Outcome {
         slices: arguments.slices.max(1),
         case: arguments.case.clone(),
         peer: arguments.peer.clone(),
+        connections: arguments.connections.max(1),
         postgres: arguments.postgres.clone(),
     };
     let runtime = alone()?;

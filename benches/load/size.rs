@@ -131,7 +131,7 @@ async fn stream(upstream: &Process, case: &Case, say: impl Fn(&str)) -> Outcome 
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let gateway = peers::gateway("causeway", &keys, upstream.address).await?;
     let path: Uri = case.path.parse()?;
-    let ask = Ask { address: gateway.process.address, path, case: case.clone(), key: None };
+    let ask = Ask { address: gateway.process.address, path, case: case.clone(), key: None, connections: 1 };
 
     let before = gateway.process.memory()?;
     let response = Line::open(ask.clone()).await?;

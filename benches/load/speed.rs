@@ -6,7 +6,7 @@ use http::Uri;
 use serde_json::Value;
 
 use super::{
-    client::{Ask, Line, drive},
+    client::{Ask, CONNECTIONS, Line, drive},
     payload::{Case, Outcome, Payload},
     peers::{self, Peer},
     process::Process,
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) case: String,
     /// Only peers with this in their name; the floor is always there.
     pub(crate) peer: String,
+    /// Connections with a request under way.
+    pub(crate) connections: usize,
     /// Where a gateway can keep its log as a team's does.
     pub(crate) postgres: Option<String>,
 }
@@ -40,7 +42,7 @@ struct Numbers {
 /// Measures and prints.
 pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let payload = Payload::load()?;
-    say(&machine());
+    say(&format!("{}, {} connections", machine(), plan.connections));
     let upstream = peers::upstream().await?;
     let peers = peers::all(upstream.address, plan.postgres.as_deref(), &say).await?;
     let peers: Vec<Peer> =
@@ -90,7 +92,7 @@ async fn measure(
     for slice in 0..plan.slices {
         for (peer, numbers) in peers.iter().zip(&mut numbers) {
             let Ok(numbers) = numbers else { continue };
-            let ask = ask(peer, case)?;
+            let ask = Ask { connections: plan.connections, ..ask(peer, case)? };
             drive(&ask, WARM_UPS[slice.min(1)]).await?;
             let before = [peer.process.cpu()?, upstream.cpu()?];
             let took = drive(&ask, SLICE).await?;
@@ -137,7 +139,7 @@ async fn check(peer: &Peer, case: &Case) -> Outcome {
 
 pub(crate) fn ask(peer: &Peer, case: &Case) -> Outcome<Ask> {
     let path: Uri = if peer.is_floor { format!("/{}", case.mark).parse()? } else { case.path.parse()? };
-    Ok(Ask { address: peer.process.address, path, case: case.clone(), key: None })
+    Ok(Ask { address: peer.process.address, path, case: case.clone(), key: None, connections: CONNECTIONS })
 }
 
 impl Numbers {
