@@ -24,8 +24,11 @@ pub(super) fn acceptor(tls: &HttpTls) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
         .map_err(|source| unusable(&tls.certificate, "certificate", source))?;
-    let key =
-        PrivateKeyDer::from_pem_file(&tls.key).map_err(|source| unusable(&tls.key, "private key", source))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| match error {
+        pem::Error::Io(source) => unusable(&tls.key, "private key", source),
+        // The parser quotes what it could not read, which may be the key.
+        _ => unusable(&tls.key, "private key", "no PEM that is one"),
+    })?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?

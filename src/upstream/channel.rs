@@ -1,12 +1,11 @@
 //! The connections to one upstream: one per endpoint, made on first use, taken in turn.
 //!
-//! tonic's own balancer fails a share of the calls for as long as one endpoint is dead. Here an endpoint that cannot be
-//! reached is avoided while another can, and a call that found it dead goes to the next: nothing was sent, so that is
-//! harmless for every call.
+//! An endpoint that cannot be reached is avoided while another can, and a call that found it dead goes to the next: nothing
+//! was sent, so that is harmless for every call.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Answer, Connection, Lost};
+use super::connection::{Answer, Connection, Lost, Pulse};
 use super::connector::{Connector, Link};
 use super::failure::Failure;
 use super::tls::{self, Tls};
@@ -24,9 +23,11 @@ use crate::config::{Endpoint as Address, Upstream as Section};
 
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
-/// How often a call is offered to one endpoint that does not begin with it: a connection may end, or its upstream stop, just
-/// as a call comes.
+/// Connections of one endpoint that a call is offered on: each may end just as it comes.
 const OFFERS_MAX: usize = 3;
+/// How often an upstream may refuse a call before its caller hears of it. More would be a burden on one that has too much to
+/// do.
+const REFUSALS_MAX: usize = 2;
 
 /// The endpoints of one upstream.
 #[derive(Debug)]
@@ -163,25 +164,29 @@ impl Endpoint {
         request: &impl Fn() -> Request<()>,
         message: &Bytes,
     ) -> Result<Response<Answer>, Failure> {
-        let mut offers = 0;
+        let (mut offers, mut refusals) = (0, 0);
         loop {
-            offers += 1;
             let connection = self.connection().await?;
-            let not_begun = match connection.call(self.addressed(request()), message.clone()).await {
+            match connection.call(self.addressed(request()), message.clone()).await {
                 Ok(answer) => {
                     self.way.link.reached();
                     return Ok(answer);
                 }
                 Err(Lost::Broken(error)) => return Err(Failure::Broken(error.into())),
-                Err(Lost::Refused(error)) => error,
-                Err(Lost::Over(error)) => {
-                    self.way.leave(&connection);
-                    error
+                Err(Lost::Refused(error)) => {
+                    refusals += 1;
+                    if refusals == REFUSALS_MAX {
+                        return Err(Failure::Refused(error.into()));
+                    }
                 }
-            };
-            if offers == OFFERS_MAX {
-                self.way.link.failed(Instant::now());
-                return Err(Failure::Unreachable(not_begun.into()));
+                Err(Lost::Over(error)) => {
+                    self.way.leave(connection.pulse());
+                    offers += 1;
+                    if offers == OFFERS_MAX {
+                        self.way.link.failed(Instant::now());
+                        return Err(Failure::Unreachable(error.into()));
+                    }
+                }
             }
         }
     }
@@ -216,7 +221,7 @@ impl Endpoint {
             Some(Ok(connection)) => Ok(connection),
             Some(Err(error)) => Err(Failure::Unreachable(error.into())),
             None => {
-                *self.way.lock() = State::Absent;
+                self.way.forget(&arrival);
                 Err(Failure::Unreachable("nobody makes a connection".into()))
             }
         }
@@ -228,6 +233,7 @@ async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
     match way.connector.connect().await {
         Ok((connection, running)) => {
             *way.lock() = State::Open(connection.clone());
+            let _farewell = Farewell { way: Arc::downgrade(&way), pulse: Arc::clone(connection.pulse()) };
             told.send_replace(Some(Ok(connection)));
             // Else it would never be without anybody who could call on it, and so never close.
             drop((told, way));
@@ -241,11 +247,33 @@ async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
     }
 }
 
+/// Leaves a connection when its task ends, however that is.
+struct Farewell {
+    way: Weak<Way>,
+    pulse: Arc<Pulse>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if let Some(way) = self.way.upgrade() {
+            way.leave(&self.pulse);
+        }
+    }
+}
+
 impl Way {
     /// Makes no further call on a connection; those under way go on.
-    fn leave(&self, connection: &Connection) {
+    fn leave(&self, pulse: &Arc<Pulse>) {
         let mut state = self.lock();
-        if matches!(&*state, State::Open(open) if open.is(connection)) {
+        if matches!(&*state, State::Open(open) if Arc::ptr_eq(open.pulse(), pulse)) {
+            *state = State::Absent;
+        }
+    }
+
+    /// Waits no longer for a connection of which nobody will tell.
+    fn forget(&self, arrival: &watch::Receiver<Arrival>) {
+        let mut state = self.lock();
+        if matches!(&*state, State::Coming(coming) if coming.same_channel(arrival)) {
             *state = State::Absent;
         }
     }

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use h2::{Ping, PingPong, RecvStream};
+use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 /// What one answer may have in flight, in bytes. A page of a thousand items fits without waiting for the window to open.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -27,7 +28,11 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// The largest header list of an answer, in bytes: an error's details come in one header.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-/// How often a connection with calls on it is looked at; one that was silent in between is asked whether it lives.
+/// Streams that are opened before the upstream has said how many it takes.
+const STREAMS_FIRST: usize = 100;
+/// The window of a stream before the upstream has said how large it is, in bytes (RFC 9113, section 6.9.2).
+const SEND_WINDOW_BYTES: usize = 65_535;
+/// How often a connection is looked at; one that had calls and was silent since is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// When it is asked again in the same silence. gRPC servers take three questions within five minutes for an attack, and
 /// hang up on all calls.
@@ -58,9 +63,13 @@ pub(super) enum Lost {
 
 /// What the task of a connection knows of the calls on it.
 #[derive(Debug, Default)]
-struct Pulse {
+pub(super) struct Pulse {
     calls: AtomicUsize,
-    /// Whether anything came since it was last looked at.
+    /// Wakes those who wait for a call to end.
+    ended: Notify,
+    is_over: AtomicBool,
+    /// Whether a call began, and whether anything came, since it was last looked at.
+    is_used: AtomicBool,
     is_heard: AtomicBool,
 }
 
@@ -68,9 +77,12 @@ struct Pulse {
 struct Beat(Arc<Pulse>);
 
 impl Beat {
-    fn new(pulse: &Arc<Pulse>) -> Self {
-        pulse.calls.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(pulse))
+    /// Begins, if there are fewer than so many.
+    fn begin(pulse: &Arc<Pulse>, calls_max: usize) -> Option<Self> {
+        let one_more = |calls: usize| (calls < calls_max).then_some(calls + 1);
+        pulse.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        pulse.is_used.store(true, Ordering::Relaxed);
+        Some(Self(Arc::clone(pulse)))
     }
 
     fn heard(&self) {
@@ -81,6 +93,7 @@ impl Beat {
 impl Drop for Beat {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_one();
     }
 }
 
@@ -101,6 +114,7 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .initial_max_send_streams(STREAMS_FIRST)
             .enable_push(false)
             .handshake(io)
             .await?;
@@ -117,26 +131,44 @@ impl Connection {
                 }
                 () = silence(ping, &listening) => tracing::debug!("a connection to an upstream is silent and given up"),
             }
+            // Whoever waits for a stream of it finds out that there will be none.
+            listening.is_over.store(true, Ordering::Release);
+            listening.ended.notify_waiters();
         };
         Ok((Self { streams, pulse }, Box::pin(running)))
     }
 
-    /// Tells whether this is the same connection.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.pulse, &other.pulse)
+    /// Tells this connection from others, and does not hold it open.
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Makes a call and waits for the head of its answer. Dropping the future, and later the answer, cancels it.
     pub(super) async fn call(&self, request: Request<()>, message: Bytes) -> Result<Response<Answer>, Lost> {
-        let beat = Beat::new(&self.pulse);
-        // Above the upstream's limit of streams the call waits for one to end: the concurrency limit bounds how many do.
+        let beat = self.stream().await;
+        let is_long = message.len() > SEND_WINDOW_BYTES;
         let (answer, mut sending) = self.streams.clone().send_request(request, false).map_err(Lost::Over)?;
-        // All at once, however small the window: it is kept as it is until the upstream lets it through.
-        sending.send_data(message, true).map_err(Lost::Broken)?;
-        drop(sending);
+        // All at once, however small the window: it is kept as it is until the upstream lets it through. Where that fails
+        // the stream is over already, and the answer says why.
+        let _over = sending.send_data(message, true);
+        let unsent = is_long.then_some(sending);
         let (head, stream) = answer.await.map_err(Lost::of)?.into_parts();
         beat.heard();
-        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, beat }))
+        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, unsent, beat }))
+    }
+
+    /// Waits until the upstream takes one more stream. What is handed over before that is kept by the connection, also when
+    /// its caller has left, and goes out in the end to be cancelled at once: servers hang up on those who do that.
+    async fn stream(&self) -> Beat {
+        loop {
+            let ended = self.pulse.ended.notified();
+            let is_over = self.pulse.is_over.load(Ordering::Acquire);
+            let calls_max = if is_over { usize::MAX } else { self.streams.current_max_send_streams() };
+            if let Some(beat) = Beat::begin(&self.pulse, calls_max) {
+                return beat;
+            }
+            ended.await;
+        }
     }
 }
 
@@ -152,17 +184,23 @@ impl Lost {
     }
 }
 
-/// Waits until an upstream with calls on its connection says nothing and does not answer either when it is asked.
+/// Waits until an upstream that was called says nothing and does not answer either when it is asked.
 async fn silence(mut ping: PingPong, pulse: &Pulse) {
-    let mut wait = PING_EVERY;
+    let mut asked: Option<Instant> = None;
     loop {
-        sleep(wait).await;
-        wait = PING_EVERY;
-        if pulse.is_heard.swap(false, Ordering::Relaxed) || pulse.calls.load(Ordering::Relaxed) == 0 {
+        sleep(PING_EVERY).await;
+        let was_used =
+            pulse.is_used.swap(false, Ordering::Relaxed) || pulse.calls.load(Ordering::Relaxed) > 0;
+        if pulse.is_heard.swap(false, Ordering::Relaxed) {
+            asked = None;
             continue;
         }
+        if !was_used || asked.is_some_and(|at| at.elapsed() < PING_AGAIN) {
+            continue;
+        }
+        asked = Some(Instant::now());
         match timeout(PING_TIME_MAX, ping.ping(Ping::opaque())).await {
-            Ok(Ok(_pong)) => wait = PING_AGAIN,
+            Ok(Ok(_pong)) => {}
             // Broken for another reason, of which the connection itself will say more.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => return,
@@ -174,7 +212,18 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
 pub(super) struct Answer {
     stream: RecvStream,
     data_is_over: bool,
+    /// What may not have been sent whole, since it is longer than the window.
+    unsent: Option<SendStream<Bytes>>,
     beat: Beat,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // An upstream may answer before it has read everything. Then nobody will.
+        if let Some(mut unsent) = self.unsent.take() {
+            unsent.send_reset(h2::Reason::CANCEL);
+        }
+    }
 }
 
 impl Answer {

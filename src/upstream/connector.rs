@@ -44,7 +44,7 @@ impl Link {
         }
     }
 
-    /// A try to connect failed at `now`.
+    /// No connection could be made, or none that lasted, at `now`.
     pub(super) fn failed(&self, now: Instant) {
         let mut last = self.lock();
         self.up.store(false, Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl Link {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Tells whether the last try to connect failed.
+    /// Tells whether there was no connection when one was last needed.
     pub(super) fn is_down(&self) -> bool {
         !self.is_up() && self.lock().failures > 0
     }

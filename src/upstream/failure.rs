@@ -27,8 +27,10 @@ pub(super) type Cause = Box<dyn StdError + Send + Sync>;
 /// Why one try failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No connection could be made, or none on which the upstream began with the call. Nothing was sent that it looked at.
+    /// No connection could be made, or none that lasted until the call began. Nothing was sent.
     Unreachable(Cause),
+    /// The upstream said that it did not begin with the call.
+    Refused(Cause),
     /// The connection broke, or something before the upstream answered for it. Whether the call took effect is unknown.
     Broken(Cause),
     /// The deadline passed.
@@ -44,7 +46,7 @@ impl Failure {
             Self::Unreachable(_) | Self::Broken(_) => Outcome::Failed,
             Self::TimedOut if deadline.whose() == Whose::Configured => Outcome::Failed,
             Self::TimedOut => Outcome::Abandoned,
-            Self::Answered(_) => Outcome::Reached,
+            Self::Answered(_) | Self::Refused(_) => Outcome::Reached,
         }
     }
 
@@ -66,6 +68,9 @@ impl Failure {
     pub(super) fn into_error(self, upstream: &str, deadline: &Deadline) -> Error {
         match self {
             Self::Unreachable(cause) => unavailable(upstream, "cannot be reached. Nothing was sent.")
+                .with_source(cause)
+                .with_nothing_sent(),
+            Self::Refused(cause) => unavailable(upstream, "took up no further call. Nothing was done.")
                 .with_source(cause)
                 .with_nothing_sent(),
             Self::Broken(cause) => {

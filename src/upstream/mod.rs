@@ -14,8 +14,8 @@
 //! # Invariants
 //!
 //! - One deadline is around everything: waiting for a place, connecting, every try. It travels as `grpc-timeout`.
-//! - Only a call that its maker marks as harmless is sent twice, and only on `UNAVAILABLE`. A call that found an endpoint
-//!   dead goes to the next one: nothing was sent.
+//! - Only a call that its maker marks as harmless is sent twice, and only on `UNAVAILABLE`. A call that the upstream did not
+//!   begin with is offered again, on another connection or to another endpoint: nothing was done.
 //! - An answer of the upstream, even `UNAVAILABLE`, shows that it lives and never opens the breaker. Neither does a
 //!   caller with little patience.
 //! - What the caller reads names the upstream by its key, never by its address. Tokens are in no `Debug` and no log.

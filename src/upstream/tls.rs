@@ -49,7 +49,7 @@ impl Tls {
     pub(super) fn new(client: &Arc<ClientConfig>, config: &UpstreamTls, host: &str) -> Result<Self, Wrong> {
         let (key, name) = match &config.domain {
             Some(domain) => ("tls.domain", domain.as_str()),
-            None => ("endpoint", host.trim_start_matches('[').trim_end_matches(']')),
+            None => ("endpoint", host),
         };
         let name =
             ServerName::try_from(name.to_owned()).map_err(|error| (key, format!("{name}: {error}")))?;
@@ -77,12 +77,20 @@ pub(super) fn client(config: &UpstreamTls) -> Result<Arc<ClientConfig>, Wrong> {
     let mut roots = RootCertStore::empty();
     match &config.ca_file {
         Some(file) => {
-            for certificate in certificates("tls.ca_file", file)? {
-                roots.add(certificate).map_err(|error| unusable("tls.ca_file", file, error))?;
+            // Bundles hold certificates that nobody can use beside those that are meant; the others are enough.
+            roots.add_parsable_certificates(certificates("tls.ca_file", file)?);
+            if roots.is_empty() {
+                return Err(unusable("tls.ca_file", file, "certificate"));
             }
         }
-        // Some machines carry certificates that nobody can read; the others are enough.
-        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                let why =
+                    "this machine knows no certificate authorities: install ca-certificates, or name a file";
+                return Err(("tls.ca_file", why.to_owned()));
+            }
+        }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -102,7 +110,8 @@ fn showing(
 ) -> Result<ClientConfig, Wrong> {
     let chain = certificates("tls.certificate", &shown.certificate)?;
     let key = read("tls.key", &shown.key, Pem::PrivateKey)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable("tls.key", &shown.key, error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&key).map_err(|_| unusable("tls.key", &shown.key, "private key"))?;
     builder.with_client_auth_cert(chain, key).map_err(|error| ("tls", error.to_string()))
 }
 
@@ -110,13 +119,14 @@ fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'st
     let pem = read(key, file, Pem::Certificate)?;
     CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, pem::Error>>()
-        .map_err(|error| unusable(key, file, error))
+        .map_err(|_| unusable(key, file, "certificate"))
 }
 
 fn read(key: &'static str, file: &Path, holds: Pem) -> Result<Vec<u8>, Wrong> {
     crypto::read_pem(file, holds).map_err(|why| (key, why))
 }
 
-fn unusable(key: &'static str, file: &Path, error: impl std::fmt::Display) -> Wrong {
-    (key, format!("{}: {error}", file.display()))
+/// The parser's own words are not passed on: it quotes what it could not read, which may be the key.
+fn unusable(key: &'static str, file: &Path, what: &str) -> Wrong {
+    (key, format!("{}: holds no usable PEM {what}", file.display()))
 }

@@ -201,8 +201,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
 
 /// What a pure module must not touch.
 const PURE: &[(&str, &[&str])] = &[
-    ("schema", &["tokio", "hyper", "axum", "tonic", "sqlx"]),
-    ("transcode", &["tokio", "hyper", "axum", "tonic", "sqlx"]),
+    ("schema", &["tokio", "h2", "hyper", "axum", "tonic", "sqlx"]),
+    ("transcode", &["tokio", "h2", "hyper", "axum", "tonic", "sqlx"]),
 ];
 
 /// A rule broken, in one sentence.

@@ -109,7 +109,7 @@ async fn a_message_in_many_pieces_arrives_whole() {
 }
 
 /// What HTTP/2 says before any request: its preface, settings and the window of the connection.
-const GREETING_BYTES: usize = 24 + 9 + 5 * 6 + 9 + 4 + 1;
+const GREETING_BYTES: usize = 24 + 9 + 4 * 6 + 9 + 4 + 1;
 
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_the_outcome_open() {
@@ -121,7 +121,10 @@ async fn a_connection_that_breaks_leaves_the_outcome_open() {
             // The greeting, and some of the request: by then it was sent.
             let mut begun = 0;
             while begun < GREETING_BYTES {
-                begun += stream.read(&mut [0; 256]).await.unwrap();
+                match stream.read(&mut [0; 256]).await.unwrap() {
+                    0 => return,
+                    bytes => begun += bytes,
+                }
             }
         }
     });

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason as H2;
-use tokio::io::{copy_bidirectional, duplex};
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional, duplex};
 use tokio::time::{Instant, sleep};
 
 use super::super::connection::{Connection, Lost};
@@ -12,53 +12,128 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// An upstream that leaves while a call is on its way, then refuses one, and then answers.
+/// Speaks raw HTTP/2 on the other side: greets, waits for a request, and says `last`.
+async fn spoken(last: &'static [u8]) -> Result<http::Response<()>, Lost> {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let (ours, mut theirs) = duplex(64 * 1024);
+    let (connection, running) = Connection::open(ours).await.unwrap();
+    tokio::spawn(running);
+    tokio::spawn(async move {
+        theirs.write_all(SETTINGS).await.unwrap();
+        let mut read = Vec::new();
+        // A message of an odd length, which so is no other frame.
+        while !read.windows(3).any(|bytes| bytes == b"odd") {
+            theirs.read_buf(&mut read).await.unwrap();
+        }
+        theirs.write_all(last).await.unwrap();
+    });
+    let answer = connection.call(request(), Bytes::from_static(b"odd")).await;
+    answer.map(|answer| answer.map(drop))
+}
+
 #[tokio::test]
-async fn a_call_that_was_not_begun_is_offered_again_whatever_it_does() {
+async fn only_what_the_upstream_did_not_begin_with_may_be_offered_again() {
+    let over = |lost| matches!(lost, Err(Lost::Over(_)));
+    let refused = |lost| matches!(lost, Err(Lost::Refused(_)));
+    let broken = |lost| matches!(lost, Err(Lost::Broken(_)));
+    // GOAWAY: length, type, flags, stream; last stream, reason.
+    assert!(
+        over(spoken(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await),
+        "nothing was looked at"
+    );
+    assert!(
+        broken(spoken(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]).await),
+        "the first may be done"
+    );
+    assert!(broken(spoken(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]).await), "it is angry");
+    // RST_STREAM: length, type, flags, stream; reason.
+    assert!(refused(spoken(&[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7]).await));
+    assert!(broken(spoken(&[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2]).await), "an internal error");
+    assert!(broken(spoken(&[]).await), "gone without a word");
+}
+
+/// An upstream that refuses the first `refusals` calls, and answers the others; and how many came.
+async fn refusing(refusals: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (begun, mut calls) = mpsc::unbounded_channel();
+    let came = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&came);
     tokio::spawn(async move {
-        let mut leaving = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
-        leaving.abrupt_shutdown(H2::NO_ERROR);
-        tokio::spawn(async move { while leaving.accept().await.is_some() {} });
-
-        let mut staying = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
-        let mut number = 0;
-        while let Some(Ok((_, mut answer))) = staying.accept().await {
-            number += 1;
-            if number == 1 {
+        let mut server = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+        while let Some(Ok((_, mut answer))) = server.accept().await {
+            if counted.fetch_add(1, Ordering::SeqCst) < refusals {
                 answer.send_reset(H2::REFUSED_STREAM);
                 continue;
             }
-            begun.send(number).unwrap();
             let mut stream = answer.send_response(status(&[]).map(drop), false).unwrap();
             stream.send_data(frame::framed(b"done").unwrap(), false).unwrap();
             stream.send_trailers(headers(&[("grpc-status", "0")])).unwrap();
         }
     });
-    let reply = upstream(&url).unary(call()).await.unwrap();
-    assert_eq!((&reply.message[..], calls.recv().await), (&b"done"[..], Some(2)));
-    assert!(calls.try_recv().is_err(), "once and no more");
+    (url, came)
 }
 
 #[tokio::test]
-async fn an_upstream_that_begins_with_no_call_is_not_asked_for_ever() {
+async fn a_refused_call_is_offered_once_more_whatever_it_does() {
+    let (url, came) = refusing(1).await;
+    assert_eq!(upstream(&url).unary(call()).await.unwrap().message, "done");
+    assert_eq!(came.load(Ordering::SeqCst), 2);
+
+    let (url, came) = refusing(usize::MAX).await;
+    let upstream = upstream(&url);
+    let error = upstream.unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    assert!(error.message().contains("took up no further call. Nothing was done"), "{error}");
+    assert_eq!((came.load(Ordering::SeqCst), upstream.health().breaker), (2, BreakerState::Closed));
+}
+
+/// What was handed to the connection above the limit stayed there when its caller left, and was sent to be cancelled.
+#[tokio::test]
+async fn calls_above_the_upstreams_limit_of_streams_wait_here_and_leave_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let offers = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&offers);
+    let (came, mut calls) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut refusing = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
-        while let Some(Ok((_, mut answer))) = refusing.accept().await {
-            counted.fetch_add(1, Ordering::SeqCst);
-            answer.send_reset(H2::REFUSED_STREAM);
+        let socket = listener.accept().await.unwrap().0;
+        let mut server =
+            h2::server::Builder::new().max_concurrent_streams(2).handshake::<_, Bytes>(socket).await.unwrap();
+        while let Some(Ok((_, answer))) = server.accept().await {
+            came.send(answer).unwrap();
         }
     });
-    let error = upstream(&url).unary(call()).await.unwrap_err();
-    assert_eq!(facts(&error), UNAVAILABLE);
-    assert!(error.message().contains("Nothing was sent"), "{error}");
-    assert_eq!(offers.load(Ordering::SeqCst), 3);
+    let upstream = upstream(&url);
+    let start = || {
+        let upstream = Arc::clone(&upstream);
+        tokio::spawn(async move { upstream.unary(call()).await })
+    };
+    let _first = start();
+    let first = calls.recv().await.unwrap();
+    let second_call = start();
+    let mut second = calls.recv().await.unwrap();
+    for _ in 0..10 {
+        let hasty = Call { timeout: Some(Duration::from_millis(5)), ..call() };
+        assert_eq!(facts(&upstream.unary(hasty).await.unwrap_err()), TIMEOUT);
+    }
+    let third_call = start();
+    second.send_response(status(&[("grpc-status", "5")]).map(drop), true).unwrap();
+    assert_eq!(second_call.await.unwrap().unwrap_err().code(), Code::NotFound);
+    let mut third = timeout(Duration::from_secs(10), calls.recv()).await.unwrap().unwrap();
+    third.send_response(status(&[("grpc-status", "6")]).map(drop), true).unwrap();
+    assert_eq!(third_call.await.unwrap().unwrap_err().code(), Code::AlreadyExists);
+    assert!(calls.try_recv().is_err(), "nobody hears of those who left");
+    drop(first);
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_all_windows_arrives() {
+    const BYTES: usize = 40 << 20;
+    let server = Server::start(|_, _| async { ok(&vec![7; BYTES]) });
+    let mut section = section(&[&server.url()]);
+    section.message_size_max = 64 << 20;
+    let upstream = build(section);
+    for _ in 0..2 {
+        assert_eq!(upstream.unary(call()).await.unwrap().message.len(), BYTES);
+    }
 }
 
 #[tokio::test]
@@ -152,7 +227,7 @@ async fn an_upstream_that_takes_long_is_not_pestered() {
     while let Ok(at) = pings.try_recv() {
         asked.push((at - started).as_secs());
     }
-    assert_eq!(asked, [30, 331]);
+    assert_eq!(asked, [30, 360]);
     tokio::time::sleep(LONG).await;
     assert!(pings.try_recv().is_err(), "nobody waits for anything now");
 }

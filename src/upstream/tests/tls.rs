@@ -92,6 +92,15 @@ async fn a_client_certificate_that_cannot_be_used_is_named_at_start_and_its_key_
         let secret = key.lines().nth(1).unwrap();
         assert!(!format!("{error:?} {}", error.chain()).contains(&secret[..20]));
     }
+    // A key whose lines were joined on the way: the parser quotes all of it, as bytes.
+    let joined = std::env::temp_dir().join(format!("causeway-joined-{}.key", std::process::id()));
+    std::fs::write(&joined, String::from_utf8(read("client.key")).unwrap().replace('\n', "")).unwrap();
+    let client = ClientCertificate { certificate: file("client.pem"), key: joined.clone() };
+    let error = refused(with(url, UpstreamTls { client: Some(client), ..trusting() }));
+    std::fs::remove_file(joined).unwrap();
+    assert_eq!(error.violations()[0].field, "upstreams.library.tls.key", "{error}");
+    assert!(error.message().len() < 300, "{error}");
+
     let upstream = build(with(url, showing("client.pem", "client.key")));
     assert!(!format!("{upstream:?}").contains("PRIVATE"), "{upstream:?}");
 }
