@@ -12,7 +12,7 @@ use crate::{
     model::Outcome,
     store::{
         Store,
-        journal::{Effects, IntentId, Orphan, Recover, Settlement},
+        journal::{Effects, IntentId, Living, Orphan, Recover, Settlement},
     },
 };
 
@@ -20,6 +20,9 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(15);
 /// How often it says that it is.
 const SAY_EVERY: Duration = Duration::from_secs(4);
+/// How often orphans are looked for although no process has gone since there were none: what was about to be written as its
+/// process died may be written after.
+const SEARCH_EVERY: Duration = Duration::from_secs(600);
 /// Orphans closed at once.
 const ORPHANS_MAX: u32 = 500;
 /// How long one round may look for what came of orphans: this process must go on saying that it lives.
@@ -36,8 +39,19 @@ pub struct Keeper {
     /// Since when the database has answered without a break; orphans are closed only when every living process has had
     /// the time to say that it lives.
     answering_since: Option<Instant>,
+    /// When there were no orphans, and who lived then.
+    calm: Option<(Instant, Living)>,
     forgot_at: Option<Instant>,
     recover: Option<Recover>,
+}
+
+/// What a round has left of the orphans.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    More,
+    /// Those that nobody could tell about are asked about again, later.
+    Undecided,
 }
 
 impl Keeper {
@@ -50,6 +64,7 @@ impl Keeper {
             store,
             retention: config.retention,
             answering_since: None,
+            calm: None,
             forgot_at: None,
             recover: None,
         };
@@ -84,7 +99,12 @@ impl Keeper {
         let since = *self.answering_since.get_or_insert_with(Instant::now);
         // An embedded store has one process at a time: whoever else is on record is gone.
         if self.store.is_embedded() || since.elapsed() >= LEASE {
-            while self.close_orphans().await? {}
+            let living = self.store.living().await?;
+            let is_calm =
+                self.calm.as_ref().is_some_and(|(at, then)| *then == living && at.elapsed() < SEARCH_EVERY);
+            if !is_calm {
+                self.calm = self.close_all_orphans().await?.then(|| (Instant::now(), living));
+            }
         }
         if self.forgot_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
             self.forgot_at = Some(Instant::now());
@@ -99,11 +119,21 @@ impl Keeper {
         self.store.stay_alive(until).await
     }
 
-    /// Closes orphans as unknown; tells whether there may be more.
-    async fn close_orphans(&self) -> Result<bool> {
+    /// Closes orphans until none is left, or one that nobody can tell about yet; tells whether none is.
+    async fn close_all_orphans(&self) -> Result<bool> {
+        loop {
+            match self.close_orphans().await? {
+                Left::More => {}
+                left => return Ok(left == Left::Nothing),
+            }
+        }
+    }
+
+    /// Closes some orphans as unknown.
+    async fn close_orphans(&self) -> Result<Left> {
         let orphans = self.store.orphans(ORPHANS_MAX).await?;
         if orphans.is_empty() {
-            return Ok(false);
+            return Ok(Left::Nothing);
         }
         let more = orphans.len() >= ORPHANS_MAX as usize;
         let count = orphans.len();
@@ -114,9 +144,11 @@ impl Keeper {
             tracing::warn!(count = unknown, "requests of a gateway that died are recorded as unknown");
         }
         self.store.close_orphans(found).await?;
-        // Those that nobody could tell about are asked about again, later.
-        let more = more && left == 0;
-        Ok(more)
+        Ok(match (left, more) {
+            (0, true) => Left::More,
+            (0, false) => Left::Nothing,
+            _ => Left::Undecided,
+        })
     }
 }
 

@@ -20,4 +20,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     3 "0003_operations"
     4 "0004_webhooks"
     5 "0005_audit_refusals"
+    6 "0006_keep_room"
 };

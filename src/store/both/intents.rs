@@ -19,6 +19,14 @@ pub(in crate::store) async fn orphans(
     .await
 }
 
+/// Finds the gateways that live.
+pub(in crate::store) async fn living(handle: &Handle, now: i64) -> sqlx::Result<Vec<Vec<u8>>> {
+    sqlx::query_scalar("SELECT id FROM instances WHERE alive_until > $1 ORDER BY id")
+        .bind(now)
+        .fetch_all(&mut *reader(handle).await?)
+        .await
+}
+
 /// Finds open intents of gateways that live.
 pub(in crate::store) async fn under_way(
     handle: &Handle,

@@ -78,11 +78,14 @@ mod tell {
         let orphans = store.orphans(10).await.unwrap();
         assert_eq!(orphans.iter().map(|orphan| orphan.id).collect::<Vec<_>>(), [ticket.id()]);
         assert_eq!(store.under_way(10).await.unwrap(), Some(Vec::new()), "its gateway is silent");
+        let nobody = store.living().await.unwrap();
         store.stay_alive(store.now() + LEASE).await.unwrap();
+        assert_ne!(store.living().await.unwrap(), nobody);
         assert_eq!(store.orphans(10).await.unwrap(), [], "its gateway lives");
         assert_eq!(store.under_way(1).await.unwrap(), Some(vec![orphans[0].entry.clone()]));
         assert_eq!(store.under_way(0).await.unwrap(), None, "there is more");
         store.leave().await.unwrap();
+        assert_eq!(store.living().await.unwrap(), nobody);
         gateway.settle(ticket, KeyFate::Release).await;
         assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
         store.stay_alive(store.now() + LEASE).await.unwrap();

@@ -38,7 +38,7 @@ use crate::{
     model::{Entry, Outcome, WebhookEvent},
 };
 
-pub use self::orphans::{Orphan, Recover};
+pub use self::orphans::{Living, Orphan, Recover};
 pub(super) use super::instance::time_ordered_id as time_ordered;
 
 /// Rows that wait for a writer; more make their callers wait.

@@ -33,8 +33,21 @@ pub type Recover = Arc<
         + Sync,
 >;
 
+/// The gateways that live, to be compared with those of another time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Living(Vec<Vec<u8>>);
+
 impl Store {
-    /// Finds intents whose gateways are gone, oldest first.
+    /// Finds the gateways that live.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn living(&self) -> Result<Living> {
+        both!(self, intents::living(self.now().as_microsecond())).map(Living)
+    }
+
+    /// Finds intents whose gateways are gone, oldest first. Looks through the whole journal, which after a burst is large:
+    /// whoever asks often asks [`Self::living`] first.
     ///
     /// # Errors
     /// The database is away.

@@ -132,6 +132,32 @@ mod tests {
         assert!(!plan.contains("Seq Scan on journal") && !plan.contains("Join"), "{plan}");
     }
 
+    /// Vacuum gave the end of the journal back after a burst, and all requests waited for it.
+    #[tokio::test]
+    async fn vacuum_locks_nobody_out_of_what_requests_write() {
+        let Some(store) = contract::on_postgres().await else { return };
+        let Backend::Postgres(pool) = &store.0.backend else { unreachable!("it is on Postgres") };
+        let shrinking: Vec<String> = sqlx::query_scalar(
+            "SELECT relname::text FROM pg_class
+             WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relispartition = false
+               AND NOT coalesce(reloptions, '{}') && ARRAY['vacuum_truncate=false'] ORDER BY relname",
+        )
+        .fetch_all(pool)
+        .await
+        .expect("the catalogue is read");
+        let rarely_deleted = [
+            "api_keys",
+            "audit_seals",
+            "generated_secrets",
+            "instances",
+            "schema_migrations",
+            "webhook_endpoints",
+            "webhook_generation",
+            "webhook_replays",
+        ];
+        assert_eq!(shrinking, rarely_deleted);
+    }
+
     #[tokio::test]
     async fn events_are_compared_with_deliveries_through_a_hash() {
         let types = "bigint, bytea[], bigint, text[], bytea[], text[], boolean[]";

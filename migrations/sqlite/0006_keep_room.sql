@@ -1,0 +1,2 @@
+-- Only Postgres has something to keep here.
+SELECT 1;
