@@ -23,12 +23,9 @@ use crate::{
 pub(super) fn acceptor(tls: &HttpTls) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-        .map_err(|source| unusable(&tls.certificate, "certificate", source))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| match error {
-        pem::Error::Io(source) => unusable(&tls.key, "private key", source),
-        // The parser quotes what it could not read, which may be the key.
-        _ => unusable(&tls.key, "private key", "no PEM that is one"),
-    })?;
+        .map_err(|error| unreadable(&tls.certificate, "certificate", error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unreadable(&tls.key, "private key", error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
@@ -37,6 +34,14 @@ pub(super) fn acceptor(tls: &HttpTls) -> Result<TlsAcceptor> {
         .map_err(|source| unusable(&tls.certificate, "certificate for that key", source))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The parser quotes what it could not read, which may be the key, also where the two files were mixed up.
+fn unreadable(path: &Path, what: &str, error: pem::Error) -> Error {
+    match error {
+        pem::Error::Io(source) => unusable(path, what, source),
+        _ => unusable(path, what, "it holds no PEM that is one"),
+    }
 }
 
 fn unusable(path: &Path, what: &str, source: impl std::fmt::Display) -> Error {

@@ -62,16 +62,36 @@ async fn both_protocols_are_spoken_under_tls_and_the_caller_chooses() {
     assert!(!answer.starts_with(b"HTTP"));
 }
 
+/// What is said at start about these two files.
+async fn refused(certificate: &str, key: &str) -> String {
+    let set = vec![
+        "http.listen=127.0.0.1:0".to_owned(),
+        "identity.mode=none".to_owned(),
+        format!("http.tls.certificate={certificate}"),
+        format!("http.tls.key={key}"),
+    ];
+    let config = Config::load(Sources { set, ..Sources::default() }).into_config().unwrap();
+    Box::pin(App::build(config, Arc::new(SystemClock))).await.err().unwrap().to_string()
+}
+
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_named_at_start() {
-    let set = [
-        "http.listen=127.0.0.1:0",
-        "identity.mode=none",
-        "http.tls.certificate=/no/such.crt",
-        "http.tls.key=/no/such.key",
-    ];
-    let set = set.map(str::to_owned).to_vec();
-    let config = Config::load(Sources { set, ..Sources::default() }).into_config().unwrap();
-    let error = Box::pin(App::build(config, Arc::new(SystemClock))).await.err().unwrap().to_string();
+    let error = refused("/no/such.crt", "/no/such.key").await;
     assert!(error.contains("http.tls") && error.contains("/no/such.crt"), "{error}");
+}
+
+/// The parser of PEM quoted a key whose lines were joined on the way, as numbers.
+#[tokio::test]
+async fn a_key_that_cannot_be_read_is_not_shown() {
+    let key = std::fs::read_to_string(fixture("localhost.key")).unwrap();
+    let joined = std::env::temp_dir().join(format!("causeway-joined-{}.pem", std::process::id()));
+    std::fs::write(&joined, key.replace('\n', "")).unwrap();
+    let joined_name = joined.to_str().unwrap();
+    for (certificate, key) in
+        [(&*fixture("localhost.crt"), joined_name), (joined_name, &*fixture("localhost.key"))]
+    {
+        let error = refused(certificate, key).await;
+        assert!(error.contains(joined_name) && error.len() < joined_name.len() + 200, "{error}");
+    }
+    std::fs::remove_file(joined).unwrap();
 }
