@@ -187,3 +187,49 @@ pub(super) fn floor(now: Timestamp, retention: Duration) -> i64 {
     let age = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
     now.saturating_sub(age).map_or(i64::MIN, Timestamp::as_microsecond)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        model::Entry,
+        store::{
+            contract,
+            journal::{Intent, Journal, Opened},
+        },
+    };
+
+    /// The journal is looked through only when somebody has gone, and then it is.
+    #[tokio::test]
+    async fn who_dies_while_all_was_calm_leaves_no_orphan() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let Some([ours, theirs]) = contract::replicas(clock.clone()).await else { return };
+        let config = config::Audit { retention: LEASE, reads: true, reads_without_store: true };
+        let mut keeper = Keeper::start(ours.clone(), &config).await.unwrap();
+        keeper.answering_since = Some(Instant::now() - LEASE);
+        theirs.stay_alive(theirs.now() + LEASE).await.unwrap();
+        let (journal, work) = Journal::new(theirs.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
+        let opened = journal.open(Intent { entry: Entry::default(), key: None }).await.unwrap();
+        let Opened::Go(ticket) = opened else { panic!("not to go ahead: {opened:?}") };
+        // As a process that is killed: nothing is said about it any more.
+        std::mem::forget(ticket);
+
+        keeper.tick().await.unwrap();
+        let (searched, _) = keeper.calm.clone().expect("there is no orphan yet");
+        keeper.tick().await.unwrap();
+        assert_eq!(keeper.calm.as_ref().map(|(at, _)| *at), Some(searched), "it was not looked for again");
+
+        clock.advance(LEASE + Duration::from_secs(1));
+        ours.stay_alive(ours.now() + LEASE).await.unwrap();
+        assert_eq!(ours.orphans(10).await.unwrap().len(), 1);
+        keeper.tick().await.unwrap();
+        assert_eq!(ours.orphans(10).await.unwrap(), []);
+    }
+}

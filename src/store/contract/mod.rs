@@ -40,6 +40,12 @@ pub(super) async fn on_postgres() -> Option<Store> {
     Some(open(Some(schema().await?), Arc::new(SystemClock)).await)
 }
 
+/// Two replicas on one fresh schema of Postgres; `None` without a server.
+pub(crate) async fn replicas(clock: Arc<dyn Clock>) -> Option<[Store; 2]> {
+    let url = schema().await?;
+    Some([open(Some(url.clone()), clock.clone()).await, open(Some(url), clock).await])
+}
+
 /// The URL of a fresh schema on Postgres; `None` without a server.
 async fn schema() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
