@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -234,10 +234,6 @@ impl Answer {
         self.beat.heard();
         Poll::Ready(Some(Ok(data)))
     }
-
-    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<HeaderMap>, h2::Error>> {
-        self.stream.poll_trailers(cx)
-    }
 }
 
 impl Body for Answer {
@@ -254,6 +250,7 @@ impl Body for Answer {
             }
             self.data_is_over = true;
         }
-        Poll::Ready(ready!(self.poll_trailers(cx)).transpose().map(|trailers| trailers.map(Frame::trailers)))
+        let trailers = ready!(self.stream.poll_trailers(cx)).transpose();
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
     }
 }

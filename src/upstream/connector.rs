@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::BufReader;
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
@@ -91,7 +91,7 @@ pub(super) struct Connector {
     pub(super) port: u16,
     /// `None`: in clear text.
     pub(super) tls: Option<Tls>,
-    /// The longest for the name and the socket, and again for TLS.
+    /// The longest for the name and the socket, again for TLS, and again for the greeting.
     pub(super) time_max: Duration,
 }
 
@@ -101,11 +101,13 @@ impl Connector {
         let socket = self.in_time("no connection", self.connect_to_any()).await?;
         socket.set_nodelay(true)?;
         let socket = Gathered::new(BufReader::with_capacity(READ_BYTES, socket));
-        let opened = match &self.tls {
-            None => Connection::open(socket).await,
-            Some(tls) => Connection::open(self.in_time("no TLS", tls.connect(socket)).await?).await,
-        };
-        opened.map_err(io::Error::other)
+        match &self.tls {
+            None => self.in_time("no HTTP/2", http2(socket)).await,
+            Some(tls) => {
+                let socket = self.in_time("no TLS", tls.connect(socket)).await?;
+                self.in_time("no HTTP/2", http2(socket)).await
+            }
+        }
     }
 
     async fn in_time<T>(&self, nothing: &str, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -134,6 +136,13 @@ impl Connector {
         }
         Err(error)
     }
+}
+
+async fn http2<S>(socket: S) -> io::Result<(Connection, Running)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    Connection::open(socket).await.map_err(io::Error::other)
 }
 
 #[cfg(test)]
