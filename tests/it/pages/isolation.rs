@@ -6,8 +6,12 @@ use serde_json::json;
 use super::rules;
 use crate::harness::{Answer, Call, Gateway, Keyring, Scripted};
 
-/// Requests with each kind of credentials.
+/// Requests with each kind of credentials, at least and at most: how many of them hit depends on who may see what, which is
+/// drawn too.
 const REQUESTS: usize = 1500;
+const REQUESTS_MAX: usize = 15_000;
+/// Pages out of the cache, and refusals, without which nothing was tried.
+const ENOUGH: usize = 75;
 const SHELVES: [&str; 5] = ["a1", "a2", "b1", "b2", "c"];
 const PATTERNS: [&str; 7] =
     ["*", "shelves/*", "shelves/a*", "shelves/b1", "shelves/*2", "shelves/c", "projects/x"];
@@ -29,8 +33,7 @@ async fn nobody_sees_another_s(credentials: &str) {
     let settings = ring.settings();
     let settings = [&settings[0], &settings[1], &rules, &credentials, "limits.principal_rate=100000"];
     let gateway = Gateway::library_with(&upstream, &settings).await;
-    let random = fastrand::Rng::new;
-    let mut random = random();
+    let mut random = fastrand::Rng::new();
     let seed = random.u64(..);
     random.seed(seed);
     let mut callers = Vec::new();
@@ -42,7 +45,10 @@ async fn nobody_sees_another_s(credentials: &str) {
     }
     let mut connection = gateway.connect().await;
     let (mut hits, mut refused) = (0, 0);
-    for _ in 0..REQUESTS {
+    for done in 0..REQUESTS_MAX {
+        if done >= REQUESTS && hits >= ENOUGH && refused >= ENOUGH {
+            break;
+        }
         let mut query: Vec<&str> = ["pageSize=3", "filter=x", "fields=books.title", "$alt=proto"]
             .into_iter()
             .filter(|_| random.u8(..) < 60)
@@ -73,8 +79,8 @@ async fn nobody_sees_another_s(credentials: &str) {
         hits += usize::from(kept.header("cache-status").contains("hit"));
         refused += usize::from(kept.status == 403);
     }
-    assert!(hits > REQUESTS / 20, "{hits} hits");
-    assert!(refused > REQUESTS / 20, "{refused} refused");
+    assert!(hits >= ENOUGH, "seed {seed}: {hits} hits");
+    assert!(refused >= ENOUGH, "seed {seed}: {refused} refused");
 }
 
 #[tokio::test]
