@@ -59,17 +59,24 @@ fn main() {
             let upstream = floor().await;
             let gateway = gateway(&database, upstream).await;
             if wants("closed") {
-                for clients in [64, 128, 256] {
-                    closed(&gateway, clients).await;
-                }
-            }
-            if wants("open") {
-                if wants("closed") {
+                closed(&gateway, 64).await;
+                if wants("open") {
                     println!("right behind it:");
                     open(&gateway, 500).await;
                     sealed(&database).await;
                 }
+            }
+            if wants("open") {
                 open(&gateway, 500).await;
+            }
+            if wants("closed") {
+                for clients in [64, 128, 256] {
+                    closed(&gateway, clients).await;
+                }
+                if wants("open") {
+                    println!("right behind three of them:");
+                    open(&gateway, 500).await;
+                }
             }
             gateway.signal().await;
             gateway.ended().await.unwrap();

@@ -67,7 +67,7 @@ pub(in crate::store) async fn claim(
              SELECT next.endpoint_id, next.event_id
              FROM UNNEST($1::text[], $2::bigint[]) AS wanted (endpoint_id, slots)
              JOIN webhook_endpoints endpoint
-               ON endpoint.id = wanted.endpoint_id AND endpoint.state = 0 AND endpoint.paused_until <= $3
+               ON endpoint.id = ANY (ARRAY[wanted.endpoint_id]) AND endpoint.state = 0 AND endpoint.paused_until <= $3
              CROSS JOIN LATERAL (
                  SELECT endpoint_id, event_id FROM webhook_deliveries
                  WHERE endpoint_id = wanted.endpoint_id AND state = 0 AND due_at <= $3
@@ -75,8 +75,8 @@ pub(in crate::store) async fn claim(
              ) AS next
          )
          UPDATE webhook_deliveries delivery SET due_at = $4, leased = TRUE, fence = delivery.fence + 1
-         FROM due JOIN events event ON event.id = due.event_id
-         WHERE delivery.endpoint_id = due.endpoint_id AND delivery.event_id = due.event_id
+         FROM due JOIN events event ON event.id = ANY (ARRAY[due.event_id])
+         WHERE delivery.endpoint_id = ANY (ARRAY[due.endpoint_id]) AND delivery.event_id = due.event_id
          RETURNING event.id, event.project, event.kind, event.occurred_at, event.payload, event.upstream, event.source,
                    delivery.endpoint_id, delivery.fence, delivery.step",
     )
@@ -218,7 +218,7 @@ pub(super) const SETTLE: &str =
              attempts = delivery.attempts + 1, ended_at = CASE WHEN new.state = 0 THEN NULL ELSE $13::bigint END,
              last_status = new.status, last_error = new.error
          FROM new
-         WHERE delivery.endpoint_id = new.endpoint_id AND delivery.event_id = new.event_id
+         WHERE delivery.endpoint_id = ANY (ARRAY[new.endpoint_id]) AND delivery.event_id = new.event_id
            AND delivery.fence = new.fence AND delivery.state + 0 = 0 AND delivery.leased
          RETURNING delivery.endpoint_id, delivery.event_id, delivery.attempts AS number, new.started_at, new.took_us,
                    new.status, new.error, new.detail, new.answer
@@ -264,7 +264,7 @@ pub(in crate::store) async fn release(
     sqlx::query(
         "UPDATE webhook_deliveries delivery SET leased = FALSE, due_at = $4
          FROM UNNEST($1::text[], $2::bytea[], $3::bigint[]) AS mine (endpoint_id, event_id, fence)
-         WHERE delivery.endpoint_id = mine.endpoint_id AND delivery.event_id = mine.event_id
+         WHERE delivery.endpoint_id = ANY (ARRAY[mine.endpoint_id]) AND delivery.event_id = mine.event_id
            AND delivery.fence = mine.fence AND delivery.state + 0 = 0 AND delivery.leased",
     )
     .bind(leased.iter().map(|(endpoint, _, _)| endpoint.as_str()).collect::<Vec<_>>())

@@ -102,7 +102,7 @@ pub(super) const PLAIN: &str =
          ON CONFLICT DO NOTHING)
      UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
      FROM UNNEST($5::bytea[], $6::bigint[], $7::text[]) AS new (id, closed_at, outcome)
-     WHERE journal.id = new.id AND journal.closed_at IS NULL";
+     WHERE journal.id = ANY (ARRAY[new.id]) AND journal.closed_at IS NULL";
 
 /// Makes intents and outcomes durable that nothing else belongs to: one statement, which is its own transaction, and so
 /// one way to the database and back instead of four.
@@ -246,7 +246,7 @@ async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()
     sqlx::query(
         "UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
          FROM UNNEST($1::bytea[], $2::bigint[], $3::text[]) AS new (id, closed_at, outcome)
-         WHERE journal.id = new.id AND journal.closed_at IS NULL",
+         WHERE journal.id = ANY (ARRAY[new.id]) AND journal.closed_at IS NULL",
     )
     .bind(&ids)
     .bind(closed)
@@ -276,7 +276,7 @@ async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()
         sqlx::query(
             "UPDATE idempotency_keys SET state = new.state, answer = new.answer
              FROM UNNEST($1::bytea[], $2::bytea[], $3::smallint[], $4::bytea[]) AS new (scope, intent, state, answer)
-             WHERE idempotency_keys.scope = new.scope AND idempotency_keys.intent = new.intent",
+             WHERE idempotency_keys.scope = ANY (ARRAY[new.scope]) AND idempotency_keys.intent = new.intent",
         )
         .bind(scopes)
         .bind(intents)
@@ -310,7 +310,7 @@ async fn release(connection: &mut PgConnection, keys: &[(&[u8], &[u8])]) -> sqlx
     }
     sqlx::query(
         "DELETE FROM idempotency_keys USING UNNEST($1::bytea[], $2::bytea[]) AS gone (scope, intent)
-         WHERE idempotency_keys.scope = gone.scope AND idempotency_keys.intent = gone.intent AND state <> 1",
+         WHERE idempotency_keys.scope = ANY (ARRAY[gone.scope]) AND idempotency_keys.intent = gone.intent AND state <> 1",
     )
     .bind(keys.iter().map(|(scope, _)| *scope).collect::<Vec<_>>())
     .bind(keys.iter().map(|(_, intent)| *intent).collect::<Vec<_>>())

@@ -84,7 +84,7 @@ pub(in crate::store) async fn touch(pool: &PgPool, ids: &[String], times: &[i64]
     sqlx::query(
         "UPDATE api_keys SET last_used_at = used.at
          FROM UNNEST($1::text[], $2::bigint[]) AS used (id, at)
-         WHERE api_keys.id = used.id AND COALESCE(last_used_at, 0) < used.at",
+         WHERE api_keys.id = ANY (ARRAY[used.id]) AND COALESCE(last_used_at, 0) < used.at",
     )
     .bind(ids)
     .bind(times)

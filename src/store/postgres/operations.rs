@@ -48,7 +48,7 @@ pub(in crate::store) async fn claim(
                  FOR UPDATE SKIP LOCKED) AS mine
              LIMIT $4)
          UPDATE operations o SET poll_at = $2, lease_until = $2, lease_token = lease_token + 1
-         FROM due WHERE o.id = due.id RETURNING {}",
+         FROM due WHERE o.id = ANY (ARRAY[due.id]) RETURNING {}",
         columns.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -70,7 +70,7 @@ pub(in crate::store) async fn write_claimed(pool: &PgPool, changes: &[Change]) -
             "UPDATE operations o SET poll_at = new.poll_at, spacing = new.spacing, failures = new.failures, lease_until = 0
              FROM UNNEST($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
                   AS new (id, token, poll_at, spacing, failures)
-             WHERE o.id = new.id AND o.lease_token = new.token AND o.ended_at IS NULL",
+             WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND o.ended_at IS NULL",
         )
         .bind(quiet.iter().map(|change| &change.operation.id.0[..]).collect::<Vec<_>>())
         .bind(quiet.iter().map(|change| change.operation.lease_token).collect::<Vec<_>>())
@@ -117,7 +117,7 @@ async fn write_visible(connection: &mut PgConnection, changes: &[&Change]) -> sq
                      $15::bigint[], $16::bigint[], $17::integer[])
               AS new (id, token, state, progress, started_at, updated_at, ended_at, metadata, response, error, source,
                       problem, target, run, poll_at, spacing, failures)
-         WHERE o.id = new.id AND o.lease_token = new.token AND o.ended_at IS NULL
+         WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND o.ended_at IS NULL
          RETURNING o.id",
     )
     .bind(all!(it => &it.id.0[..]))
