@@ -18,6 +18,9 @@ pub(crate) const GATEWAY_NAME: &str = "causeway";
 /// The same with its audit log in Postgres, where there is one: what a team runs.
 pub(crate) const TEAM_NAME: &str = "causeway, Postgres";
 
+/// The same without an entry for each read. The floor and the peers keep no log, so this is what they do, done by us.
+pub(crate) const BARE_NAME: &str = "causeway, not recording";
+
 /// One process that answers the cases.
 pub(crate) struct Peer {
     /// What the table calls it.
@@ -50,6 +53,7 @@ pub(crate) async fn all(
     let mut peers = vec![
         floor("floor", &[], upstream).await?,
         gateway(GATEWAY_NAME, &["http.worker_threads=1"], upstream).await?,
+        gateway(BARE_NAME, &["http.worker_threads=1", "audit.reads=false"], upstream).await?,
         gateway("causeway, default workers", &[], upstream).await?,
         floor("floor + prost-reflect", &["--reflect"], upstream).await?,
     ];

@@ -114,7 +114,7 @@ async fn measure(
         numbers[at].as_ref().ok().map(|numbers| numbers.cpu(0))
     };
     for target in targets::of(case.name) {
-        for name in [peers::GATEWAY_NAME, peers::TEAM_NAME] {
+        for name in [peers::GATEWAY_NAME, peers::TEAM_NAME, peers::BARE_NAME] {
             if let (Some(ours), Some(theirs)) = (cpu(name), cpu(target.of)) {
                 say(&target.judge(name, ours / theirs));
             }
