@@ -9,6 +9,7 @@ mod attacks;
 mod audit;
 mod canary;
 mod cli;
+mod compose;
 mod config;
 mod credentials;
 mod differential;

@@ -157,6 +157,33 @@ async fn a_server_that_starts_again_costs_no_call() {
     assert_eq!(upstream.unary(call()).await.unwrap().message, "after");
 }
 
+/// What an upstream has not read when it answers stays in the connection, unless its stream is reset.
+#[tokio::test]
+async fn an_upstream_that_answers_before_it_has_read_everything_is_sent_no_more() {
+    let (ours, theirs) = duplex(64 * 1024);
+    let (connection, running) = Connection::open(ours).await.unwrap();
+    tokio::spawn(running);
+    let served = tokio::spawn(async move {
+        let mut server = h2::server::handshake(theirs).await.unwrap();
+        let (request, mut answer) = server.accept().await.unwrap().unwrap();
+        let enough = http::Response::builder().status(413).body(()).unwrap();
+        // Its window is full of what nobody reads.
+        let mut stream = answer.send_response(enough, true).unwrap();
+        let reset = tokio::select! {
+            reset = std::future::poll_fn(|cx| stream.poll_reset(cx)) => reset.unwrap(),
+            more = server.accept() => panic!("nobody calls again: {more:?}"),
+        };
+        drop(request);
+        reset
+    });
+    let message = Bytes::from(vec![0; 1024 * 1024]);
+    let answer = connection.call(request(), message).await.unwrap();
+    assert_eq!(answer.status(), 413);
+    drop(answer);
+    let reset = timeout(Duration::from_secs(10), served).await.expect("the stream is reset").unwrap();
+    assert_eq!(reset, H2::CANCEL);
+}
+
 /// A server behind a door that takes its time, and how often somebody came.
 async fn slow_door(server: std::net::SocketAddr, wait: Duration) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{
+    self,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::*;
@@ -56,6 +61,40 @@ async fn tls_is_spoken_to_those_who_prove_their_name() {
         let error = refused(with(&url, UpstreamTls { ca_file: Some(file(name)), ..trusting() }));
         assert_eq!(error.violations()[0].field, "upstreams.library.tls.ca_file");
         assert!(error.message().contains(name), "{error}");
+    }
+}
+
+/// A web server, say: its name is right, and it speaks no HTTP/2.
+#[tokio::test]
+async fn a_server_without_http_2_is_told_from_one_that_cannot_be_believed() {
+    let chain = CertificateDer::pem_file_iter(file("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut web = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    for offered in [&[][..], &[b"http/1.1".to_vec()]] {
+        web.alpn_protocols = offered.to_vec();
+        let acceptor = TlsAcceptor::from(Arc::new(web.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let _hung_up = acceptor.accept(socket).await;
+            }
+        });
+        let error = build(with(&url, trusting())).unary(call()).await.unwrap_err();
+        assert_eq!(facts(&error), UNAVAILABLE);
+        let why = error.chain();
+        if offered.is_empty() {
+            assert!(why.contains("does not offer HTTP/2, so no gRPC"), "{why}");
+        } else {
+            // A server that insists on what it speaks says so itself.
+            assert!(why.contains("NoApplicationProtocol"), "{why}");
+        }
     }
 }
 

@@ -26,12 +26,14 @@ impl Process {
         for setting in common.into_iter().chain(settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
         }
-        let mut child = command
-            .env_clear()
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        command.env_clear();
+        Self::run(command)
+    }
+
+    /// Starts a prepared command that serves, and logs JSON.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let address = loop {
             let line = lines.next().expect("it says where it listens").expect("its log is text");
