@@ -18,7 +18,7 @@ pub(crate) const GATEWAY_NAME: &str = "causeway";
 /// The same with its audit log in Postgres, where there is one: what a team runs.
 pub(crate) const TEAM_NAME: &str = "causeway, Postgres";
 
-/// The same without an entry for each read. The floor and the peers keep no log, so this is what they do, done by us.
+/// The same without an entry for each read. The floor and the peers keep no log, so for reads this is what they do.
 pub(crate) const BARE_NAME: &str = "causeway, not recording";
 
 /// One process that answers the cases.

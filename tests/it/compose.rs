@@ -11,9 +11,8 @@ const COMPOSE: &str = include_str!("../../compose.yaml");
 const BLANKS: &str = include_str!("../../causeway.compose.env");
 
 /// What a service is started with, once the blanks are filled in.
-fn settings(service: &str, blanks: &BTreeMap<&str, String>) -> BTreeMap<String, String> {
-    let compose: Value = serde_saphyr::from_str(COMPOSE).expect("it is YAML");
-    let environment = compose["services"][service]["environment"].as_object().expect("it has settings");
+fn settings(service: &Value, blanks: &BTreeMap<&str, String>) -> BTreeMap<String, String> {
+    let environment = service["environment"].as_object().expect("it has settings");
     let filled = |text: &str| {
         let Some((before, rest)) = text.split_once("${") else { return text.to_owned() };
         let (blank, after) = rest.split_once('}').expect("it is closed");
@@ -33,7 +32,9 @@ async fn a_team_starts_it_makes_its_first_key_and_is_let_in_with_it() {
     let blanks: BTreeMap<_, _> = names.map(|name| (name, format!("{}=", "A".repeat(43)))).collect();
     assert_eq!(blanks.keys().copied().collect::<Vec<_>>(), ["CAUSEWAY_SECRETS_KEY", "POSTGRES_PASSWORD"]);
 
-    let prepared = |service: &str, arguments: &[&str]| {
+    let compose: Value = serde_saphyr::from_str(COMPOSE).expect("it is YAML");
+    let prepared = |service: &str, typed: &[&str]| {
+        let service = &compose["services"][service];
         let mut settings = settings(service, &blanks);
         // The names of its containers are nobody's here.
         for (name, theirs, ours) in [
@@ -44,12 +45,18 @@ async fn a_team_starts_it_makes_its_first_key_and_is_let_in_with_it() {
             assert!(settings[name].ends_with(theirs), "{}", settings[name]);
             settings.insert(name.to_owned(), ours.to_owned());
         }
+        // The image's entry point is the binary alone.
+        let words = |key: &str| service[key].as_array().cloned().unwrap_or_default();
+        let said: Vec<Value> = words("entrypoint").into_iter().chain(words("command")).collect();
+        let said = said.iter().map(|word| word.as_str().unwrap()).filter(|word| *word != "causeway");
         let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-        command.args(arguments).env_clear().envs(settings);
+        command.args(said).args(typed).env_clear().envs(settings);
         command
     };
-    let gateway = Process::run(prepared("gateway", &["serve"]));
-    let create = ["keys", "create", "--principal", "me", "--role", "admin", "--resources", "*"];
+    let gateway = Process::run(prepared("gateway", &[]));
+    // As the file's head and README.md say.
+    let create = ["create", "--principal", "me", "--role", "admin", "--resources", "*"];
+    assert!(COMPOSE.contains("keys create --principal me --role admin --resources '*'"));
     let made = prepared("keys", &create).output().unwrap();
     let (key, told) = (String::from_utf8(made.stdout).unwrap(), String::from_utf8(made.stderr).unwrap());
     let key = key.split_whitespace().find(|word| word.starts_with("cw_")).unwrap_or_else(|| panic!("{told}"));

@@ -62,23 +62,26 @@ pub(in crate::store) async fn claim(
     rows.iter().map(read).collect()
 }
 
+/// Writes down looks at which nothing had changed, where the claims still hold. Each operation is found by its key: `IS TRUE`
+/// keeps the indexes of what is under way out of it, which the server takes for the smaller ones before it has counted rows.
+pub(super) const QUIET: &str =
+    "UPDATE operations o SET poll_at = new.poll_at, spacing = new.spacing, failures = new.failures, lease_until = 0
+     FROM UNNEST($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
+          AS new (id, token, poll_at, spacing, failures)
+     WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND (o.ended_at IS NULL) IS TRUE";
+
 pub(in crate::store) async fn write_claimed(pool: &PgPool, changes: &[Change]) -> sqlx::Result<usize> {
     let (visible, quiet): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.visible);
     let mut written = 0;
     if !quiet.is_empty() {
-        let done = sqlx::query(
-            "UPDATE operations o SET poll_at = new.poll_at, spacing = new.spacing, failures = new.failures, lease_until = 0
-             FROM UNNEST($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
-                  AS new (id, token, poll_at, spacing, failures)
-             WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND o.ended_at IS NULL",
-        )
-        .bind(quiet.iter().map(|change| &change.operation.id.0[..]).collect::<Vec<_>>())
-        .bind(quiet.iter().map(|change| change.operation.lease_token).collect::<Vec<_>>())
-        .bind(quiet.iter().map(|change| change.operation.poll_at).collect::<Vec<_>>())
-        .bind(quiet.iter().map(|change| change.operation.spacing).collect::<Vec<_>>())
-        .bind(quiet.iter().map(|change| change.operation.failures).collect::<Vec<_>>())
-        .execute(pool)
-        .await?;
+        let done = sqlx::query(QUIET)
+            .bind(quiet.iter().map(|change| &change.operation.id.0[..]).collect::<Vec<_>>())
+            .bind(quiet.iter().map(|change| change.operation.lease_token).collect::<Vec<_>>())
+            .bind(quiet.iter().map(|change| change.operation.poll_at).collect::<Vec<_>>())
+            .bind(quiet.iter().map(|change| change.operation.spacing).collect::<Vec<_>>())
+            .bind(quiet.iter().map(|change| change.operation.failures).collect::<Vec<_>>())
+            .execute(pool)
+            .await?;
         written += usize::try_from(done.rows_affected()).unwrap_or(usize::MAX);
     }
     if !visible.is_empty() {
@@ -117,7 +120,7 @@ async fn write_visible(connection: &mut PgConnection, changes: &[&Change]) -> sq
                      $15::bigint[], $16::bigint[], $17::integer[])
               AS new (id, token, state, progress, started_at, updated_at, ended_at, metadata, response, error, source,
                       problem, target, run, poll_at, spacing, failures)
-         WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND o.ended_at IS NULL
+         WHERE o.id = ANY (ARRAY[new.id]) AND o.lease_token = new.token AND (o.ended_at IS NULL) IS TRUE
          RETURNING o.id",
     )
     .bind(all!(it => &it.id.0[..]))
@@ -174,7 +177,7 @@ pub(in crate::store) async fn hurry(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE operations SET poll_at = $2
-         WHERE id = ANY($1) AND ended_at IS NULL AND lease_until <= $2 AND poll_at > $2 AND poll_at - spacing + $3 <= $2",
+         WHERE id = ANY($1) AND (ended_at IS NULL) IS TRUE AND lease_until <= $2 AND poll_at > $2 AND poll_at - spacing + $3 <= $2",
     )
     .bind(ids.iter().map(|id| &id.0[..]).collect::<Vec<_>>())
     .bind(now)
