@@ -21,4 +21,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     4 "0004_webhooks"
     5 "0005_audit_refusals"
     6 "0006_keep_room"
+    7 "0007_truncate"
 };

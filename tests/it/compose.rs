@@ -45,10 +45,12 @@ async fn a_team_starts_it_makes_its_first_key_and_is_let_in_with_it() {
             assert!(settings[name].ends_with(theirs), "{}", settings[name]);
             settings.insert(name.to_owned(), ours.to_owned());
         }
-        // The image's entry point is the binary alone.
+        // The image's own entry point is the binary alone; whoever has another one names the binary first.
         let words = |key: &str| service[key].as_array().cloned().unwrap_or_default();
-        let said: Vec<Value> = words("entrypoint").into_iter().chain(words("command")).collect();
-        let said = said.iter().map(|word| word.as_str().unwrap()).filter(|word| *word != "causeway");
+        let mut said: Vec<Value> = words("entrypoint");
+        assert!(said.first().is_none_or(|binary| binary == "causeway"), "{said:?}");
+        said = said.into_iter().skip(1).chain(words("command")).collect();
+        let said = said.iter().map(|word| word.as_str().expect("it is a word"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
         command.args(said).args(typed).env_clear().envs(settings);
         command

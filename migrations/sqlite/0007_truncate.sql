@@ -1,0 +1,2 @@
+-- Only in Postgres does vacuum cut tables.
+SELECT 1;
