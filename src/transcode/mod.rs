@@ -20,6 +20,8 @@
 //! Deliberately not here: HTTP, gRPC framing, sockets, clocks, any knowledge of a particular service.
 
 mod base64;
+mod decimal;
+mod hash;
 mod json;
 mod keepable;
 mod mask;

@@ -141,6 +141,6 @@ fn read<'w>(cursor: &mut Cursor<'w>, number: u32, kind: u8) -> Result<Option<Pee
         FIXED32 => Peeked::Fixed32(cursor.fixed32()?),
         LEN => Peeked::Bytes(cursor.bytes()?),
         GROUP => Peeked::Bytes(cursor.group(number)?),
-        _ => return Err(Malformed("an unknown wire type")),
+        _ => return Err(Malformed(&"an unknown wire type")),
     }))
 }

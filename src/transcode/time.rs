@@ -1,5 +1,7 @@
 //! `google.protobuf.Timestamp` and `Duration` as text, both ways, by the rules of the proto3 JSON mapping.
 
+use super::decimal::eight_digits;
+
 /// First second of the year 1.
 const SECONDS_MIN: i64 = -62_135_596_800;
 /// Last second of the year 9999.
@@ -15,15 +17,15 @@ pub(super) fn put_timestamp(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> bool
     }
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
-    let mut text = *b"\"0000-00-00T00:00:00";
-    digits(&mut text[1..5], year);
-    digits(&mut text[6..8], month);
-    digits(&mut text[9..11], day);
-    digits(&mut text[12..14], second / 3600);
-    digits(&mut text[15..17], second / 60 % 60);
-    digits(&mut text[18..20], second % 60);
-    out.extend_from_slice(&text);
-    put_fraction(out, nanos);
+    let (minute, second) = (second / 60, second % 60);
+    let (hour, minute) = (minute / 60, minute % 60);
+    // All of these are small and not negative.
+    let [y1, y2, y3, y4, m1, m2, d1, d2] = eight_digits((year * 10_000 + month * 100 + day) as u32);
+    let [_, _, h1, h2, n1, n2, s1, s2] = eight_digits((hour * 10_000 + minute * 100 + second) as u32);
+    out.extend_from_slice(&[
+        b'"', y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2,
+    ]);
+    put_fraction(out, nanos.unsigned_abs());
     out.extend_from_slice(b"Z\"");
     true
 }
@@ -38,7 +40,7 @@ pub(super) fn put_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> bool 
         out.push(b'-');
     }
     out.extend_from_slice(itoa::Buffer::new().format(seconds.unsigned_abs()).as_bytes());
-    put_fraction(out, nanos.abs());
+    put_fraction(out, nanos.unsigned_abs());
     out.extend_from_slice(b"s\"");
     true
 }
@@ -84,12 +86,12 @@ fn valid_duration(seconds: i64, nanos: i32) -> bool {
 }
 
 /// Appends 0, 3, 6 or 9 decimals, as few as tell everything.
-fn put_fraction(out: &mut Vec<u8>, nanos: i32) {
+fn put_fraction(out: &mut Vec<u8>, nanos: u32) {
     if nanos == 0 {
         return;
     }
-    let mut text = *b".000000000";
-    digits(&mut text[1..], i64::from(nanos));
+    let [a, b, c, d, e, f, g, h] = eight_digits(nanos / 10);
+    let text = [b'.', a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8];
     let length = match nanos {
         n if n % 1_000_000 == 0 => 4,
         n if n % 1_000 == 0 => 7,
@@ -127,13 +129,6 @@ fn decimal(bytes: &[u8]) -> Option<i64> {
     bytes
         .iter()
         .try_fold(0_i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
-}
-
-fn digits(text: &mut [u8], mut value: i64) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
 }
 
 fn leap(year: i64) -> bool {

@@ -17,8 +17,11 @@ pub(super) const FIXED32: u8 = 5;
 const SKIP_DEPTH_MAX: usize = 100;
 
 /// Bytes that are no message. Says what, never where: positions in binary help nobody.
+///
+/// A pointer to the text, which is one word where the text itself is two: with it a result of bytes still comes back in
+/// two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(super) struct Malformed(pub(super) &'static &'static str);
 
 /// Reads wire format front to back.
 #[derive(Clone)]
@@ -40,7 +43,7 @@ impl<'w> Cursor<'w> {
         self.rest
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
         match self.rest {
             [byte, rest @ ..] if *byte < 0x80 => {
@@ -55,7 +58,7 @@ impl<'w> Cursor<'w> {
         let mut value = 0_u64;
         for (i, byte) in self.rest.iter().take(10).enumerate() {
             if i == 9 && *byte > 1 {
-                return Err(Malformed("a varint has more than 64 bits"));
+                return Err(Malformed(&"a varint has more than 64 bits"));
             }
             value |= u64::from(byte & 0x7f) << (7 * i);
             if *byte < 0x80 {
@@ -63,22 +66,22 @@ impl<'w> Cursor<'w> {
                 return Ok(value);
             }
         }
-        Err(Malformed("a varint does not end"))
+        Err(Malformed(&"a varint does not end"))
     }
 
     /// Reads a tag: field number and wire type.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<(u32, u8), Malformed> {
         let raw = self.varint()?;
-        let tag = u32::try_from(raw).map_err(|_| Malformed("a tag is out of range"))?;
+        let tag = u32::try_from(raw).map_err(|_| Malformed(&"a tag is out of range"))?;
         let number = tag >> 3;
         if number == 0 {
-            return Err(Malformed("field number 0"));
+            return Err(Malformed(&"field number 0"));
         }
         Ok((number, (tag & 7) as u8))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'w [u8], Malformed> {
         let length = self.varint()?;
         let length = usize::try_from(length).map_err(|_| TRUNCATED)?;
@@ -118,9 +121,9 @@ impl<'w> Cursor<'w> {
             let before = self.rest.len();
             let (number, kind) = self.tag()?;
             match kind {
-                GROUP if open.len() >= SKIP_DEPTH_MAX => return Err(Malformed("groups nested too deep")),
+                GROUP if open.len() >= SKIP_DEPTH_MAX => return Err(Malformed(&"groups nested too deep")),
                 GROUP => open.push(number),
-                END if number != innermost => return Err(Malformed("a group ends with another's tag")),
+                END if number != innermost => return Err(Malformed(&"a group ends with another's tag")),
                 END => {
                     open.pop();
                     closing = before - self.rest.len();
@@ -139,13 +142,13 @@ impl<'w> Cursor<'w> {
             LEN => self.bytes().map(drop),
             GROUP => self.skip_group(number).map(drop),
             FIXED32 => self.fixed32().map(drop),
-            END => Err(Malformed("a group ends that was not open")),
-            _ => Err(Malformed("an unknown wire type")),
+            END => Err(Malformed(&"a group ends that was not open")),
+            _ => Err(Malformed(&"an unknown wire type")),
         }
     }
 }
 
-const TRUNCATED: Malformed = Malformed("the message is cut short");
+const TRUNCATED: Malformed = Malformed(&"the message is cut short");
 
 /// Bytes that a varint takes.
 pub(super) fn varint_len(value: u64) -> usize {
@@ -228,7 +231,7 @@ mod tests {
         assert_eq!(cursor.group(3).unwrap(), &wire[..6]);
         assert_eq!(cursor.rest(), &[0xff]);
         assert!(Cursor::new(&wire[..5]).group(3).is_err());
-        assert_eq!(Cursor::new(&[0x24]).group(3), Err(Malformed("a group ends with another's tag")));
+        assert_eq!(Cursor::new(&[0x24]).group(3), Err(Malformed(&"a group ends with another's tag")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ impl Printer<'_, '_> {
         let (type_url, value) = parts(wire)?;
         if type_url.is_empty() {
             if !value.is_empty() {
-                return Err(Stop::Bad("an Any has a value and no type"));
+                return Err(Stop::Bad(&"an Any has a value and no type"));
             }
             self.out.extend_from_slice(b"{}");
             return Ok(());
@@ -32,7 +32,7 @@ impl Printer<'_, '_> {
     ) -> Result<(), Stop> {
         self.out.extend_from_slice(b"{\"@type\":");
         if !put_string(self.out, type_url) {
-            return Err(Stop::Bad("the type of an Any is not UTF-8"));
+            return Err(Stop::Bad(&"the type of an Any is not UTF-8"));
         }
         let name = type_url.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let name = std::str::from_utf8(name).unwrap_or_default();

@@ -36,7 +36,7 @@ impl Printer<'_, '_> {
         mut comma: bool,
     ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(Stop::Bad("messages are nested too deep"));
+            return Err(Stop::Bad(&"messages are nested too deep"));
         }
         let mut items = self.index(table, wire)?;
         settle_oneofs(table, &mut items);
@@ -48,10 +48,7 @@ impl Printer<'_, '_> {
             let field = &table.fields[at];
             let Choice::Print(inner) = choose(chosen, field) else { continue };
             let before = self.out.len();
-            if comma {
-                self.out.push(b',');
-            }
-            self.out.extend_from_slice(&field.key);
+            field.key.put(self.out, comma);
             if self.group(field, wire, group, inner, depth)? {
                 comma = true;
                 printed[at] = true;
@@ -107,7 +104,7 @@ impl Printer<'_, '_> {
             }
             let (Ok(field), Ok(at)) = (u16::try_from(position), u32::try_from(wire.len() - at.rest().len()))
             else {
-                return Err(Stop::Bad("it is too large"));
+                return Err(Stop::Bad(&"it is too large"));
             };
             items.push(Item { field, at, packed });
         }

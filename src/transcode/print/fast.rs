@@ -5,7 +5,7 @@ use crate::transcode::{
     seen::Seen,
     selection::Node,
     tables::{Card, FieldTable, MessageTable, NO_ONEOF, Op},
-    wire::{Cursor, LEN},
+    wire::{Cursor, LEN, VARINT},
 };
 
 impl Printer<'_, '_> {
@@ -148,8 +148,16 @@ impl FieldTable {
 }
 
 /// Whether the next value is the zero that an implicit field leaves out.
-#[inline]
-pub(super) fn zero(field: &FieldTable, mut cursor: Cursor<'_>) -> bool {
+#[inline(always)]
+pub(super) fn zero(field: &FieldTable, cursor: Cursor<'_>) -> bool {
+    match cursor.rest() {
+        // A varint, or the length of a text, in one byte.
+        [byte, ..] if *byte < 0x80 && matches!(field.wire, VARINT | LEN) => *byte == 0,
+        _ => long_zero(field, cursor),
+    }
+}
+
+fn long_zero(field: &FieldTable, mut cursor: Cursor<'_>) -> bool {
     match field.op {
         Op::String | Op::Bytes => cursor.varint() == Ok(0),
         Op::Double | Op::Fixed64 | Op::Sfixed64 => cursor.fixed64() == Ok([0; 8]),

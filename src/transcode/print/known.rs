@@ -21,19 +21,19 @@ impl Printer<'_, '_> {
         depth: usize,
     ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(Stop::Bad("messages are nested too deep"));
+            return Err(Stop::Bad(&"messages are nested too deep"));
         }
         match table.shape {
             Shape::Timestamp => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
                 if !time::put_timestamp(self.out, seconds, nanos) {
-                    return Err(Stop::Bad("a timestamp is outside the years 1 to 9999"));
+                    return Err(Stop::Bad(&"a timestamp is outside the years 1 to 9999"));
                 }
             }
             Shape::Duration => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
                 if !time::put_duration(self.out, seconds, nanos) {
-                    return Err(Stop::Bad("a duration is outside its range"));
+                    return Err(Stop::Bad(&"a duration is outside its range"));
                 }
             }
             Shape::FieldMask => self.mask(wire)?,
@@ -67,9 +67,9 @@ impl Printer<'_, '_> {
             if !joined.is_empty() {
                 joined.push(',');
             }
-            let path = std::str::from_utf8(path).map_err(|_| Stop::Bad("a field mask is not UTF-8"))?;
+            let path = std::str::from_utf8(path).map_err(|_| Stop::Bad(&"a field mask is not UTF-8"))?;
             if !mask::to_camel(path, &mut joined) {
-                return Err(Stop::Bad("a field mask has a path that JSON cannot tell"));
+                return Err(Stop::Bad(&"a field mask has a path that JSON cannot tell"));
             }
         }
         put_str(self.out, &joined);
@@ -181,12 +181,12 @@ impl Printer<'_, '_> {
             2 => {
                 let number = f64::from_le_bytes(Cursor::new(&value).fixed64()?);
                 if !number.is_finite() {
-                    return Err(Stop::Bad("a google.protobuf.Value is not a finite number"));
+                    return Err(Stop::Bad(&"a google.protobuf.Value is not a finite number"));
                 }
                 self.double(number);
             }
             3 if !crate::transcode::text::put_string(self.out, &value) => {
-                return Err(Stop::Bad("a string is not UTF-8"));
+                return Err(Stop::Bad(&"a string is not UTF-8"));
             }
             4 => self.boolean(Cursor::new(&value).varint()? != 0),
             5 | 6 => {

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Open, Printer, Stop};
 use crate::transcode::{
+    hash::hash,
     selection::Node,
     tables::{FieldTable, Op},
     wire::{Cursor, Malformed},
@@ -29,9 +30,7 @@ impl MapKeys {
 
     /// Adds a key and tells whether it may have been there.
     pub(super) fn insert(&mut self, key: &[u8]) -> bool {
-        let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = hash(key);
         if self.few.len() < FEW {
             let seen = self.few.contains(&hash);
             self.few.push(hash);

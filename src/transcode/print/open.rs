@@ -29,15 +29,12 @@ impl Printer<'_, '_> {
 
     #[inline]
     pub(super) fn key(&mut self, open: &mut Open, field: &FieldTable) {
-        if open.comma {
-            self.out.push(b',');
-        }
+        field.key.put(self.out, open.comma);
         open.comma = true;
-        self.out.extend_from_slice(&field.key);
     }
 
     /// Closes the list or map that is being written, if one is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close(&mut self, open: &mut Open) {
         if open.field == usize::MAX {
             return;

@@ -9,13 +9,13 @@ use crate::transcode::{
 
 impl Printer<'_, '_> {
     /// Prints one scalar, read from `cursor`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn scalar(&mut self, field: &FieldTable, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         match field.op {
             Op::String => {
                 let bytes = cursor.bytes()?;
                 if !put_string(self.out, bytes) {
-                    return Err(Stop::Bad("a string is not UTF-8"));
+                    return Err(Stop::Bad(&"a string is not UTF-8"));
                 }
             }
             Op::Bytes => self.base64(cursor.bytes()?),
@@ -23,7 +23,7 @@ impl Printer<'_, '_> {
             Op::Bool => self.boolean(cursor.varint()? != 0),
             Op::Double => self.double(f64::from_le_bytes(cursor.fixed64()?)),
             Op::Float => self.float(f32::from_le_bytes(cursor.fixed32()?)),
-            Op::Group | Op::Message => return Err(Stop::Bad("a message where a scalar should be")),
+            Op::Group | Op::Message => return Err(Stop::Bad(&"a message where a scalar should be")),
             _ => {
                 let number = Integer::read(field.op, cursor)?;
                 self.integer(number, number.wide());
@@ -80,15 +80,14 @@ impl Printer<'_, '_> {
     }
 
     fn integer(&mut self, number: Integer, quoted: bool) {
-        let mut buffer = itoa::Buffer::new();
-        let text = match number {
-            Integer::Narrow(value) => buffer.format(value),
-            Integer::Signed(value) => buffer.format(value),
-            Integer::Unsigned(value) => buffer.format(value),
-        };
         if quoted {
             self.out.push(b'"');
         }
+        let mut buffer = itoa::Buffer::new();
+        let text = match number {
+            Integer::Narrow(value) | Integer::Signed(value) => buffer.format(value),
+            Integer::Unsigned(value) => buffer.format(value),
+        };
         self.out.extend_from_slice(text.as_bytes());
         if quoted {
             self.out.push(b'"');

@@ -5,14 +5,14 @@ use crate::{
     transcode::wire::Malformed,
 };
 
-/// Why a pass ended early.
+/// Why a pass ended early. Two words, as [`Malformed`] is one.
 pub(in crate::transcode) enum Stop {
     /// One pass cannot tell; begin again, with care.
     Redo,
     /// A limit is passed. Unlike damage inside an `Any`, nothing makes up for it.
-    Spent(&'static str),
+    Spent(&'static &'static str),
     /// The bytes are no message of the type.
-    Bad(&'static str),
+    Bad(&'static &'static str),
 }
 
 impl From<Malformed> for Stop {

@@ -4,12 +4,13 @@
 //! place among the bits that tell which fields were seen. Tables are built once at start and never change.
 
 mod enumeration;
+mod key;
 mod names;
 
 use std::{collections::HashMap, sync::Arc};
 
-use self::names::NameIndex;
-use super::wire;
+use self::{key::Key, names::NameIndex};
+use super::{hash::BuildNameHasher, wire};
 use crate::{
     error::nearest,
     schema::{self, Cardinality, Kind, Pool},
@@ -30,7 +31,7 @@ const REQUEST_MASKS: [&str; 3] = ["update_mask", "read_mask", "field_mask"];
 pub(super) struct Tables {
     pub(super) messages: Vec<MessageTable>,
     pub(super) enums: Vec<EnumTable>,
-    names: HashMap<Arc<str>, u32>,
+    names: HashMap<Arc<str>, u32, BuildNameHasher>,
 }
 
 /// How a message type looks in JSON.
@@ -65,8 +66,7 @@ pub(super) struct MessageTable {
 
 #[derive(Debug)]
 pub(super) struct FieldTable {
-    /// `"jsonName":`, escaped.
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Key,
     pub(super) name: Box<str>,
     pub(super) json_name: Box<str>,
     pub(super) number: u32,
@@ -226,11 +226,8 @@ impl FieldTable {
         let enumeration = (op == Op::Enum).then(|| &enums[child as usize]);
         let is = |shape| matches!(field.kind, Kind::Message(id) if shapes[id.index()] == shape);
         let value = is(Shape::Value);
-        let mut key = Vec::with_capacity(field.json_name.len() + 3);
-        super::text::put_str(&mut key, &field.json_name);
-        key.push(b':');
         Self {
-            key: key.into(),
+            key: Key::new(&field.json_name),
             name: field.name.as_str().into(),
             json_name: field.json_name.as_str().into(),
             number: field.number,

@@ -1,6 +1,7 @@
 //! The fields of a message by their names.
 
 use super::{FieldTable, small};
+use crate::transcode::hash::hash;
 
 /// Open addressing over both names of every field. Only the schema decides what is in it, so a hostile key can at
 /// worst walk one cluster.
@@ -25,7 +26,7 @@ impl NameIndex {
 
     fn insert(&mut self, name: &str, position: usize) {
         let mask = self.slots.len() - 1;
-        let mut at = hash(name) & mask;
+        let mut at = hash(name.as_bytes()) as usize & mask;
         while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }
@@ -35,7 +36,7 @@ impl NameIndex {
     /// Finds the position of a field by either name.
     pub(super) fn find(&self, name: &str, fields: &[FieldTable]) -> Option<usize> {
         let mask = self.slots.len() - 1;
-        let mut at = hash(name) & mask;
+        let mut at = hash(name.as_bytes()) as usize & mask;
         // Half of the slots are empty, so this ends.
         while let Some(position) = usize::from(self.slots[at]).checked_sub(1) {
             let field = &fields[position];
@@ -46,12 +47,4 @@ impl NameIndex {
         }
         None
     }
-}
-
-/// FNV-1a, mixed so that the low bits know of all bytes.
-fn hash(name: &str) -> usize {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ (hash >> 32)) as usize
 }
