@@ -21,7 +21,7 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
-use http::{HeaderMap, uri::PathAndQuery};
+use http::uri::PathAndQuery;
 use jiff::Timestamp;
 use prost::Message as _;
 use serde_json::Value;
@@ -250,7 +250,7 @@ async fn look(upstream: &Upstream, name: &str) -> Result<bytes::Bytes> {
     let call = Call {
         path: PathAndQuery::from_static(GET),
         message: GetConnectionRequest { name: name.to_owned() }.encode_to_vec().into(),
-        metadata: HeaderMap::new(),
+        metadata: Vec::new(),
         routing: routing_header::of(&[variable], &[Cow::from(name)]),
         timeout: Some(CALL_TIME_MAX),
         retryable: true,

@@ -44,19 +44,19 @@ pub struct Caller<'r> {
 
 impl Caller<'_> {
     /// Makes the metadata of the call.
-    pub(super) fn metadata(&self) -> HeaderMap {
-        let mut metadata = HeaderMap::with_capacity(6);
-        metadata.insert(REQUEST_ID, self.request_id.clone());
-        metadata.insert(TRACEPARENT, self.traceparent.clone());
+    pub(super) fn metadata(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut metadata = Vec::with_capacity(3 + PASSED.len());
+        metadata.push((REQUEST_ID, self.request_id.clone()));
+        metadata.push((TRACEPARENT, self.traceparent.clone()));
         if let Some(state) = self.headers.get(TRACESTATE)
             && self.traced
             && state.len() <= TRACESTATE_BYTES_MAX
         {
-            metadata.insert(TRACESTATE, state.clone());
+            metadata.push((TRACESTATE, state.clone()));
         }
         for name in PASSED {
             if let Some(value) = self.headers.get(&name) {
-                metadata.insert(name, value.clone());
+                metadata.push((name, value.clone()));
             }
         }
         metadata
@@ -109,7 +109,7 @@ mod tests {
             deadline: Instant::now(),
             authorization_is_free: true,
         };
-        caller.metadata()
+        caller.metadata().into_iter().collect()
     }
 
     #[test]

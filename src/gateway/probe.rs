@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::routing_header;
 use crate::{
@@ -121,7 +121,7 @@ fn call(catalog: &Catalog, transcoder: &Transcoder, filled: &Filled<'_>) -> Resu
     Ok(Call {
         path: method.grpc_path.parse().map_err(Error::internal)?,
         message: parsed.bytes.into(),
-        metadata: HeaderMap::new(),
+        metadata: Vec::new(),
         routing: routing_header::of(variables, &captures),
         timeout: None,
         retryable: false,

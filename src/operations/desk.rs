@@ -213,7 +213,7 @@ pub(super) async fn call(
     let call = Call {
         path: ask.path,
         message: ask.message,
-        metadata: http::HeaderMap::new(),
+        metadata: Vec::new(),
         routing: ask.routing.map(|(field, value)| format!("{field}={}", encode(&value))),
         timeout: Some(CALL_TIME_MAX),
         retryable: false,

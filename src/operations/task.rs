@@ -53,7 +53,7 @@ pub fn task_call(
     Call {
         path: http::uri::PathAndQuery::from_static(path),
         message: message.into(),
-        metadata: http::HeaderMap::new(),
+        metadata: Vec::new(),
         routing: None,
         timeout: Some(timeout),
         retryable: false,

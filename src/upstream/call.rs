@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use tokio::time::Instant;
 
 use super::Upstream;
@@ -20,7 +20,7 @@ pub struct Call {
     /// The request in wire format.
     pub message: Bytes,
     /// Headers of the caller. Those that an upstream may see go up, the others stay.
-    pub metadata: HeaderMap,
+    pub metadata: Vec<(HeaderName, HeaderValue)>,
     /// Value of `x-goog-request-params`, e.g. `name=projects%2Fp`.
     pub routing: Option<String>,
     /// The time that the caller has left. The configured deadline holds where it is shorter, or where there is none.

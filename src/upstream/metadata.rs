@@ -88,7 +88,7 @@ pub(super) struct Additions<'c> {
 }
 
 /// Builds the headers of a call from those of the caller.
-pub(super) fn up(callers: &HeaderMap, additions: Additions<'_>) -> HeaderMap {
+pub(super) fn up(callers: &[(HeaderName, HeaderValue)], additions: Additions<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -149,6 +149,13 @@ mod tests {
         map
     }
 
+    fn pairs(pairs: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
     fn additions(callers_credential: bool) -> Additions<'static> {
         Additions {
             routing: None,
@@ -166,7 +173,7 @@ mod tests {
 
     #[test]
     fn only_what_is_listed_goes_up() {
-        let callers = map(&[
+        let callers = pairs(&[
             ("x-goog-api-client", "gl-python/3"),
             ("traceparent", "00-1-2-01"),
             ("authorization", "Bearer gateway"),
@@ -191,15 +198,15 @@ mod tests {
 
     #[test]
     fn who_pays_is_for_the_credentials_owner_to_say() {
-        let (callers, ours) = (map(&[("x-goog-user-project", "theirs")]), HeaderValue::from_static("ours"));
-        let paying = |callers: &HeaderMap, user_project, callers_credential| {
+        let (callers, ours) = (pairs(&[("x-goog-user-project", "theirs")]), HeaderValue::from_static("ours"));
+        let paying = |callers: &[(HeaderName, HeaderValue)], user_project, callers_credential| {
             let additions = Additions { user_project, ..additions(callers_credential) };
             up(callers, additions).get(&USER_PROJECT).map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(paying(&callers, Some(&ours), false).as_deref(), Some("ours"));
         assert_eq!(paying(&callers, None, false), None);
         assert_eq!(paying(&callers, Some(&ours), true).as_deref(), Some("theirs"));
-        assert_eq!(paying(&HeaderMap::new(), Some(&ours), true).as_deref(), Some("ours"));
+        assert_eq!(paying(&[], Some(&ours), true).as_deref(), Some("ours"));
     }
 
     #[test]

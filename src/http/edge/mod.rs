@@ -201,7 +201,6 @@ async fn handle<'s>(
 
 /// Begins what the audit log keeps of a request.
 fn entry(head: &Parts, exchange: &Exchange) -> Entry {
-    let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(KEPT_BYTES_MAX).collect::<String>();
     let traceparent = exchange.traceparent.to_str().unwrap_or_default();
     let user_agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Entry {
@@ -210,10 +209,19 @@ fn entry(head: &Parts, exchange: &Exchange) -> Entry {
         authentication: "none".to_owned(),
         granted: true,
         caller: exchange.client.to_string(),
-        user_agent: cut(user_agent.unwrap_or_default()),
-        target: cut(&format!("{} {}", head.method, head.uri.path())),
+        user_agent: kept(user_agent.unwrap_or_default().to_owned()),
+        target: kept([head.method.as_str(), " ", head.uri.path()].concat()),
         ..Entry::default()
     }
+}
+
+/// Cuts what a caller says to what the audit log keeps of it, without control characters. Nearly everything is kept as it
+/// is.
+fn kept(text: String) -> String {
+    if text.len() <= KEPT_BYTES_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text;
+    }
+    text.chars().filter(|c| !c.is_control()).take(KEPT_BYTES_MAX).collect()
 }
 
 /// What a request stands for.

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use google_cloud_auth::credentials::mds;
+use http::HeaderMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
@@ -158,10 +159,10 @@ async fn calls_are_billed_to_the_configured_project_and_to_no_callers() {
     let (server, mut requests) = noting();
     let configured = config::Upstream { quota_project: Some("ours".to_owned()), ..section(&[&server.url()]) };
     for (section, expected) in [(configured, Some("ours")), (section(&[&server.url()]), None)] {
-        let metadata_of_the_caller =
-            headers(&[("x-goog-user-project", "theirs"), ("authorization", "Bearer theirs")]);
+        let of_the_caller =
+            server::metadata(&[("x-goog-user-project", "theirs"), ("authorization", "Bearer theirs")]);
         let call = Call {
-            metadata: metadata_of_the_caller,
+            metadata: of_the_caller,
             authorization: Some(HeaderValue::from_static("Bearer theirs")),
             ..call()
         };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderValue, Response};
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
 
-use self::server::{Server, headers, ok, scripted, status};
+use self::server::{Server, headers, metadata, ok, scripted, status};
 use super::*;
 use crate::config::{self, Secret, Token, UnknownFields, UpstreamTls};
 use crate::error::{Code, Reason};
@@ -68,7 +68,7 @@ fn call() -> Call {
     Call {
         path: PathAndQuery::from_static("/acme.v1.Library/GetBook"),
         message: Bytes::from_static(b"request"),
-        metadata: HeaderMap::new(),
+        metadata: Vec::new(),
         routing: None,
         timeout: None,
         retryable: false,
@@ -132,7 +132,7 @@ async fn a_call_carries_what_it_should_and_brings_the_answer_back() {
 
     let reply = upstream
         .unary(Call {
-            metadata: headers(&[
+            metadata: metadata(&[
                 ("x-goog-api-client", "gl-python/3"),
                 ("cookie", "a=b"),
                 ("x-goog-user-project", "p"),
@@ -177,7 +177,7 @@ async fn the_callers_credential_and_quota_project_go_up_where_configured() {
     let mut section = section(&[&server.url()]);
     section.credentials = config::Credentials::Caller;
     let call = Call {
-        metadata: headers(&[("x-goog-user-project", "p"), ("authorization", "Bearer for the gateway")]),
+        metadata: metadata(&[("x-goog-user-project", "p"), ("authorization", "Bearer for the gateway")]),
         authorization: Some(HeaderValue::from_static("Bearer theirs")),
         ..call()
     };

@@ -158,6 +158,14 @@ impl http_body::Body for Scripted {
     }
 }
 
+/// What a caller hands over.
+pub(super) fn metadata(pairs: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
+}
+
 pub(super) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in pairs {
