@@ -63,7 +63,7 @@ struct Arguments {
     idle: u64,
     /// Seconds of load for each case and peer.
     #[arg(long, default_value_t = 3)]
-    slices: usize,
+    seconds: usize,
     /// Connections with a request under way. With many, a process has always something to do, and no request pays for waking
     /// it.
     #[arg(long, default_value_t = client::CONNECTIONS)]
@@ -121,7 +121,7 @@ fn run(arguments: &Arguments) -> Outcome {
         return Ok(());
     }
     let plan = speed::Plan {
-        slices: arguments.slices.max(1),
+        seconds: arguments.seconds.max(1),
         case: arguments.case.clone(),
         peer: arguments.peer.clone(),
         connections: arguments.connections.max(1),
@@ -129,13 +129,13 @@ fn run(arguments: &Arguments) -> Outcome {
     };
     let runtime = alone()?;
     if arguments.cached {
-        return runtime.block_on(cached::run(plan.slices, say));
+        return runtime.block_on(cached::run(plan.seconds, say));
     }
     if arguments.recorded {
         let Some(url) = &plan.postgres else {
             return Err("no Postgres: run with tests/services/with".into());
         };
-        return runtime.block_on(recorded::run(plan.slices, url, say));
+        return runtime.block_on(recorded::run(plan.seconds, url, say));
     }
     if !arguments.size {
         runtime.block_on(speed::run(&plan, say))?;

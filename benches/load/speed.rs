@@ -14,14 +14,17 @@ use super::{
 };
 
 /// How long each peer is driven before its first slice counts, and before the others do.
-const WARM_UPS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(200)];
-/// How long a slice is.
-const SLICE: Duration = Duration::from_secs(1);
+const WARM_UPS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(100)];
+/// How long a slice is. Short, so that many rounds are seen: what disturbs the machine lasts for some of them, and a figure
+/// is the middle one.
+const SLICE: Duration = Duration::from_millis(250);
+/// Slices of a second of load.
+const SLICES_PER_SECOND: usize = 4;
 
 /// What is measured, and how often.
 pub(crate) struct Plan {
-    /// Slices for each case and peer.
-    pub(crate) slices: usize,
+    /// Seconds of load for each case and peer.
+    pub(crate) seconds: usize,
     /// Only cases with this in their name.
     pub(crate) case: String,
     /// Only peers with this in their name; the floor is always there.
@@ -89,7 +92,8 @@ async fn measure(
             Err(error) => Err(error.to_string()),
         });
     }
-    for slice in 0..plan.slices {
+    let slices = plan.seconds * SLICES_PER_SECOND;
+    for slice in 0..slices {
         for (peer, numbers) in peers.iter().zip(&mut numbers) {
             let Ok(numbers) = numbers else { continue };
             let ask = Ask { connections: plan.connections, ..ask(peer, case)? };
@@ -102,25 +106,35 @@ async fn measure(
             numbers.took.extend(took);
         }
     }
-    let floor = numbers.first().and_then(|n| n.as_ref().ok()).map_or(f64::NAN, |n| n.cpu(0));
+    let floor = numbers.first().and_then(|n| n.as_ref().ok()).map(Numbers::cpu).unwrap_or_default();
     for (peer, numbers) in peers.iter().zip(&mut numbers) {
         match numbers {
-            Ok(numbers) => say(&numbers.line(peer, floor, plan.slices)?),
+            Ok(numbers) => say(&numbers.line(peer, &floor, slices)?),
             Err(why) => say(&format!("  {:<25} {why}", peer.name)),
         }
     }
     let cpu = |name: &str| {
         let at = peers.iter().position(|peer| peer.name == name)?;
-        numbers[at].as_ref().ok().map(|numbers| numbers.cpu(0))
+        numbers[at].as_ref().ok().map(Numbers::cpu)
     };
     for target in targets::of(case.name) {
         for name in [peers::GATEWAY_NAME, peers::TEAM_NAME, peers::BARE_NAME] {
             if let (Some(ours), Some(theirs)) = (cpu(name), cpu(target.of)) {
-                say(&target.judge(name, ours / theirs));
+                say(&target.judge(name, ratio(&ours, &theirs)));
             }
         }
     }
     Ok(())
+}
+
+/// The middle one of the ratios within each round: whatever slows a round slows both.
+fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Asks once: a wrong answer that is fast is worth nothing.
@@ -143,14 +157,12 @@ pub(crate) fn ask(peer: &Peer, case: &Case) -> Outcome<Ask> {
 }
 
 impl Numbers {
-    /// The median of the slices.
-    fn cpu(&self, whose: usize) -> f64 {
-        let mut sorted: Vec<f64> = self.cpu.iter().map(|cpu| cpu[whose]).collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    /// What a request cost the peer, slice by slice.
+    fn cpu(&self) -> Vec<f64> {
+        self.cpu.iter().map(|[peer, _upstream]| *peer).collect()
     }
 
-    fn line(&mut self, peer: &Peer, floor: f64, slices: usize) -> Outcome<String> {
+    fn line(&mut self, peer: &Peer, floor: &[f64], slices: usize) -> Outcome<String> {
         self.took.sort_unstable();
         let at = |share: f64| {
             let index = (self.took.len() as f64 * share) as usize;
@@ -160,9 +172,9 @@ impl Numbers {
             "  {:<25} {:>8.0} {:>11.1} {:>8.2} {:>12.1} {:>8.2} {:>8.2} {:>8.1}",
             peer.name,
             self.took.len() as f64 / (SLICE.as_secs_f64() * slices as f64),
-            self.cpu(0),
-            self.cpu(0) / floor,
-            self.cpu(1),
+            median(self.cpu()),
+            ratio(&self.cpu(), floor),
+            median(self.cpu.iter().map(|[_peer, upstream]| *upstream).collect()),
             at(0.5),
             at(0.99),
             peer.process.memory()?.now as f64 / 1024.0,
