@@ -141,19 +141,15 @@ fn stays_up(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        map
-    }
-
     fn pairs(pairs: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
         pairs
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
+    }
+
+    fn map(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs(given).into_iter().collect()
     }
 
     fn additions(callers_credential: bool) -> Additions<'static> {
