@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Hashes a name: eight bytes by each multiplication, then what is left and the length. All bits know of all bytes.
+/// Hashes a name: eight bytes by each multiplication, then what is left and the length. The low bits know of all bytes.
 #[inline]
 pub(super) fn hash(name: &[u8]) -> u64 {
     let mixed = mix(0, name);
