@@ -61,7 +61,7 @@ struct Arguments {
     /// Leave the gateway alone for this many seconds before its memory is counted.
     #[arg(long, default_value_t = 60)]
     idle: u64,
-    /// Seconds of load for each case and peer.
+    /// Seconds of load for each case and peer; `--recorded` takes two for each of them.
     #[arg(long, default_value_t = 3)]
     seconds: usize,
     /// Connections with a request under way. With many, a process has always something to do, and no request pays for waking

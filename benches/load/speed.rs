@@ -6,6 +6,7 @@ use http::Uri;
 use serde_json::Value;
 
 use super::{
+    cached::median,
     client::{Ask, CONNECTIONS, Line, drive},
     payload::{Case, Outcome, Payload},
     peers::{self, Peer},
@@ -129,12 +130,7 @@ async fn measure(
 
 /// The middle one of the ratios within each round: whatever slows a round slows both.
 fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
-    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
-}
-
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
 }
 
 /// Asks once: a wrong answer that is fast is worth nothing.
@@ -162,6 +158,11 @@ impl Numbers {
         self.cpu.iter().map(|[peer, _upstream]| *peer).collect()
     }
 
+    /// What it cost the upstream.
+    fn upstream_cpu(&self) -> Vec<f64> {
+        self.cpu.iter().map(|[_peer, upstream]| *upstream).collect()
+    }
+
     fn line(&mut self, peer: &Peer, floor: &[f64], slices: usize) -> Outcome<String> {
         self.took.sort_unstable();
         let at = |share: f64| {
@@ -172,9 +173,9 @@ impl Numbers {
             "  {:<25} {:>8.0} {:>11.1} {:>8.2} {:>12.1} {:>8.2} {:>8.2} {:>8.1}",
             peer.name,
             self.took.len() as f64 / (SLICE.as_secs_f64() * slices as f64),
-            median(self.cpu()),
+            median(&self.cpu()),
             ratio(&self.cpu(), floor),
-            median(self.cpu.iter().map(|[_peer, upstream]| *upstream).collect()),
+            median(&self.upstream_cpu()),
             at(0.5),
             at(0.99),
             peer.process.memory()?.now as f64 / 1024.0,
