@@ -23,12 +23,14 @@ use crate::{
     transcode::Transcoder,
     upstream::Upstreams,
     webhooks::{self, Courier, Endpoints},
+    workers::Workers,
 };
 
 /// A gateway whose port is bound and whose tasks run once [`App::run`] is called.
 pub struct App {
     local_addr: SocketAddr,
     lifecycle: Lifecycle,
+    workers: Arc<Workers>,
 }
 
 impl App {
@@ -120,7 +122,11 @@ impl App {
         let socket = TcpListener::bind(listen)
             .await
             .map_err(|error| one(format!("http.listen: {listen}: {error}")))?;
-        let listener = Listener::new(socket, &config.http).map_err(|error| one(error.chain()))?;
+        let workers = Workers::start(config.http.worker_threads)
+            .map_err(|error| one(format!("http.worker_threads: {error}")))?;
+        let workers = Arc::new(workers);
+        let listener =
+            Listener::new(socket, &config.http, workers.clone()).map_err(|error| one(error.chain()))?;
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
@@ -142,7 +148,7 @@ impl App {
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));
         tracing::info!(listen = %local_addr, tls = config.http.tls.is_some(), "listening");
-        Ok(Self { local_addr, lifecycle })
+        Ok(Self { local_addr, lifecycle, workers })
     }
 
     /// Returns the address that was bound: the port, where 0 was asked for.
@@ -155,7 +161,10 @@ impl App {
     /// # Errors
     /// It did not end well: a task died, or work was cut short.
     pub async fn run(self, next_signal: impl AsyncFnMut() -> &'static str) -> Result<(), Unclean> {
-        self.lifecycle.run(next_signal).await
+        let ended = self.lifecycle.run(next_signal).await;
+        // Not before: connections to the database that were made for a request need their thread to the end.
+        drop(self.workers);
+        ended
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! | level | module | |
 //! |---|---|---|
-//! | 0 | [`model`], [`error`], [`clock`], [`crypto`], [`pb`] | the domain as plain data, one error type, time as a parameter, sealing and signing, generated code |
+//! | 0 | [`model`], [`error`], [`clock`], [`crypto`], [`pb`], [`workers`] | the domain as plain data, one error type, time as a parameter, sealing and signing, generated code, the threads that serve |
 //! | 1 | [`config`], [`schema`], [`transcode`] | what was set, what is known about services, JSON ⇄ wire: pure |
 //! | 2 | [`upstream`], [`store`], [`kv`], [`egress`], [`cache`] | the far side: channels, credentials, deadlines, retries, breakers; the database; Redis; outbound HTTP; pages that are kept |
 //! | 3 | [`identity`], [`audit`], [`operations`], [`webhooks`] | who calls, what they may do, how much of it; who did what; what takes long; who is told |
@@ -66,3 +66,4 @@ pub mod telemetry;
 pub mod transcode;
 pub mod upstream;
 pub mod webhooks;
+pub mod workers;

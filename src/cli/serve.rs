@@ -38,7 +38,7 @@ impl Serve {
     }
 }
 
-/// Builds the runtime that a configuration asks for.
+/// Builds the runtime of all that is nobody's request; those are served by [`crate::workers`].
 pub(super) fn runtime(config: &Config) -> std::io::Result<runtime::Runtime> {
     runtime::Builder::new_multi_thread()
         .worker_threads(config.http.worker_threads)

@@ -1,4 +1,5 @@
-//! Accepts connections, up to a bound, until told to stop; then waits for those that are open.
+//! Accepts connections, up to a bound, until told to stop, and hands them to the workers; then waits for those that are
+//! open.
 
 use std::{
     io,
@@ -23,7 +24,11 @@ use super::{
     limits::HEAD_TIME_MAX,
     tls,
 };
-use crate::{config, error::Result};
+use crate::{
+    config,
+    error::Result,
+    workers::{Place, Workers},
+};
 
 /// The first and the longest wait after the system had no socket to give.
 const ACCEPT_WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
@@ -34,20 +39,22 @@ pub struct Listener {
     tls: Option<TlsAcceptor>,
     protocols: Arc<Protocols>,
     connections_max: usize,
+    workers: Arc<Workers>,
     open: Gauge,
 }
 
 impl Listener {
-    /// Prepares to serve on `socket`.
+    /// Prepares to serve what comes to `socket` on `workers`, which must outlive whatever a connection has begun.
     ///
     /// # Errors
     /// The TLS certificate or key cannot be used.
-    pub fn new(socket: TcpListener, config: &config::Http) -> Result<Self> {
+    pub fn new(socket: TcpListener, config: &config::Http, workers: Arc<Workers>) -> Result<Self> {
         Ok(Self {
             socket,
             tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
             protocols: Arc::new(Protocols::new(config.idle_timeout)),
             connections_max: config.connections_max,
+            workers,
             open: gauge!("causeway_connections_open"),
         })
     }
@@ -74,7 +81,10 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     wait = ACCEPT_WAITS[0];
-                    connections.spawn(self.connection(stream, peer.ip(), server.clone(), soft.clone()));
+                    let place = self.workers.place();
+                    let runtime = place.runtime().clone();
+                    let connection = self.connection(place, stream, peer.ip(), server.clone(), soft.clone());
+                    connections.spawn_on(connection, &runtime);
                 }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
@@ -92,6 +102,7 @@ impl Listener {
 
     fn connection(
         &self,
+        place: Place,
         stream: TcpStream,
         peer: IpAddr,
         server: Arc<Server>,
@@ -99,7 +110,8 @@ impl Listener {
     ) -> impl Future<Output = ()> + Send + 'static {
         let (tls, protocols, open) = (self.tls.clone(), self.protocols.clone(), self.open.clone());
         async move {
-            let _open = Open::new(open);
+            let (_open, _place) = (Open::new(open), place);
+            let Some(stream) = moved(stream) else { return };
             // Answers are written whole; waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
             match tls {
@@ -114,6 +126,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// Moves a socket to the runtime of this thread. Only a system that is out of memory refuses.
+fn moved(stream: TcpStream) -> Option<TcpStream> {
+    let moved = stream.into_std().and_then(TcpStream::from_std);
+    moved.inspect_err(|error| tracing::warn!(%error, "a connection cannot be served")).ok()
 }
 
 /// Shakes hands, then serves. Peers that speak no TLS are everyday noise.

@@ -1,4 +1,7 @@
-//! The connections to one upstream: one per endpoint, made on first use, taken in turn.
+//! The connections to one upstream: one for each endpoint and worker, made on first use. Endpoints are taken in turn.
+//!
+//! A worker calls on its own connections only, so that nothing that happens to a call wakes another thread (see
+//! [`crate::workers`]); all threads that are none share those of one.
 //!
 //! An endpoint that cannot be reached is avoided while another can, and a call that found it dead goes to the next: nothing
 //! was sent, so that is harmless for every call.
@@ -20,6 +23,7 @@ use super::connector::{Connector, Link};
 use super::failure::Failure;
 use super::tls::{self, Tls};
 use crate::config::{Endpoint as Address, Upstream as Section};
+use crate::workers;
 
 /// Endpoints of one upstream.
 const ENDPOINTS_MAX: usize = 64;
@@ -45,13 +49,17 @@ struct Endpoint {
     tasks: TaskTracker,
 }
 
-/// The connection of an endpoint, however it stands.
+/// The connections of an endpoint, however they stand.
 #[derive(Debug)]
 struct Way {
     connector: Connector,
     link: Link,
-    state: Mutex<State>,
+    states: Mutex<States>,
 }
+
+/// How the connection of each worker stands, by its number; of those behind the end there is none.
+#[derive(Debug, Default)]
+struct States(Vec<State>);
 
 #[derive(Debug, Default)]
 enum State {
@@ -153,7 +161,7 @@ impl Endpoint {
         Ok(Self {
             scheme: if address.is_tls() { Scheme::HTTPS } else { Scheme::HTTP },
             authority,
-            way: Arc::new(Way { connector, link: Link::default(), state: Mutex::default() }),
+            way: Arc::new(Way { connector, link: Link::default(), states: Mutex::default() }),
             tasks: TaskTracker::new(),
         })
     }
@@ -203,13 +211,15 @@ impl Endpoint {
     /// Returns the connection that is there, or waits for one.
     async fn connection(&self) -> Result<Connection, Failure> {
         let mut arrival = {
-            let mut state = self.way.lock();
-            match &*state {
+            let mut states = self.way.lock();
+            let state = states.mine();
+            match state {
                 State::Open(connection) => return Ok(connection.clone()),
                 State::Coming(arrival) => arrival.clone(),
                 State::Absent => {
                     let (told, arrival) = watch::channel(None);
                     *state = State::Coming(arrival.clone());
+                    drop(states);
                     self.tasks.spawn(keep(Arc::clone(&self.way), told));
                     arrival
                 }
@@ -228,11 +238,11 @@ impl Endpoint {
     }
 }
 
-/// Makes a connection, tells those who wait for it, and runs it to its end.
+/// Makes a connection, tells those who wait for it, and runs it to its end. It stays on the thread that asked for it.
 async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
     match way.connector.connect().await {
         Ok((connection, running)) => {
-            *way.lock() = State::Open(connection.clone());
+            *way.lock().mine() = State::Open(connection.clone());
             let _farewell = Farewell { way: Arc::downgrade(&way), pulse: Arc::clone(connection.pulse()) };
             told.send_replace(Some(Ok(connection)));
             // Else it would never be without anybody who could call on it, and so never close.
@@ -241,7 +251,7 @@ async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
         }
         Err(error) => {
             way.link.failed(Instant::now());
-            *way.lock() = State::Absent;
+            *way.lock().mine() = State::Absent;
             told.send_replace(Some(Err(Arc::new(error))));
         }
     }
@@ -261,24 +271,36 @@ impl Drop for Farewell {
     }
 }
 
+impl States {
+    /// Returns that of this thread.
+    fn mine(&mut self) -> &mut State {
+        let number = workers::current();
+        if self.0.len() <= number {
+            self.0.resize_with(number + 1, State::default);
+        }
+        &mut self.0[number]
+    }
+
+    /// Takes the one that is meant for gone.
+    fn end(&mut self, is_meant: impl Fn(&State) -> bool) {
+        if let Some(state) = self.0.iter_mut().find(|state| is_meant(state)) {
+            *state = State::Absent;
+        }
+    }
+}
+
 impl Way {
     /// Makes no further call on a connection; those under way go on.
     fn leave(&self, pulse: &Arc<Pulse>) {
-        let mut state = self.lock();
-        if matches!(&*state, State::Open(open) if Arc::ptr_eq(open.pulse(), pulse)) {
-            *state = State::Absent;
-        }
+        self.lock().end(|state| matches!(state, State::Open(open) if Arc::ptr_eq(open.pulse(), pulse)));
     }
 
     /// Waits no longer for a connection of which nobody will tell.
     fn forget(&self, arrival: &watch::Receiver<Arrival>) {
-        let mut state = self.lock();
-        if matches!(&*state, State::Coming(coming) if coming.same_channel(arrival)) {
-            *state = State::Absent;
-        }
+        self.lock().end(|state| matches!(state, State::Coming(coming) if coming.same_channel(arrival)));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

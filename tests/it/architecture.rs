@@ -9,7 +9,8 @@ use std::{
 /// Nothing internal.
 const NOTHING: &[&str] = &[];
 /// Levels 0 and 1.
-const LEVELS_0_1: &[&str] = &["model", "error", "clock", "crypto", "pb", "config", "schema", "transcode"];
+const LEVELS_0_1: &[&str] =
+    &["model", "error", "clock", "crypto", "pb", "workers", "config", "schema", "transcode"];
 /// Levels 0 to 3.
 const LEVELS_0_3: &[&str] = &[
     "model",
@@ -17,6 +18,7 @@ const LEVELS_0_3: &[&str] = &[
     "clock",
     "crypto",
     "pb",
+    "workers",
     "config",
     "schema",
     "transcode",
@@ -37,6 +39,7 @@ const LEVELS_0_4: &[&str] = &[
     "clock",
     "crypto",
     "pb",
+    "workers",
     "config",
     "schema",
     "transcode",
@@ -59,13 +62,14 @@ const MODULES: &[(&str, &[&str], &str)] = &[
     ("clock", NOTHING, "time is a parameter of everything else"),
     ("crypto", NOTHING, "keys and signatures know nobody"),
     ("pb", NOTHING, "generated code is included and nothing more"),
+    ("workers", NOTHING, "threads know nothing of what runs on them"),
     ("config", &["model", "error"], "configuration is data; whoever needs a section is handed it"),
     ("schema", &["error", "pb"], "what is known about services is pure"),
     ("transcode", &["schema", "error"], "transcoding has no idea that it runs in a gateway"),
     ("store", &["model", "error", "clock", "crypto", "config"], "the store knows the domain, not its users"),
     (
         "upstream",
-        &["model", "error", "clock", "crypto", "config", "schema", "pb"],
+        &["model", "error", "clock", "crypto", "config", "schema", "pb", "workers"],
         "an upstream is called; it does not know for whom",
     ),
     (

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::super::connection::{Connection, Lost};
 use super::tls::{server as encrypted, trusting, with};
 use super::*;
+use crate::workers::{Place, Workers};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -214,6 +215,35 @@ async fn a_hasty_caller_does_not_take_the_connection_along() {
     }
     assert_eq!(upstream.unary(call()).await.unwrap().message, "safe");
     assert_eq!(came.load(Ordering::SeqCst), 1, "one connection for all of them");
+}
+
+/// A call must not wake another thread than the one that serves its caller.
+#[tokio::test]
+async fn each_worker_calls_on_a_connection_of_its_own() {
+    let server = Server::saying(b"");
+    let (url, came) = slow_door(server.address, Duration::ZERO).await;
+    let upstream = upstream(&url.replace("https", "http"));
+    let workers = Workers::start(2).unwrap();
+    let places = [workers.place(), workers.place()];
+    let on = |place: &Place| {
+        let upstream = Arc::clone(&upstream);
+        place.runtime().spawn(async move { upstream.unary(call()).await.unwrap() })
+    };
+    for _ in 0..3 {
+        for place in &places {
+            on(place).await.unwrap();
+        }
+    }
+    assert_eq!(came.load(Ordering::SeqCst), 2);
+    for _ in 0..3 {
+        upstream.unary(call()).await.unwrap();
+    }
+    assert_eq!(came.load(Ordering::SeqCst), 3, "and all that are no workers share one");
+    drop(workers);
+    for _ in 0..3 {
+        upstream.unary(call()).await.unwrap();
+    }
+    assert_eq!(came.load(Ordering::SeqCst), 3, "one that ends takes nobody else's along");
 }
 
 fn request() -> http::Request<()> {
