@@ -299,7 +299,8 @@ pub(in crate::store) async fn ready(
 ) -> sqlx::Result<Vec<String>> {
     // Hops from one endpoint to the next in the index of what is pending, so that the cost is in endpoints and not in
     // deliveries.
-    let rows: Vec<(String,)> = sqlx::query_as(
+    // With the limit bound, SQLite would prepare the statement anew each time.
+    let sql = format!(
         "WITH RECURSIVE pending (id) AS (
              SELECT min(endpoint_id) FROM webhook_deliveries WHERE state = 0 AND endpoint_id > $2
              UNION ALL
@@ -309,14 +310,13 @@ pub(in crate::store) async fn ready(
          SELECT id FROM pending
          WHERE id IS NOT NULL
            AND EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.state = 0 AND d.endpoint_id = pending.id AND d.due_at <= $1)
-         LIMIT $3",
-    )
-    .bind(now)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(&mut *reader(handle).await?)
-    .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+         LIMIT {limit}"
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(now)
+        .bind(after)
+        .fetch_all(&mut *reader(handle).await?)
+        .await
 }
 
 /// Counts what waits, up to a bound, and tells since when the oldest has been due.
