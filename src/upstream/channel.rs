@@ -191,7 +191,8 @@ impl Endpoint {
                     self.way.leave(connection.pulse());
                     offers += 1;
                     if offers == OFFERS_MAX {
-                        self.way.link.failed(Instant::now());
+                        let now = Instant::now();
+                        self.way.link.failed(now, now);
                         return Err(Failure::Unreachable(error.into()));
                     }
                 }
@@ -240,6 +241,7 @@ impl Endpoint {
 
 /// Makes a connection, tells those who wait for it, and runs it to its end. It stays on the thread that asked for it.
 async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
+    let began = Instant::now();
     match way.connector.connect().await {
         Ok((connection, running)) => {
             *way.lock().mine() = State::Open(connection.clone());
@@ -250,7 +252,7 @@ async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
             running.await;
         }
         Err(error) => {
-            way.link.failed(Instant::now());
+            way.link.failed(began, Instant::now());
             *way.lock().mine() = State::Absent;
             told.send_replace(Some(Err(Arc::new(error))));
         }

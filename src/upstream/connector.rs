@@ -33,6 +33,7 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct Last {
     failures: u32,
+    failed_at: Option<Instant>,
     avoid_until: Option<Instant>,
 }
 
@@ -44,9 +45,14 @@ impl Link {
         }
     }
 
-    /// No connection could be made, or none that lasted, at `now`.
-    pub(super) fn failed(&self, now: Instant) {
+    /// No connection could be made, or none that lasted, at `now`. Of several tries that were under way together, as each
+    /// worker makes its own, one counts.
+    pub(super) fn failed(&self, began: Instant, now: Instant) {
         let mut last = self.lock();
+        if last.failed_at.is_some_and(|at| began < at) {
+            return;
+        }
+        last.failed_at = Some(now);
         self.up.store(false, Ordering::Relaxed);
         last.failures = last.failures.saturating_add(1);
         last.avoid_until = Some(now + AVOIDED.step(last.failures));
@@ -154,7 +160,7 @@ mod tests {
         let (link, mut now) = (Link::default(), Instant::now());
         assert!(link.is_worth_a_try(now) && !link.is_down());
         for step in [500, 1000, 2000] {
-            link.failed(now);
+            link.failed(now, now);
             assert!(link.is_down());
             let over = now + Duration::from_millis(step);
             assert!(!link.is_worth_a_try(over - Duration::from_millis(1)));
@@ -164,5 +170,16 @@ mod tests {
         }
         link.reached();
         assert!(link.is_worth_a_try(now) && !link.is_down() && link.is_up());
+    }
+
+    /// Each worker waits for the same silent address; the fifth of them had it avoided for 8 s.
+    #[test]
+    fn tries_that_fail_together_count_once() {
+        let (link, began) = (Link::default(), Instant::now());
+        let failed = began + Duration::from_secs(5);
+        for later in 0..5 {
+            link.failed(began, failed + Duration::from_millis(later));
+        }
+        assert!(link.is_worth_a_try(failed + Duration::from_millis(500)));
     }
 }
