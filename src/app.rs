@@ -162,8 +162,8 @@ impl App {
     /// It did not end well: a task died, or work was cut short.
     pub async fn run(self, next_signal: impl AsyncFnMut() -> &'static str) -> Result<(), Unclean> {
         let ended = self.lifecycle.run(next_signal).await;
-        // Not before: connections to the database that were made for a request need their thread to the end.
-        drop(self.workers);
+        // Not before: what a request has begun, and was to be finished, is on their threads.
+        self.workers.end().await;
         ended
     }
 }

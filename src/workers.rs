@@ -2,26 +2,40 @@
 //!
 //! A request takes several small steps: its head is there, its call is written, the answer has come, it is printed. Where
 //! tasks move between threads, each step may wake a thread that sleeps, to find that there is nothing left for it; on two
-//! cores that is a third of what a page costs. Here the connection of a caller, its requests and the connection on which
-//! their calls go out are all on one thread, and no step wakes another. Envoy, nginx and Pingora do the same.
+//! cores that is a fifth of what a page costs. Here the connection of a caller, its requests and the connection on which
+//! their calls go out are all on one thread. Envoy, nginx and Pingora do the same.
 //!
-//! The price: a thread that prints a large answer lets its other connections wait, though another thread may be idle; and
-//! all streams of one HTTP/2 connection share one core. Connections go to the thread that has the fewest.
+//! The price: a thread that prints a large answer lets its other connections wait, though another thread may be idle.
+//! Connections go to the thread that has the fewest, and an HTTP/2 connection with many requests shares them with the
+//! others (see `http::stall`).
 //!
-//! What is nobody's request (the poller, the journal, webhooks) runs on the runtime that started the gateway.
+//! What is nobody's request (the poller, the journal, webhooks) runs on the runtime that started the gateway, and what all
+//! threads share is at [`Home`] there.
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
+    time::Duration,
 };
 
-use tokio::runtime::{Builder, Handle};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{
+    runtime::{Builder, Handle},
+    time::timeout,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// The longest wait for threads to end: what they do at that moment is a step of a task.
+const END_TIME_MAX: Duration = Duration::from_secs(2);
 
 thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(0) };
@@ -32,11 +46,12 @@ pub fn current() -> usize {
     NUMBER.get()
 }
 
-/// Threads that serve. They end when this is dropped, and with them whatever is still on them.
+/// Threads that serve. They end when this does, and with them whatever is still on them.
 #[derive(Debug)]
 pub struct Workers {
     list: Box<[Worker]>,
-    _running: DropGuard,
+    threads: TaskTracker,
+    over: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -58,11 +73,12 @@ impl Workers {
     /// # Errors
     /// The system has no thread or no descriptor left.
     pub fn start(count: usize) -> io::Result<Self> {
-        let over = CancellationToken::new();
-        // Those that were started end if one of the others cannot be.
-        let running = over.clone().drop_guard();
-        let list = (1..=count.max(1)).map(|number| Worker::start(number, over.clone()));
-        Ok(Self { list: list.collect::<io::Result<_>>()?, _running: running })
+        let mut workers =
+            Self { list: Box::default(), threads: TaskTracker::new(), over: CancellationToken::new() };
+        let start = |number| Worker::start(number, workers.threads.token(), workers.over.clone());
+        // Dropping `workers` ends those that were started before one that could not be.
+        workers.list = (1..=count.max(1)).map(start).collect::<io::Result<_>>()?;
+        Ok(workers)
     }
 
     /// Takes a place where the fewest are taken.
@@ -72,17 +88,41 @@ impl Workers {
         places.fetch_add(1, Ordering::Relaxed);
         Place { runtime: runtime.clone(), places: places.clone() }
     }
+
+    /// Ends the threads, drops what is still on them, and waits until that is done.
+    pub async fn end(&self) {
+        self.over.cancel();
+        self.threads.close();
+        if timeout(END_TIME_MAX, self.threads.wait()).await.is_err() {
+            tracing::warn!("a thread that serves did not end in time");
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
 }
 
 impl Worker {
-    fn start(number: usize, over: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+    fn start(number: usize, running: TaskTrackerToken, over: CancellationToken) -> io::Result<Self> {
+        // Made on its thread: one that cannot be started would drop it here, within another runtime.
+        let (tell, told) = mpsc::channel();
         thread::Builder::new().name("causeway-worker".to_owned()).spawn(move || {
+            let _running = running;
             NUMBER.set(number);
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let _told = tell.send(Ok(runtime.handle().clone()));
             runtime.block_on(over.cancelled());
+            // Not waiting for the system to find a name that nobody needs any more.
+            runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, places: Arc::default() })
+        let runtime = told.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, places: Arc::default() })
     }
 }
 
@@ -96,6 +136,34 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The runtime of what the workers share. A connection to Redis or to the database is made by whoever needs it first; made
+/// on a worker, it would be served by that thread, and all others would wait whenever it prints something large.
+#[derive(Clone, Debug)]
+pub struct Home(Option<Handle>);
+
+impl Home {
+    /// The runtime that this is called on; none where it is called on none.
+    pub fn here() -> Self {
+        Self(Handle::try_current().ok())
+    }
+
+    /// Does some work on this thread, of which the sockets and tasks belong to the home.
+    pub fn owns<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        // Boxed: it is much of what a request needs room for, and few need it.
+        let mut work = Box::pin(work);
+        poll_fn(move |cx| {
+            let _entered = self.0.as_ref().map(Handle::enter);
+            work.as_mut().poll(cx)
+        })
+    }
+
+    /// Gives it a task of its own. Without a home it stays where it is.
+    pub fn take(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = self.0.clone().unwrap_or_else(Handle::current);
+        drop(runtime.spawn(task));
     }
 }
 
@@ -139,7 +207,37 @@ mod tests {
         let workers = Workers::start(0).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn_on(std::future::pending::<()>(), workers.place().runtime());
+        workers.end().await;
+        let ended = tasks.try_join_next().expect("it was waited for");
+        assert!(ended.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn dropping_them_ends_them_too() {
+        let workers = Workers::start(1).unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(std::future::pending::<()>(), workers.place().runtime());
         drop(workers);
         assert!(tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_the_home_outlives_the_worker_that_made_it() {
+        let (home, workers) = (Home::here(), Workers::start(1).unwrap());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let work = async move {
+            let made = async {
+                tokio::task::yield_now().await;
+                let mut task = JoinSet::new();
+                task.spawn(async move { tell.send(current()).unwrap() });
+                task
+            };
+            (home.owns(made).await, current())
+        };
+        tasks.spawn_on(work, workers.place().runtime());
+        let (_task, worked_on) = tasks.join_next().await.unwrap().unwrap();
+        workers.end().await;
+        assert_eq!((told.recv().await, worked_on), (Some(0), 1));
     }
 }

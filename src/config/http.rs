@@ -26,7 +26,8 @@ pub struct Http {
     pub idle_timeout: Duration,
     /// `connections_max`: connections open at once; more wait to be accepted. Default 20 000.
     pub connections_max: usize,
-    /// `worker_threads`: threads that serve, each the connections that it was given. Default one for each core.
+    /// `worker_threads`: threads that serve, each the connections that it was given; as many do what is nobody's request.
+    /// Default one for each core.
     pub worker_threads: usize,
     /// `drain_timeout`: how long requests may still run once the process is told to stop. Default 30 s.
     pub drain_timeout: Duration,

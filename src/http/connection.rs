@@ -26,6 +26,7 @@ use super::{
     stall::Streams,
     watch::{Activity, Watched},
 };
+use crate::workers::Home;
 
 /// How an HTTP/2 connection begins; no HTTP/1 verb does.
 const HTTP2_PREFACE: &[u8] = b"PRI";
@@ -61,7 +62,7 @@ impl Protocols {
             .header_read_timeout(None)
             .max_headers(PARSER_HEADERS_MAX)
             .max_buf_size(PARSER_BUFFER_BYTES_MAX);
-        let mut http2 = http2::Builder::new(Streams);
+        let mut http2 = http2::Builder::new(Streams { home: Home::here() });
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)

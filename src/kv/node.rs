@@ -15,11 +15,13 @@ use redis::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Away, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE};
+use crate::workers::Home;
 
 /// One server of Redis.
 pub(super) struct Node {
     client: Client,
     manager: ConnectionManager,
+    home: Home,
     failures: AtomicU32,
     pause_until: Mutex<Option<Instant>>,
 }
@@ -37,7 +39,8 @@ impl Node {
             None => Client::open(place)?,
         };
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self { client, manager, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
+        let home = Home::here();
+        Ok(Self { client, manager, home, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
     }
 
     /// Says how it is reached, and how others like it are.
@@ -55,7 +58,8 @@ impl Node {
             return Err(Away);
         }
         let mut manager = self.manager.clone();
-        let answers = timeout_at(end, manager.req_packed_commands(commands, 0, commands.len())).await;
+        let asked = manager.req_packed_commands(commands, 0, commands.len());
+        let answers = timeout_at(end, self.home.owns(asked)).await;
         match answers {
             Ok(Ok(answers)) => match answers.iter().find_map(grave) {
                 Some(error) => Err(self.failed(error)),

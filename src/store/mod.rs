@@ -41,7 +41,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use self::{clock::Offset, sqlite::Files};
-use crate::clock::Clock;
+use crate::{clock::Clock, workers::Home};
 
 pub use self::{
     clock::Health,
@@ -63,6 +63,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     offset: Offset,
     instance: InstanceId,
+    /// Where its connections are.
+    home: Home,
     /// Woken when this process has written events.
     told: Notify,
     /// A folder that goes when the store does.
@@ -89,7 +91,7 @@ macro_rules! both {
     ($store:expr, $noun:ident::$verb:ident($($argument:expr),* $(,)?)) => {
         match &$store.0.backend {
             $crate::store::Backend::Postgres(pool) => {
-                $crate::store::postgres::$noun::$verb(pool, $($argument),*).await
+                $store.0.home.owns($crate::store::postgres::$noun::$verb(pool, $($argument),*)).await
             }
             $crate::store::Backend::Sqlite(files) => {
                 $crate::store::sqlite::$noun::$verb(files, $($argument),*).await

@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     config, crypto,
     error::{Code, Error, Reason, Result},
+    workers::Home,
 };
 
 /// The longest wait for a connection, and so for the database to show that it is away.
@@ -65,6 +66,7 @@ impl Store {
             clock,
             offset: Offset::default(),
             instance,
+            home: Home::here(),
             told: Notify::new(),
             temporary,
         }));

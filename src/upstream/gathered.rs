@@ -1,8 +1,9 @@
 //! One write for the calls that are ready together.
 //!
-//! A call wakes the task that writes for its connection, and the scheduler runs a task that was just woken before all
-//! others. Each call would so be a write of its own, and a write costs more than all else that happens to a small call.
-//! This socket lets whatever is ready run before it writes; the calls that come of it are sent along.
+//! A call wakes the task that writes for its connection, and that would write while other requests are still being read:
+//! on the runtime of the poller at once, since a task that was just woken runs there before all others. Each call would so
+//! be a write of its own, and a write costs more than all else that happens to a small call. This socket lets whatever is
+//! ready run before it writes; the calls that come of it are sent along.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};

@@ -66,7 +66,11 @@ const MODULES: &[(&str, &[&str], &str)] = &[
     ("config", &["model", "error"], "configuration is data; whoever needs a section is handed it"),
     ("schema", &["error", "pb"], "what is known about services is pure"),
     ("transcode", &["schema", "error"], "transcoding has no idea that it runs in a gateway"),
-    ("store", &["model", "error", "clock", "crypto", "config"], "the store knows the domain, not its users"),
+    (
+        "store",
+        &["model", "error", "clock", "crypto", "config", "workers"],
+        "the store knows the domain, not its users",
+    ),
     (
         "upstream",
         &["model", "error", "clock", "crypto", "config", "schema", "pb", "workers"],
@@ -79,7 +83,7 @@ const MODULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "kv",
-        &["model", "error", "clock", "crypto", "config"],
+        &["model", "error", "clock", "crypto", "config", "workers"],
         "the link to Redis does not know what it carries",
     ),
     (

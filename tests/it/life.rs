@@ -29,6 +29,24 @@ async fn it_lives_and_is_ready_although_an_upstream_is_down() {
 }
 
 #[tokio::test]
+async fn callers_are_spread_and_what_one_asks_stays_on_one_thread() {
+    let (upstream, gateway) = library().await;
+    let mut callers = Vec::new();
+    for number in 1..=4 {
+        let mut caller = gateway.connect().await;
+        for _ in 0..3 {
+            assert_eq!(caller.send("GET", "/v1/shelves/s/books/b", &[], "").await.status, 200);
+        }
+        callers.push(caller);
+        assert_eq!(
+            upstream.connections(),
+            number.min(2),
+            "a connection for each of two threads, once it is used"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_root_says_what_this_is() {
     let (_upstream, gateway) = library().await;
     let root = gateway.get("/").await;

@@ -239,7 +239,7 @@ async fn each_worker_calls_on_a_connection_of_its_own() {
         upstream.unary(call()).await.unwrap();
     }
     assert_eq!(came.load(Ordering::SeqCst), 3, "and all that are no workers share one");
-    drop(workers);
+    workers.end().await;
     for _ in 0..3 {
         upstream.unary(call()).await.unwrap();
     }

@@ -33,7 +33,9 @@ impl Gateway {
 
     /// The same by another clock.
     pub(crate) async fn start_at(settings: &[String], clock: Arc<dyn Clock>) -> Self {
-        let mut set = vec!["http.listen=127.0.0.1:0".to_owned(), "identity.mode=none".to_owned()];
+        // As many workers on every machine: what is on which of them must not be its doing.
+        let first = ["http.listen=127.0.0.1:0", "http.worker_threads=2", "identity.mode=none"];
+        let mut set: Vec<String> = first.map(str::to_owned).into();
         set.extend_from_slice(settings);
         let config = Config::load(Sources { set, ..Sources::default() })
             .into_config()

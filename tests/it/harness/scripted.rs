@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -54,6 +57,7 @@ pub(crate) struct Scripted {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
+    connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -66,19 +70,27 @@ impl Scripted {
         let address = listener.local_addr().expect("it is bound");
         let calls = Arc::new(Mutex::new(Vec::new()));
         let (script, seen): (Script, _) = (Arc::new(script), calls.clone());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let came = connections.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let mut connections = JoinSet::new();
+            let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                came.fetch_add(1, Ordering::SeqCst);
                 let (script, seen) = (script.clone(), seen.clone());
                 let service = service_fn(move |request| serve(request, script.clone(), seen.clone()));
                 let connection = http2::Builder::new(TokioExecutor::new());
-                connections.spawn(async move {
+                open.spawn(async move {
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Self { address, calls, _tasks: tasks }
+        Self { address, calls, connections, _tasks: tasks }
+    }
+
+    /// Tells how many connections were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Returns the calls so far.
