@@ -89,6 +89,20 @@ struct Arguments {
     /// Whether it decodes and prints bodies.
     #[arg(long, hide = true)]
     reflect: bool,
+    /// On which runtime it serves.
+    #[arg(long, value_enum, hide = true, default_value = "one-worker")]
+    runtime: Serving,
+}
+
+/// The runtimes on which the floor may serve.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Serving {
+    /// Tokio's usual one, with one worker.
+    OneWorker,
+    /// The same as it comes: one worker for each core.
+    DefaultWorkers,
+    /// The one that has no workers, as each of the gateway's threads has it.
+    CurrentThread,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -112,8 +126,12 @@ fn run(arguments: &Arguments) -> Outcome {
     if let (Some(role), Some(listen)) = (arguments.role, arguments.listen) {
         return match role {
             Role::Upstream => alone()?.block_on(upstream::run(listen)),
-            Role::Constant => one_worker()?.block_on(cached::constant(listen)),
-            Role::Floor => one_worker()?.block_on(floor::run(listen, &arguments.upstream, arguments.reflect)),
+            Role::Constant => serving(Serving::OneWorker)?.block_on(cached::constant(listen)),
+            Role::Floor => serving(arguments.runtime)?.block_on(floor::run(
+                listen,
+                &arguments.upstream,
+                arguments.reflect,
+            )),
         };
     }
     if !arguments.bench {
@@ -151,9 +169,12 @@ fn alone() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// The same runtime as the gateway's, with one worker thread.
-fn one_worker() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+fn serving(on: Serving) -> io::Result<Runtime> {
+    match on {
+        Serving::OneWorker => Builder::new_multi_thread().worker_threads(1).enable_all().build(),
+        Serving::DefaultWorkers => Runtime::new(),
+        Serving::CurrentThread => alone(),
+    }
 }
 
 /// Prints a line. A closed pipe ends nothing.

@@ -9,6 +9,12 @@ use super::{
     process::{Process, free_address, scratch},
 };
 
+/// What the table calls what nobody who converts nothing can do much better.
+pub(crate) const FLOOR: &str = "floor";
+
+/// What the table calls structured-proxy, with one worker.
+pub(crate) const PROXY: &str = "structured-proxy";
+
 /// The gateway that cargo built for this run.
 pub(crate) const GATEWAY: &str = env!("CARGO_BIN_EXE_causeway");
 
@@ -20,6 +26,11 @@ pub(crate) const TEAM_NAME: &str = "causeway, Postgres";
 
 /// The same without an entry for each read. The floor and the peers keep no log, so for reads this is what they do.
 pub(crate) const BARE_NAME: &str = "causeway, not recording";
+
+/// What the table calls a process that is started as by somebody who says nothing about workers: one for each core.
+pub(crate) fn by_default(name: &str) -> String {
+    format!("{name}, default workers")
+}
 
 /// One process that answers the cases.
 pub(crate) struct Peer {
@@ -51,11 +62,13 @@ pub(crate) async fn all(
     fs::write(&set, descriptor_set()?)?;
     let set = set.display().to_string();
     let mut peers = vec![
-        floor("floor", &[], upstream).await?,
+        floor(FLOOR, &[], upstream).await?,
         gateway(GATEWAY_NAME, &["http.worker_threads=1"], upstream).await?,
         gateway(BARE_NAME, &["http.worker_threads=1", "audit.reads=false"], upstream).await?,
-        gateway("causeway, default workers", &[], upstream).await?,
         floor("floor + prost-reflect", &["--reflect"], upstream).await?,
+        floor("floor, on one thread", &["--runtime", "current-thread"], upstream).await?,
+        floor(&by_default(FLOOR), &["--runtime", "default-workers"], upstream).await?,
+        gateway(&by_default(GATEWAY_NAME), &[], upstream).await?,
     ];
     match postgres {
         Some(url) => {
@@ -65,9 +78,12 @@ pub(crate) async fn all(
         }
         None => say("no Postgres, see tests/services/with: the gateway with its log there is left out"),
     }
-    for (name, started) in
-        [("structured-proxy", structured_proxy(upstream, &set).await), ("envoy", envoy(upstream, &set).await)]
-    {
+    let proxies = [
+        (PROXY.to_owned(), structured_proxy(PROXY, Some(1), upstream, &set).await),
+        (by_default(PROXY), structured_proxy(&by_default(PROXY), None, upstream, &set).await),
+        ("envoy".to_owned(), envoy(upstream, &set).await),
+    ];
+    for (name, started) in proxies {
         match started {
             Ok(peer) => peers.push(peer),
             Err(error) if is_absent(error.as_ref()) => say(&format!("{name} is not on the PATH: left out")),
@@ -114,21 +130,23 @@ fn serve(set: &[&str], address: SocketAddr, upstream: SocketAddr) -> Command {
     command
 }
 
-async fn structured_proxy(upstream: SocketAddr, set: &str) -> Outcome<Peer> {
+async fn structured_proxy(name: &str, workers: Option<u8>, upstream: SocketAddr, set: &str) -> Outcome<Peer> {
     let address = free_address().await?;
-    let config = json!({
+    let mut config = json!({
         "listen": { "http": address.to_string() },
         "upstream": { "default": format!("http://{upstream}") },
         "descriptors": [{ "file": set }],
         "service": { "name": "bench" },
         "transcode": { "only": ["causeway.bench.v1.Pages"] },
-        "runtime": { "worker_threads": 1 },
     });
-    let file = scratch("structured-proxy.yaml");
+    if let Some(workers) = workers {
+        config["runtime"] = json!({ "worker_threads": workers });
+    }
+    let file = scratch(&format!("structured-proxy-{}.yaml", address.port()));
     fs::write(&file, config.to_string())?;
     let mut command = Command::new("structured-proxy");
     command.arg("--config").arg(file);
-    start("structured-proxy", command, address, None, false).await
+    start(name, command, address, None, false).await
 }
 
 async fn envoy(upstream: SocketAddr, set: &str) -> Outcome<Peer> {

@@ -49,11 +49,13 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     say(&format!("{}, {} connections", machine(), plan.connections));
     let upstream = peers::upstream().await?;
     let peers = peers::all(upstream.address, plan.postgres.as_deref(), &say).await?;
-    let peers: Vec<Peer> =
-        peers.into_iter().filter(|peer| peer.name == "floor" || peer.name.contains(&plan.peer)).collect();
+    let peers: Vec<Peer> = peers
+        .into_iter()
+        .filter(|peer| peer.name == peers::FLOOR || peer.name.contains(&plan.peer))
+        .collect();
     for case in payload.cases.iter().filter(|case| case.name.contains(&plan.case)) {
         say(&format!(
-            "\n{:<27} {:>8} {:>11} {:>8} {:>12} {:>8} {:>8} {:>8}",
+            "\n{:<35} {:>8} {:>11} {:>8} {:>12} {:>8} {:>8} {:>8}",
             format!("{}, {} B", case.name, case.json.len()),
             "req/s",
             "CPU µs/req",
@@ -111,7 +113,7 @@ async fn measure(
     for (peer, numbers) in peers.iter().zip(&mut numbers) {
         match numbers {
             Ok(numbers) => say(&numbers.line(peer, &floor, slices)?),
-            Err(why) => say(&format!("  {:<25} {why}", peer.name)),
+            Err(why) => say(&format!("  {:<33} {why}", peer.name)),
         }
     }
     let cpu = |name: &str| {
@@ -119,9 +121,12 @@ async fn measure(
         numbers[at].as_ref().ok().map(Numbers::cpu)
     };
     for target in targets::of(case.name) {
-        for name in [peers::GATEWAY_NAME, peers::TEAM_NAME, peers::BARE_NAME] {
-            if let (Some(ours), Some(theirs)) = (cpu(name), cpu(target.of)) {
-                say(&target.judge(name, ratio(&ours, &theirs)));
+        let alike = [peers::GATEWAY_NAME, peers::TEAM_NAME, peers::BARE_NAME]
+            .map(|name| (name.to_owned(), target.of.to_owned()));
+        let by_default = (peers::by_default(peers::GATEWAY_NAME), peers::by_default(target.of));
+        for (name, of) in alike.into_iter().chain([by_default]) {
+            if let (Some(ours), Some(theirs)) = (cpu(&name), cpu(&of)) {
+                say(&target.judge(&name, &of, ratio(&ours, &theirs)));
             }
         }
     }
@@ -170,7 +175,7 @@ impl Numbers {
             self.took.get(index).map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)
         };
         Ok(format!(
-            "  {:<25} {:>8.0} {:>11.1} {:>8.2} {:>12.1} {:>8.2} {:>8.2} {:>8.1}",
+            "  {:<33} {:>8.0} {:>11.1} {:>8.2} {:>12.1} {:>8.2} {:>8.2} {:>8.1}",
             peer.name,
             self.took.len() as f64 / (SLICE.as_secs_f64() * slices as f64),
             median(&self.cpu()),

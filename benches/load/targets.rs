@@ -1,5 +1,7 @@
 //! What the figures ought to be. A missed target is printed and fails nothing: see the notes of the run.
 
+use super::peers::{FLOOR, PROXY};
+
 /// What a request to the gateway may cost at most, as a share of what it costs somebody else in the same run.
 pub(crate) struct Target {
     /// Name of the case.
@@ -11,9 +13,6 @@ pub(crate) struct Target {
     /// What we aim for beyond that, where there is such a figure.
     aim: Option<f64>,
 }
-
-const FLOOR: &str = "floor";
-const PROXY: &str = "structured-proxy";
 
 /// The targets. Creating and refusing have none of their own; they are held to the floor as reading one resource is.
 const TARGETS: [Target; 9] = [
@@ -50,16 +49,16 @@ pub(crate) fn verdict(kept: bool) -> &'static str {
 }
 
 impl Target {
-    /// Prints the figure beside its target.
-    pub(crate) fn judge(&self, name: &str, ratio: f64) -> String {
+    /// Prints the figure of one process beside what was asked for, compared with another.
+    pub(crate) fn judge(&self, name: &str, of: &str, ratio: f64) -> String {
         let aim = match self.aim {
             Some(aim) if ratio <= aim => format!(", and the aim of {aim} too"),
             Some(aim) => format!(", the aim is {aim}"),
             None => String::new(),
         };
         format!(
-            "    {:<38} {ratio:>6.2}   at most {:.2}: {}{aim}",
-            format!("{name} / {}", self.of),
+            "    {:<60} {ratio:>6.2}   at most {:.2}: {}{aim}",
+            format!("{name} / {of}"),
             self.at_most,
             verdict(ratio <= self.at_most)
         )
