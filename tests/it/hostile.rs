@@ -70,6 +70,36 @@ fn pieces_of_pieces_are_refused_before_they_cost_much() {
     assert_eq!(error.reason(), Some(Reason::LimitExceeded), "{error}");
 }
 
+/// Either was refused, or shown by its bytes, for what its first piece alone would have been.
+#[test]
+fn a_message_in_pieces_is_judged_as_a_whole() {
+    // A number of nanoseconds that no time has, and one that replaces it.
+    let (mut times, mut metadata) = (Vec::new(), Vec::new());
+    field(1, &[0x08, 0x01, 0x10, 0x80, 0xa8, 0xd6, 0xb9, 0x07], &mut times);
+    field(1, &[0x10, 0x05], &mut times);
+    field(2, &times, &mut metadata);
+    let mut wire = Vec::new();
+    field(2, &metadata, &mut wire);
+    metadata.clear();
+    field(1, b"type.googleapis.com/google.cloud.datastream.v1.OperationMetadata", &mut metadata);
+    field(2, &metadata, &mut wire);
+    let json = print(&plan("google.longrunning.Operation"), &wire, &JsonOptions::default()).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&json).unwrap(),
+        json!({"metadata": {
+            "@type": "type.googleapis.com/google.cloud.datastream.v1.OperationMetadata",
+            "createTime": "1970-01-01T00:00:01.000000005Z",
+        }})
+    );
+    // All of it is wrong, however it is looked at: the rest is shown all the same.
+    let mut wire = vec![0x0a, 1, b'n'];
+    field(2, &[0x0a, 5], &mut metadata);
+    field(2, &metadata, &mut wire);
+    let json = print(&plan("google.longrunning.Operation"), &wire, &JsonOptions::default()).unwrap();
+    let shown: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&shown["name"], &shown["metadata"]["createTime"]), (&json!("n"), &Value::Null));
+}
+
 #[test]
 fn few_bytes_do_not_become_endless_json() {
     // An empty book takes two bytes, and its defaults some sixty times as many.

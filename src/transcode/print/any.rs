@@ -37,7 +37,8 @@ impl Printer<'_, '_> {
         let name = type_url.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let name = std::str::from_utf8(name).unwrap_or_default();
         let start = self.out.len();
-        // A known type whose bytes cannot be read is shown as if it were unknown: the caller still gets the rest.
+        // A known type whose bytes cannot be read, also with care, is shown as if it were unknown: the caller still gets the
+        // rest.
         if !self.inside(name, value, chosen, depth)? {
             self.out.truncate(start);
             self.unknown(name, value);
@@ -71,7 +72,8 @@ impl Printer<'_, '_> {
         self.google_shaped = google_shaped;
         match printed {
             Ok(()) => Ok(true),
-            Err(Stop::Bad(_)) => Ok(false),
+            Err(Stop::Bad(_)) if self.careful => Ok(false),
+            Err(Stop::Bad(_)) => Err(Stop::Redo),
             Err(stop) => Err(stop),
         }
     }

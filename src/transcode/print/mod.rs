@@ -100,8 +100,9 @@ impl<'t, 'o> Printer<'t, 'o> {
         }
     }
 
-    /// Has `write` print, a second time with care where one pass cannot tell. Returns the names of types that no loaded
-    /// descriptor knows.
+    /// Has `write` print, a second time with care where one pass cannot tell. So it is with damage, too: a message may come in
+    /// pieces, such as an `Any` with its type in one and its value in another, and be right as a whole. Returns the names of
+    /// types that no loaded descriptor knows.
     ///
     /// # Errors
     /// The bytes are no message of the type, or too costly to show.
@@ -111,7 +112,7 @@ impl<'t, 'o> Printer<'t, 'o> {
     ) -> Result<BTreeSet<String>, Error> {
         let start = self.out.len();
         let mut ended = write(&mut self);
-        if matches!(ended, Err(Stop::Redo)) {
+        if matches!(ended, Err(Stop::Redo | Stop::Bad(_))) {
             self.out.truncate(start);
             self.careful = true;
             self.google_shaped = false;

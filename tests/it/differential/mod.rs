@@ -66,3 +66,18 @@ fn goes_on_as_long_as_it_is_told() {
     }
     println!("compared {compared} conversions, seeds {first} to {seed}");
 }
+
+/// The oracle reads a map's entry out of a number, here in an `Any` of which one piece has the type and another the value.
+#[test]
+fn what_the_oracle_is_known_to_misread_may_come_in_pieces() {
+    const FILE: u64 = 10;
+    let any = |field: &[u8], content: &[u8]| {
+        let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
+        let field = [field, &[length(content)], content].concat();
+        [&[0xfa, 0x12, length(&field)], &field[..]].concat()
+    };
+    let wire = [any(&[0x12], &[0x28, 0]), any(&[0x0a], b"type.googleapis.com/random.M2")].concat();
+    let pair = Pair::new(&Generator::new(FILE).file_set());
+    let text = pair.compare_printing("random.M1", &wire, FILE).unwrap();
+    assert_eq!(text, r#"{"f2X9":{"@type":"type.googleapis.com/random.M2"}}"#);
+}

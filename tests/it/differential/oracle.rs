@@ -1,6 +1,6 @@
 //! `prost-reflect` beside us, and what it is known to get wrong.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use causeway::{
     schema::Pool,
@@ -259,6 +259,8 @@ fn misread_map(descriptor: &MessageDescriptor, mut wire: &[u8]) -> bool {
     if let Some((held, value)) = unpacked(descriptor, wire) {
         return misread_map(&held, &value);
     }
+    // A message that comes in pieces is what they are together: an `Any` may have its type in one and its value in another.
+    let mut pieces = HashMap::<u32, (MessageDescriptor, Vec<u8>)>::new();
     while !wire.is_empty() {
         let Ok((number, kind)) = encoding::decode_key(&mut wire) else { return false };
         let field = descriptor.get_field(number);
@@ -269,15 +271,20 @@ fn misread_map(descriptor: &MessageDescriptor, mut wire: &[u8]) -> bool {
         if encoding::skip_field(kind, number, &mut wire, encoding::DecodeContext::default()).is_err() {
             return false;
         }
-        let inner = field.and_then(|field| field.kind().as_message().cloned());
-        if let (Some(inner), WireType::LengthDelimited) = (inner, kind) {
+        let Some(field) = field else { continue };
+        if let (Some(inner), WireType::LengthDelimited) = (field.kind().as_message(), kind) {
             let mut content = &start[..start.len() - wire.len()];
-            if encoding::decode_varint(&mut content).is_ok() && misread_map(&inner, content) {
+            if encoding::decode_varint(&mut content).is_err() {
+                continue;
+            }
+            if !field.is_list() && !field.is_map() {
+                pieces.entry(number).or_insert_with(|| (inner.clone(), Vec::new())).1.extend(content);
+            } else if misread_map(inner, content) {
                 return true;
             }
         }
     }
-    false
+    pieces.values().any(|(inner, content)| misread_map(inner, content))
 }
 
 /// Whether a value is there that a later one replaces. Ours is not looked at, and so cannot be found damaged.
