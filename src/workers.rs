@@ -2,7 +2,7 @@
 //!
 //! A request takes several small steps: its head is there, its call is written, the answer has come, it is printed. Where
 //! tasks move between threads, each step may wake a thread that sleeps, to find that there is nothing left for it; on two
-//! cores that is a fifth of what a page costs. Here the connection of a caller, its requests and the connection on which
+//! cores that was an eighth of what a page cost. Here the connection of a caller, its requests and the connection on which
 //! their calls go out are all on one thread. Envoy, nginx and Pingora do the same.
 //!
 //! The price: a thread that prints a large answer lets its other connections wait, though another thread may be idle.
