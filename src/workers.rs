@@ -7,7 +7,7 @@
 //!
 //! The price: a thread that prints a large answer lets its other connections wait, though another thread may be idle.
 //! Connections go to the thread that has the fewest, and an HTTP/2 connection with many requests shares them with the
-//! others (see `http::stall`).
+//! others (see `http::streams`).
 //!
 //! What is nobody's request (the poller, the journal, webhooks) runs on the runtime that started the gateway, and what all
 //! threads share is at [`Home`] there.

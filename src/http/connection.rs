@@ -23,7 +23,7 @@ use super::{
         HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX, PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX,
         STREAMS_PER_CONNECTION_MAX,
     },
-    stall::Streams,
+    streams::Streams,
     watch::{Activity, Watched},
 };
 use crate::workers::Home;

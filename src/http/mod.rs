@@ -34,6 +34,7 @@ mod server;
 mod stall;
 mod status;
 mod stream;
+mod streams;
 mod tls;
 mod watch;
 

@@ -8,11 +8,9 @@
 
 use std::{cell::Cell, future::poll_fn, pin::Pin, pin::pin, task::Poll};
 
-use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::STALL_TIME_MAX;
-use crate::workers::Home;
 
 tokio::task_local! {
     static TURN: Turn;
@@ -36,56 +34,8 @@ pub(super) fn asked(gave: bool) {
     });
 }
 
-/// Streams that one thread works on by itself. Those beyond are worked on by all: a proxy sends the requests of many callers
-/// on one connection, and one core is too little for them.
-const STREAMS_HERE_MAX: usize = 16;
-
-thread_local! {
-    static STREAMS_HERE: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Runs the streams of HTTP/2 connections, each as a task of its own that ends when its reader does nothing for too long.
-#[derive(Clone, Debug)]
-pub(super) struct Streams {
-    /// Where tasks move between threads.
-    pub(super) home: Home,
-}
-
-/// One of the streams of this thread.
-struct Here;
-
-impl Here {
-    fn one_more() -> Option<Self> {
-        let streams = STREAMS_HERE.get();
-        (streams < STREAMS_HERE_MAX).then(|| {
-            STREAMS_HERE.set(streams + 1);
-            Self
-        })
-    }
-}
-
-impl Drop for Here {
-    fn drop(&mut self) {
-        STREAMS_HERE.set(STREAMS_HERE.get().saturating_sub(1));
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let stream = watched(stream);
-        let Some(here) = Here::one_more() else { return self.home.take(stream) };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a stream ends with its connection, which is waited for"
-        )]
-        tokio::spawn(async move {
-            let _here = here;
-            stream.await;
-        });
-    }
-}
-
-async fn watched(stream: impl Future<Output = ()>) {
+/// Runs one stream, which ends when its reader does nothing for too long.
+pub(super) async fn watched(stream: impl Future<Output = ()>) {
     let stream = async move {
         let mut stream = pin!(stream);
         let mut waiting: Option<(u32, Pin<Box<Sleep>>)> = None;
@@ -113,52 +63,9 @@ async fn watched(stream: impl Future<Output = ()>) {
 mod tests {
     use std::time::Duration;
 
-    use tokio::{
-        sync::mpsc,
-        task::JoinSet,
-        time::{sleep, timeout},
-    };
+    use tokio::time::{sleep, timeout};
 
     use super::*;
-    use crate::workers::{self, Workers};
-
-    /// An HTTP/2 connection of a proxy had one core, however many requests were on it.
-    #[tokio::test]
-    async fn a_crowd_of_streams_is_shared() {
-        let (workers, streams) = (Workers::start(1).unwrap(), Streams { home: Home::here() });
-        let place = workers.place();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let mut connection = JoinSet::new();
-        connection.spawn_on(
-            async move {
-                for _ in 0..STREAMS_HERE_MAX + 3 {
-                    let tell = tell.clone();
-                    streams.execute(async move {
-                        tell.send(workers::current()).unwrap();
-                        tell.closed().await;
-                    });
-                }
-            },
-            place.runtime(),
-        );
-        connection.join_next().await.unwrap().unwrap();
-        let mut shared = 0;
-        for _ in 0..STREAMS_HERE_MAX + 3 {
-            shared += usize::from(told.recv().await == Some(0));
-        }
-        assert_eq!(shared, 3);
-        drop(told);
-        let mut again = JoinSet::new();
-        again.spawn_on(
-            async {
-                while STREAMS_HERE.get() > 0 {
-                    tokio::task::yield_now().await;
-                }
-            },
-            place.runtime(),
-        );
-        again.join_next().await.unwrap().unwrap();
-    }
 
     /// Gives something every so often, `times` times, then nothing any more.
     async fn body(times: u32, every: Duration, last: bool) {
