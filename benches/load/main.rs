@@ -4,7 +4,7 @@
 //! and `-- --recorded` measure kept pages, and what authentication and the audit log add.
 //!
 //! Numbers of different runs cannot be compared, ratios within a run can: all peers see the same machine, the same
-//! upstream and the same neighbours, and take turns second by second. Processor time is what counts; requests per second
+//! upstream and the same neighbours, and take turns of a quarter of a second. Processor time is what counts; requests per second
 //! depend on how many processes share the cores.
 //!
 //! The peers are found on the PATH: structured-proxy (`cargo install structured-proxy --features cli
