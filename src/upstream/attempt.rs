@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::breaker::Outcome;
 use super::call::Call;
-use super::connection::Answer;
+use super::connection::{Answer, Purpose};
 use super::credentials::Shown;
 use super::deadline::{Deadline, grpc_timeout};
 use super::failure::{self, Failure};
@@ -23,6 +23,16 @@ pub(super) enum Kind {
     Unary,
     /// Any number.
     Streaming,
+}
+
+impl Kind {
+    /// What connection it is made on.
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Unary => Purpose::Calls,
+            Self::Streaming => Purpose::Streams,
+        }
+    }
 }
 
 /// An answer whose first message is there.
@@ -70,6 +80,10 @@ impl Upstream {
         loop {
             let shown = self.credentials.show(call.call.authorization.as_ref(), deadline.end()).await;
             let shown = shown.map_err(|cause| failure::no_token(&self.key, cause))?;
+            // Sent now, the call might take effect and nobody would hear of it.
+            if deadline.remaining(Instant::now()).is_zero() {
+                return Err(last.unwrap_or_else(|| failure::no_time_left(&self.key, deadline)));
+            }
             let permit = match self.gate.admit(deadline) {
                 Ok(permit) => permit,
                 Err(wait) => return Err(last.unwrap_or_else(|| failure::held_back(&self.key, wait))),
@@ -108,7 +122,10 @@ impl Upstream {
         deadline: &Deadline,
         place: &mut Option<Place>,
     ) -> Result<Opened, Failure> {
-        let response = self.endpoints.send(|| self.request(call, shown, deadline), &call.message).await?;
+        let response = self
+            .endpoints
+            .send(call.kind.purpose(), || self.request(call, shown, deadline), &call.message)
+            .await?;
         let (head, body) = response.into_parts();
         let mut headers = HeaderMap::new();
         metadata::down(&mut headers, &head.headers);

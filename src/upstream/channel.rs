@@ -1,7 +1,9 @@
-//! The connections to one upstream: one for each endpoint and worker, made on first use. Endpoints are taken in turn.
+//! The connections to one upstream: one for each endpoint and worker, and one more for streams, made on first use. Endpoints
+//! are taken in turn.
 //!
-//! A worker calls on its own connections only, so that nothing that happens to a call wakes another thread (see
-//! [`crate::workers`]); all threads that are none share those of one.
+//! A worker calls on its own connections, so that nothing that happens to a call wakes another thread (see
+//! [`crate::workers`]); all threads that are none share those of one. Where it can have none, as an upstream may allow fewer
+//! than there are threads, it calls on another thread's.
 //!
 //! An endpoint that cannot be reached is avoided while another can, and a call that found it dead goes to the next: nothing
 //! was sent, so that is harmless for every call.
@@ -9,6 +11,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -18,7 +21,7 @@ use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Answer, Connection, Lost, Pulse};
+use super::connection::{Answer, Connection, Lost, Pulse, Purpose};
 use super::connector::{Connector, Link};
 use super::failure::Failure;
 use super::tls::{self, Tls};
@@ -57,18 +60,23 @@ struct Way {
     states: Mutex<States>,
 }
 
-/// How the connection of each worker stands, by its number; of those behind the end there is none.
+/// How the connections of each worker stand, by its number, for calls and for streams; of those behind the end there is none.
 #[derive(Debug, Default)]
-struct States(Vec<State>);
+struct States(Vec<[State; 2]>);
 
 #[derive(Debug, Default)]
 enum State {
     #[default]
     Absent,
+    /// None could be made, and for so long none is tried where another thread has one.
+    Denied(Instant),
     /// Being made, for all who wait: a caller that leaves does not take it along.
     Coming(watch::Receiver<Arrival>),
     Open(Connection),
 }
+
+/// How long a thread calls on another's connections before it tries again to have its own.
+const LENT_FOR: Duration = Duration::from_secs(1);
 
 /// What came of making a connection, once it is known.
 type Arrival = Option<Result<Connection, Arc<io::Error>>>;
@@ -100,6 +108,7 @@ impl Endpoints {
     /// Sends a request to one endpoint after the other until one can be reached.
     pub(super) async fn send(
         &self,
+        purpose: Purpose,
         request: impl Fn() -> Request<()>,
         message: &Bytes,
     ) -> Result<Response<Answer>, Failure> {
@@ -107,7 +116,7 @@ impl Endpoints {
         loop {
             let index = self.pick(tried);
             tried |= 1 << index;
-            let failure = match self.list[index].send(&request, message).await {
+            let failure = match self.list[index].send(purpose, &request, message).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -169,12 +178,18 @@ impl Endpoint {
     /// Offers a request until the upstream begins with it, or cannot be reached.
     async fn send(
         &self,
+        purpose: Purpose,
         request: &impl Fn() -> Request<()>,
         message: &Bytes,
     ) -> Result<Response<Answer>, Failure> {
+        let began = Instant::now();
         let (mut offers, mut refusals) = (0, 0);
+        let mut lent = None;
         loop {
-            let connection = self.connection().await?;
+            let connection = match lent.take() {
+                Some(connection) => connection,
+                None => self.connection(purpose).await?,
+            };
             match connection.call(self.addressed(request()), message.clone()).await {
                 Ok(answer) => {
                     self.way.link.reached();
@@ -190,10 +205,12 @@ impl Endpoint {
                 Err(Lost::Over(error)) => {
                     self.way.leave(connection.pulse());
                     offers += 1;
-                    if offers == OFFERS_MAX {
-                        let now = Instant::now();
-                        self.way.link.failed(now, now);
-                        return Err(Failure::Unreachable(error.into()));
+                    if offers >= OFFERS_MAX {
+                        lent = self.way.lent(purpose).filter(|_| offers == OFFERS_MAX);
+                        if lent.is_none() {
+                            self.way.link.failed(began, Instant::now());
+                            return Err(Failure::Unreachable(error.into()));
+                        }
                     }
                 }
             }
@@ -210,18 +227,25 @@ impl Endpoint {
     }
 
     /// Returns the connection that is there, or waits for one.
-    async fn connection(&self) -> Result<Connection, Failure> {
+    async fn connection(&self, purpose: Purpose) -> Result<Connection, Failure> {
         let mut arrival = {
             let mut states = self.way.lock();
-            let state = states.mine();
+            let lent = match states.mine(purpose) {
+                State::Denied(until) if Instant::now() < *until => states.lent(purpose),
+                _ => None,
+            };
+            if let Some(connection) = lent {
+                return Ok(connection);
+            }
+            let state = states.mine(purpose);
             match state {
-                State::Open(connection) => return Ok(connection.clone()),
+                State::Open(connection) if !connection.pulse().is_doubtful() => return Ok(connection.clone()),
                 State::Coming(arrival) => arrival.clone(),
-                State::Absent => {
+                State::Absent | State::Denied(_) | State::Open(_) => {
                     let (told, arrival) = watch::channel(None);
                     *state = State::Coming(arrival.clone());
                     drop(states);
-                    self.tasks.spawn(keep(Arc::clone(&self.way), told));
+                    self.tasks.spawn(keep(Arc::clone(&self.way), purpose, told));
                     arrival
                 }
             }
@@ -230,7 +254,7 @@ impl Endpoint {
         let arrived = arrival.wait_for(Option::is_some).await.ok().and_then(|arrived| arrived.clone());
         match arrived {
             Some(Ok(connection)) => Ok(connection),
-            Some(Err(error)) => Err(Failure::Unreachable(error.into())),
+            Some(Err(error)) => self.way.lent(purpose).ok_or_else(|| Failure::Unreachable(error.into())),
             None => {
                 self.way.forget(&arrival);
                 Err(Failure::Unreachable("nobody makes a connection".into()))
@@ -240,11 +264,11 @@ impl Endpoint {
 }
 
 /// Makes a connection, tells those who wait for it, and runs it to its end. It stays on the thread that asked for it.
-async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
+async fn keep(way: Arc<Way>, purpose: Purpose, told: watch::Sender<Arrival>) {
     let began = Instant::now();
-    match way.connector.connect().await {
+    match way.connector.connect(purpose).await {
         Ok((connection, running)) => {
-            *way.lock().mine() = State::Open(connection.clone());
+            *way.lock().mine(purpose) = State::Open(connection.clone());
             let _farewell = Farewell { way: Arc::downgrade(&way), pulse: Arc::clone(connection.pulse()) };
             told.send_replace(Some(Ok(connection)));
             // Else it would never be without anybody who could call on it, and so never close.
@@ -252,8 +276,12 @@ async fn keep(way: Arc<Way>, told: watch::Sender<Arrival>) {
             running.await;
         }
         Err(error) => {
-            way.link.failed(began, Instant::now());
-            *way.lock().mine() = State::Absent;
+            let now = Instant::now();
+            // Who can be reached on another connection is not down.
+            if way.lent(purpose).is_none() {
+                way.link.failed(began, now);
+            }
+            *way.lock().mine(purpose) = State::Denied(now + LENT_FOR);
             told.send_replace(Some(Err(Arc::new(error))));
         }
     }
@@ -275,23 +303,36 @@ impl Drop for Farewell {
 
 impl States {
     /// Returns that of this thread.
-    fn mine(&mut self) -> &mut State {
+    fn mine(&mut self, purpose: Purpose) -> &mut State {
         let number = workers::current();
         if self.0.len() <= number {
-            self.0.resize_with(number + 1, State::default);
+            self.0.resize_with(number + 1, Default::default);
         }
-        &mut self.0[number]
+        &mut self.0[number][purpose as usize]
+    }
+
+    /// Finds one of any thread.
+    fn lent(&self, purpose: Purpose) -> Option<Connection> {
+        self.0.iter().find_map(|states| match &states[purpose as usize] {
+            State::Open(connection) if !connection.pulse().is_doubtful() => Some(connection.clone()),
+            _ => None,
+        })
     }
 
     /// Takes the one that is meant for gone.
     fn end(&mut self, is_meant: impl Fn(&State) -> bool) {
-        if let Some(state) = self.0.iter_mut().find(|state| is_meant(state)) {
+        if let Some(state) = self.0.iter_mut().flatten().find(|state| is_meant(state)) {
             *state = State::Absent;
         }
     }
 }
 
 impl Way {
+    /// Finds a connection of any thread.
+    fn lent(&self, purpose: Purpose) -> Option<Connection> {
+        self.lock().lent(purpose)
+    }
+
     /// Makes no further call on a connection; those under way go on.
     fn leave(&self, pulse: &Arc<Pulse>) {
         self.lock().end(|state| matches!(state, State::Open(open) if Arc::ptr_eq(open.pulse(), pulse)));

@@ -3,11 +3,13 @@
 //! A call so costs two turns of the scheduler: the task's, to send it, and its own, when the answer is there. A client that
 //! hands calls on through a queue to tasks of its own costs three more and as many allocations.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,25 +22,54 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 /// What one answer may have in flight, in bytes. A page of a thousand items fits without waiting for the window to open.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// What all answers of one connection may have in flight, in bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+const ANSWER_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What all answers of one connection may have in flight, in bytes. They are read as they come, whatever their callers do.
+const ANSWERS_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// What one stream of messages may have in flight, in bytes: what its reader has not taken is kept.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// What all streams of one connection may have in flight: as much as each of them may, so that none waits for the reader of
+/// another. What bounds it is how many calls there may be at once.
+const STREAMS_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// What frames of few bytes may take up beyond them, in bytes, over all answers of a connection that are not read yet. An
+/// upstream that sends short lines to slow readers is no attacker, and what is exceeded ends all calls.
+const SMALL_FRAMES_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Calls that were given up and are remembered for so long: what still comes for them is no fault of the upstream.
+const GIVEN_UP_MAX: usize = 4096;
+const GIVEN_UP_TIME: Duration = Duration::from_secs(30);
 /// The largest frame that is taken, in bytes. Where the upstream makes use of it, a page comes in one frame: read in few
 /// pieces, and passed on without being put together first.
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// The largest header list of an answer, in bytes: an error's details come in one header.
 const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-/// Streams that are opened before the upstream has said how many it takes.
-const STREAMS_FIRST: usize = 100;
-/// The window of a stream before the upstream has said how large it is, in bytes (RFC 9113, section 6.9.2).
-const SEND_WINDOW_BYTES: usize = 65_535;
 /// How often a connection is looked at; one that had calls and was silent since is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// When it is asked again in the same silence. gRPC servers take three questions within five minutes for an attack, and
 /// hang up on all calls.
 const PING_AGAIN: Duration = Duration::from_secs(301);
+/// A call that nothing was heard of for so long, nor of any other, and that was then given up, takes nobody else along:
+/// the next one is made on another connection.
+const UNHEARD_MIN: Duration = Duration::from_secs(5);
 /// How long it has to say so.
 const PING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What a connection is for. Streams have one of their own: what their readers leave lying would hold up calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Calls with one answer.
+    Calls,
+    /// Calls with a stream of answers.
+    Streams,
+}
+
+impl Purpose {
+    /// What one answer, and all of a connection, may have in flight, in bytes.
+    fn windows(self) -> [u32; 2] {
+        match self {
+            Self::Calls => [ANSWER_WINDOW_BYTES, ANSWERS_WINDOW_BYTES],
+            Self::Streams => [STREAM_WINDOW_BYTES, STREAMS_WINDOW_BYTES],
+        }
+    }
+}
 
 /// The way onto one connection. It closes when this, its clones and all its calls are gone.
 #[derive(Clone)]
@@ -65,16 +96,31 @@ pub(super) enum Lost {
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     calls: AtomicUsize,
-    /// Wakes those who wait for a call to end.
+    /// How many wait for a stream, and what wakes them.
+    waiting: AtomicUsize,
     ended: Notify,
     is_over: AtomicBool,
-    /// Whether a call began, and whether anything came, since it was last looked at.
+    /// Whether a call was given up of which nothing was heard.
+    is_doubtful: AtomicBool,
+    /// Whether a call began since it was last looked at.
     is_used: AtomicBool,
-    is_heard: AtomicBool,
+    /// Grows with everything that comes.
+    heard: AtomicUsize,
+}
+
+impl Pulse {
+    /// Whether further calls are better made elsewhere.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.load(Ordering::Relaxed)
+    }
 }
 
 /// One call, for as long as it is under way.
-struct Beat(Arc<Pulse>);
+struct Beat {
+    pulse: Arc<Pulse>,
+    began: Instant,
+    heard_before: usize,
+}
 
 impl Beat {
     /// Begins, if there are fewer than so many.
@@ -82,17 +128,40 @@ impl Beat {
         let one_more = |calls: usize| (calls < calls_max).then_some(calls + 1);
         pulse.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         pulse.is_used.store(true, Ordering::Relaxed);
-        Some(Self(Arc::clone(pulse)))
+        let heard_before = pulse.heard.load(Ordering::Relaxed);
+        Some(Self { pulse: Arc::clone(pulse), began: Instant::now(), heard_before })
     }
 
     fn heard(&self) {
-        self.0.is_heard.store(true, Ordering::Relaxed);
+        self.pulse.heard.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        let pulse = &self.pulse;
+        if pulse.heard.load(Ordering::Relaxed) == self.heard_before && self.began.elapsed() >= UNHEARD_MIN {
+            pulse.is_doubtful.store(true, Ordering::Relaxed);
+        }
+        pulse.calls.fetch_sub(1, Ordering::Relaxed);
+        pulse.ended.notify_one();
+    }
+}
+
+/// One who waits for a stream.
+struct Waiting<'p>(&'p Pulse);
+
+impl<'p> Waiting<'p> {
+    fn begin(pulse: &'p Pulse) -> Self {
+        pulse.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(pulse)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        // It may have been woken for what the next one waits for.
         self.0.ended.notify_one();
     }
 }
@@ -104,29 +173,57 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Begins to speak HTTP/2 on a stream of bytes. Does not wait for the other side.
-    pub(super) async fn open<S>(io: S) -> Result<(Self, Running), h2::Error>
+    /// Begins to speak HTTP/2 on a stream of bytes, and waits until the other side does: a socket is taken up for a process
+    /// that hangs too, and what is sent before an upstream has said how many streams it takes may be too much for it.
+    pub(super) async fn open<S>(io: S, purpose: Purpose) -> Result<(Self, Running), h2::Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let [stream_window, connection_window] = purpose.windows();
         let (streams, mut connection) = Builder::new()
-            .initial_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_window_size(stream_window)
+            .initial_connection_window_size(connection_window)
+            .data_frame_budget(SMALL_FRAMES_BYTES_MAX)
             .max_frame_size(FRAME_BYTES_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .initial_max_send_streams(STREAMS_FIRST)
+            // It protects servers from their clients. An upstream that answers late would have all calls ended by it.
+            .max_local_error_reset_streams(None)
+            .max_concurrent_reset_streams(GIVEN_UP_MAX)
+            .reset_stream_duration(GIVEN_UP_TIME)
+            // More than none once the upstream has said how many.
+            .initial_max_send_streams(0)
             .enable_push(false)
             .handshake(io)
             .await?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(h2::Reason::NO_ERROR.into()))),
+            Poll::Pending if connection.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
         let pulse = Arc::<Pulse>::default();
         let ping = connection.ping_pong().expect("nobody has taken it before");
         let listening = Arc::clone(&pulse);
         let running = async move {
+            let mut calls_max = connection.max_concurrent_send_streams();
+            let connection = poll_fn(|cx| {
+                let ended = Pin::new(&mut connection).poll(cx);
+                if listening.waiting.load(Ordering::Relaxed) > 0 {
+                    // The upstream may take more than before, or may have said that it takes no more.
+                    let now = connection.max_concurrent_send_streams();
+                    if std::mem::replace(&mut calls_max, now) < now {
+                        listening.ended.notify_waiters();
+                    } else {
+                        listening.ended.notify_one();
+                    }
+                }
+                ended
+            });
             tokio::select! {
                 biased;
                 ended = connection => {
                     if let Err(error) = ended {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "a connection to an upstream broke");
+                        tracing::debug!(error = &error as &dyn StdError, "a connection to an upstream broke");
                     }
                 }
                 () = silence(ping, &listening) => tracing::debug!("a connection to an upstream is silent and given up"),
@@ -146,29 +243,46 @@ impl Connection {
     /// Makes a call and waits for the head of its answer. Dropping the future, and later the answer, cancels it.
     pub(super) async fn call(&self, request: Request<()>, message: Bytes) -> Result<Response<Answer>, Lost> {
         let beat = self.stream().await;
-        let is_long = message.len() > SEND_WINDOW_BYTES;
         let (answer, mut sending) = self.streams.clone().send_request(request, false).map_err(Lost::Over)?;
         // All at once, however small the window: it is kept as it is until the upstream lets it through. Where that fails
         // the stream is over already, and the answer says why.
         let _over = sending.send_data(message, true);
-        let unsent = is_long.then_some(sending);
-        let (head, stream) = answer.await.map_err(Lost::of)?.into_parts();
+        let head = answer.await;
         beat.heard();
-        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, unsent, beat }))
+        let (head, stream) = head.map_err(Lost::of)?.into_parts();
+        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, sending, beat }))
     }
 
     /// Waits until the upstream takes one more stream. What is handed over before that is kept by the connection, also when
     /// its caller has left, and goes out in the end to be cancelled at once: servers hang up on those who do that.
     async fn stream(&self) -> Beat {
+        if let Some(beat) = Beat::begin(&self.pulse, self.streams.current_max_send_streams()) {
+            return beat;
+        }
+        let _waiting = Waiting::begin(&self.pulse);
         loop {
             let ended = self.pulse.ended.notified();
-            let is_over = self.pulse.is_over.load(Ordering::Acquire);
-            let calls_max = if is_over { usize::MAX } else { self.streams.current_max_send_streams() };
+            let calls_max = if self.is_over() { usize::MAX } else { self.streams.current_max_send_streams() };
             if let Some(beat) = Beat::begin(&self.pulse, calls_max) {
                 return beat;
             }
             ended.await;
         }
+    }
+
+    /// Whether no call can begin on it any more. Whoever finds out tells all who wait: they need not wait for a call to end.
+    fn is_over(&self) -> bool {
+        let pulse = &self.pulse;
+        if pulse.is_over.load(Ordering::Acquire) {
+            return true;
+        }
+        let asked = self.streams.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
+        let is_over = matches!(asked, Poll::Ready(Err(_)));
+        if is_over {
+            pulse.is_over.store(true, Ordering::Release);
+            pulse.ended.notify_waiters();
+        }
+        is_over
     }
 }
 
@@ -184,14 +298,21 @@ impl Lost {
     }
 }
 
+/// Whether it was we who gave up an answer for what it is, such as headers that are too long.
+pub(super) fn is_of_one_answer(cause: &(dyn StdError + 'static)) -> bool {
+    cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_library() && error.is_reset())
+}
+
 /// Waits until an upstream that was called says nothing and does not answer either when it is asked.
 async fn silence(mut ping: PingPong, pulse: &Pulse) {
     let mut asked: Option<Instant> = None;
+    let mut heard_before = pulse.heard.load(Ordering::Relaxed);
     loop {
         sleep(PING_EVERY).await;
         let was_used =
             pulse.is_used.swap(false, Ordering::Relaxed) || pulse.calls.load(Ordering::Relaxed) > 0;
-        if pulse.is_heard.swap(false, Ordering::Relaxed) {
+        let heard = pulse.heard.load(Ordering::Relaxed);
+        if std::mem::replace(&mut heard_before, heard) != heard {
             asked = None;
             continue;
         }
@@ -212,17 +333,15 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
 pub(super) struct Answer {
     stream: RecvStream,
     data_is_over: bool,
-    /// What may not have been sent whole, since it is longer than the window.
-    unsent: Option<SendStream<Bytes>>,
+    /// What may not have been sent whole, since the window was too small for it.
+    sending: SendStream<Bytes>,
     beat: Beat,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // An upstream may answer before it has read everything. Then nobody will.
-        if let Some(mut unsent) = self.unsent.take() {
-            unsent.send_reset(h2::Reason::CANCEL);
-        }
+        // An upstream may answer before it has read everything. Then nobody will. Without effect where all was sent.
+        self.sending.send_reset(h2::Reason::CANCEL);
     }
 }
 

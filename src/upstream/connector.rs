@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
-use super::connection::{Connection, Running};
+use super::connection::{Connection, Purpose, Running};
 use super::gathered::Gathered;
 use super::tls::Tls;
 
@@ -46,10 +46,12 @@ impl Link {
     }
 
     /// No connection could be made, or none that lasted, at `now`. Of several tries that were under way together, as each
-    /// worker makes its own, one counts.
+    /// worker makes its own, one counts, and the endpoint is avoided from the last of them on.
     pub(super) fn failed(&self, began: Instant, now: Instant) {
         let mut last = self.lock();
         if last.failed_at.is_some_and(|at| began < at) {
+            let until = now + AVOIDED.step(last.failures);
+            last.avoid_until = last.avoid_until.max(Some(until));
             return;
         }
         last.failed_at = Some(now);
@@ -103,15 +105,15 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Makes a connection, and the task that has to run for anything to happen on it.
-    pub(super) async fn connect(&self) -> io::Result<(Connection, Running)> {
+    pub(super) async fn connect(&self, purpose: Purpose) -> io::Result<(Connection, Running)> {
         let socket = self.in_time("no connection", self.connect_to_any()).await?;
         socket.set_nodelay(true)?;
         let socket = Gathered::new(BufReader::with_capacity(READ_BYTES, socket));
         match &self.tls {
-            None => self.in_time("no HTTP/2", http2(socket)).await,
+            None => self.in_time("no HTTP/2", http2(socket, purpose)).await,
             Some(tls) => {
                 let socket = self.in_time("no TLS", tls.connect(socket)).await?;
-                self.in_time("no HTTP/2", http2(socket)).await
+                self.in_time("no HTTP/2", http2(socket, purpose)).await
             }
         }
     }
@@ -144,11 +146,11 @@ impl Connector {
     }
 }
 
-async fn http2<S>(socket: S) -> io::Result<(Connection, Running)>
+async fn http2<S>(socket: S, purpose: Purpose) -> io::Result<(Connection, Running)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    Connection::open(socket).await.map_err(io::Error::other)
+    Connection::open(socket, purpose).await.map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -180,6 +182,6 @@ mod tests {
         for later in 0..5 {
             link.failed(began, failed + Duration::from_millis(later));
         }
-        assert!(link.is_worth_a_try(failed + Duration::from_millis(500)));
+        assert!(link.is_worth_a_try(failed + Duration::from_millis(504)));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::adc::NoToken;
 use super::breaker::Outcome;
+use super::connection;
 use super::deadline::{Deadline, Whose};
 use super::limit::WAITING_MAX;
 use crate::error::{Code, Error, Reason};
@@ -43,6 +44,8 @@ impl Failure {
     /// Says what the failure means for the breaker.
     pub(super) fn outcome(&self, deadline: &Deadline) -> Outcome {
         match self {
+            // One answer that cannot be read says nothing about the others.
+            Self::Broken(cause) if connection::is_of_one_answer(&**cause) => Outcome::Reached,
             Self::Unreachable(_) | Self::Broken(_) => Outcome::Failed,
             Self::TimedOut if deadline.whose() == Whose::Configured => Outcome::Failed,
             Self::TimedOut => Outcome::Abandoned,
@@ -134,6 +137,17 @@ pub(super) fn waited_too_long(upstream: &str, deadline: &Deadline) -> Error {
         .with_nothing_sent()
 }
 
+/// The deadline had passed before the call was made.
+pub(super) fn no_time_left(upstream: &str, deadline: &Deadline) -> Error {
+    let text = format!(
+        "No time was left to call upstream `{upstream}` within {}. Nothing was sent.",
+        given(deadline)
+    );
+    Error::new(Code::DeadlineExceeded, Reason::UpstreamTimeout, text)
+        .with_metadata("upstream", upstream)
+        .with_nothing_sent()
+}
+
 /// The deadline passed.
 pub(super) fn timed_out(upstream: &str, deadline: &Deadline) -> Error {
     let text = format!("Upstream `{upstream}` did not answer within {}.", given(deadline));
@@ -200,7 +214,10 @@ fn given(deadline: &Deadline) -> String {
         Whose::Configured => "",
         Whose::Caller => ", the time that the caller gave",
     };
-    format!("{:?}{whose}", deadline.allowed())
+    // What the gateway itself has taken of the caller's time is less than that.
+    let millis = deadline.allowed().as_micros().div_ceil(1000);
+    let allowed = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+    format!("{allowed:?}{whose}")
 }
 
 /// Prints an error and its causes on one line.

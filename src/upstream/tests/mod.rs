@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt as _;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -227,6 +227,20 @@ async fn too_slow_is_a_timeout_of_ours_and_says_whose_time_it_was() {
     }
     assert_eq!(upstream.health().breaker, BreakerState::Open);
     assert_eq!(upstream.health().in_flight, 0);
+}
+
+/// A call without time was sent and took effect, and whether its caller heard of that was a matter of luck.
+#[tokio::test]
+async fn a_call_that_has_no_time_left_is_not_sent() {
+    let server = Server::start(|_, _| async { ok(b"done") });
+    let upstream = build(section(&[&server.url()]));
+    upstream.unary(call()).await.unwrap();
+    for _ in 0..20 {
+        let late = Call { timeout: Some(Duration::ZERO), ..call() };
+        let error = upstream.unary(late).await.unwrap_err();
+        assert_eq!((facts(&error), error.nothing_sent()), (TIMEOUT, true));
+    }
+    assert_eq!((server.calls(), upstream.health().in_flight), (1, 0));
 }
 
 #[tokio::test]
