@@ -1,7 +1,10 @@
 //! Field mask paths between `snake_case`, as messages hold them, and `lowerCamelCase`, as JSON writes them.
 
-/// Appends a path in lowerCamelCase. Returns `false` if reading it back would give another path.
+/// Appends a path in lowerCamelCase. Returns `false` if reading it back would give another path, or be refused.
 pub(super) fn to_camel(path: &str, out: &mut String) -> bool {
+    if !is_path(path) {
+        return false;
+    }
     let mut raise = false;
     for letter in path.chars() {
         match letter {
@@ -11,7 +14,8 @@ pub(super) fn to_camel(path: &str, out: &mut String) -> bool {
                 out.push(letter.to_ascii_uppercase());
                 raise = false;
             }
-            'A'..='Z' => return false,
+            // A comma would make two paths of it.
+            ',' | 'A'..='Z' => return false,
             _ if raise => return false,
             _ => out.push(letter),
         }
@@ -62,7 +66,8 @@ pub(super) fn from_query(text: &str) -> Option<Vec<String>> {
     whole.then_some(paths)
 }
 
-fn to_snake(path: &str) -> String {
+/// Writes a name in snake_case.
+pub(super) fn to_snake(path: &str) -> String {
     let mut snake = String::with_capacity(path.len() + 4);
     for letter in path.chars() {
         if letter.is_ascii_uppercase() {
@@ -100,6 +105,19 @@ mod tests {
         assert_eq!(from_json("fooBar,a.bC").unwrap(), ["foo_bar", "a.b_c"]);
         assert_eq!(from_json("foo_bar"), None);
         assert_eq!(from_json("").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_reading_refuses_is_not_printed_either() {
+        for path in ["a\u{0}", "a b", ".a", "a.", "a..b", "a,b", "labels.`a b`"] {
+            assert!(!to_camel(path, &mut String::new()), "{path}");
+        }
+        for path in ["", "a", "*", "foo_bar.b2", "_a", "zoë", "labels.`a-b`"] {
+            let mut out = String::new();
+            assert!(to_camel(path, &mut out), "{path}");
+            let back = from_json(&out).unwrap_or_else(|| panic!("{path} is printed as {out}"));
+            assert_eq!(back.concat(), path);
+        }
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Plan {
         let start = out.len();
         let style = Style { enum_numbers: options.enum_numbers, defaults: options.defaults };
         let printer = Printer::new(&self.tables, out, style, wire_bytes);
-        let unknown_types = printer.print(write)?.into_iter().collect();
+        let unknown_types = printer.print(write)?;
         if options.pretty {
             let compact = out.split_off(start);
             let bytes_max = start.saturating_add(print::json_bytes_max(wire_bytes));

@@ -100,6 +100,88 @@ fn a_message_in_pieces_is_judged_as_a_whole() {
     assert_eq!((&shown["name"], &shown["metadata"]["createTime"]), (&json!("n"), &Value::Null));
 }
 
+/// Its name was among those of types that nobody knows, and so were names from what was given up.
+#[test]
+fn damage_makes_no_known_type_unknown() {
+    let any = |name: &str, value: &[u8]| {
+        let mut any = Vec::new();
+        field(1, format!("type.googleapis.com/{name}").as_bytes(), &mut any);
+        field(2, value, &mut any);
+        any
+    };
+    // A book with an extra of a type that nobody knows and, behind it, a title that is no text.
+    let (mut damaged, mut sequel) = (Vec::new(), Vec::new());
+    field(8, &any("no.Such", b""), &mut damaged);
+    field(2, b"\xff", &mut sequel);
+    field(9, &sequel, &mut damaged);
+    let mut wire = Vec::new();
+    field(8, &any("acme.v1.Book", &damaged), &mut wire);
+    let mut out = Vec::new();
+    let book = plan("acme.v1.Book");
+    let printed = book.to_json(&wire, &JsonOptions::default(), &mut out).unwrap();
+    assert!(printed.unknown_types.is_empty(), "{:?}", printed.unknown_types);
+    let shown: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(shown["extra"]["@type"], "type.googleapis.com/acme.v1.Book");
+    assert!(shown["extra"]["value"].is_string(), "{shown}");
+    // What is shown beside it is told all the same.
+    let mut sequel = Vec::new();
+    field(8, &any("no.Other", b""), &mut sequel);
+    field(9, &sequel, &mut wire);
+    out.clear();
+    let printed = book.to_json(&wire, &JsonOptions::default(), &mut out).unwrap();
+    assert_eq!(printed.unknown_types, ["no.Other"]);
+}
+
+/// Each took a dozen times its bytes and more to look at as a whole.
+#[test]
+fn small_parts_out_of_order_are_refused_before_they_take_much_memory() {
+    // A name given twice, or an empty key, and then what is smallest: entries of maps, and messages of a list.
+    let twice = [0x2a, 1, b'a', 0x2a, 1, b'b'];
+    for (name, first, part, count) in [
+        ("google.cloud.datastream.v1.Stream", &[][..], [0x22, 0], 6 << 20),
+        ("google.protobuf.Struct", &[], [0x0a, 0], 9 << 20),
+        ("google.cloud.datastream.v1.Stream", &twice, [0x4a, 0], 17 << 20),
+    ] {
+        let wire = [first, &part.repeat(count)].concat();
+        let error = print(&plan(name), &wire, &JsonOptions::default()).unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::LimitExceeded), "{name}: {error}");
+        assert!(error.message().contains("small parts"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_page_of_some_megabytes_is_shown_however_its_parts_are_mixed() {
+    const PARTS: usize = 40_000;
+    let entry = |key: &str, value: &str| {
+        let mut entry = Vec::new();
+        field(1, key.as_bytes(), &mut entry);
+        field(2, value.as_bytes(), &mut entry);
+        entry
+    };
+    let mut wire = Vec::new();
+    for i in 0..PARTS {
+        // A label of which half are given twice, and an error with details of its own between every two.
+        field(4, &entry(&format!("label-{}", i % (PARTS / 2)), &format!("{i}")), &mut wire);
+        let mut error = Vec::new();
+        for detail in ["first", "second", "first"] {
+            field(5, &entry(detail, &format!("{i}")), &mut error);
+            field(1, b"reason", &mut error);
+        }
+        field(9, &error, &mut wire);
+    }
+    assert!(wire.len() > 3 << 20, "{}", wire.len());
+    let stream = plan("google.cloud.datastream.v1.Stream");
+    let shown: Value =
+        serde_json::from_slice(&print(&stream, &wire, &JsonOptions::default()).unwrap()).unwrap();
+    assert_eq!(shown["labels"].as_object().unwrap().len(), PARTS / 2);
+    assert_eq!(shown["labels"]["label-7"], (PARTS / 2 + 7).to_string());
+    assert_eq!(shown["errors"].as_array().unwrap().len(), PARTS);
+    assert_eq!(shown["errors"][7]["details"], json!({"second": "7", "first": "7"}));
+    // The smallest parts there are.
+    let json = print(&stream, &[0x22, 0].repeat(1 << 20), &JsonOptions::default()).unwrap();
+    assert_eq!(json, br#"{"labels":{"":""}}"#);
+}
+
 #[test]
 fn few_bytes_do_not_become_endless_json() {
     // An empty book takes two bytes, and its defaults some sixty times as many.

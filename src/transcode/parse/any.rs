@@ -1,6 +1,6 @@
 //! `google.protobuf.Any` in JSON: an object whose `@type`, wherever it stands, says what the rest is.
 
-use super::{Parser, Text};
+use super::{Parser, Text, object};
 use crate::{
     error::Result,
     transcode::{
@@ -24,10 +24,11 @@ impl<'j> Parser<'_, 'j> {
         }
         let Some(type_url) = self.find_type()? else {
             // Nothing at all is an Any that was never set.
+            let offset = self.reader.offset();
             self.reader.object()?;
             return match self.reader.key(true)? {
                 None => Ok(()),
-                Some(_) => Err(self.wrong("\"@type\" is missing")),
+                Some(_) => Err(self.wrong_at(offset, "\"@type\" is missing")),
             };
         };
         let Some((_, name)) = type_url.rsplit_once('/').filter(|(_, name)| !name.is_empty()) else {
@@ -55,9 +56,12 @@ impl<'j> Parser<'_, 'j> {
     /// Reads `{"@type": …, "value": …}`: the form of types that are no object in JSON, and of those nobody knows, whose
     /// value is base64.
     fn wrapped(&mut self, index: Option<u32>, name: &str, out: &mut Vec<u8>, depth: usize) -> Result<()> {
+        let start = self.reader.offset();
         self.reader.object()?;
         let (mut first, mut typed, mut valued) = (true, false, false);
-        while let Some(key) = self.reader.key(first)? {
+        loop {
+            let offset = self.reader.offset();
+            let Some(key) = self.reader.key(first)? else { break };
             first = false;
             match &*key {
                 TYPE if !typed => {
@@ -68,12 +72,23 @@ impl<'j> Parser<'_, 'j> {
                     valued = true;
                     self.any_value(index, name, out, depth).map_err(|error| error.within(VALUE))?;
                 }
-                TYPE | VALUE => return Err(self.wrong("the key is given twice").within(&key)),
-                _ if index.is_none() => return Err(self.wrong(&format!("{name} is not a known type"))),
-                _ => return Err(self.wrong(&format!("{name} goes under \"value\"")).within(&key)),
+                TYPE | VALUE => {
+                    return Err(self.wrong_at(offset, "the key is given twice").within(&key));
+                }
+                _ if index.is_none() => {
+                    return Err(self.wrong_at(offset, &format!("{name} is not a known type")));
+                }
+                _ => {
+                    let why = format!("{name} goes under \"value\"");
+                    return Err(self.wrong_at(offset, &why).within(&object::shown(&key)));
+                }
             }
         }
-        if valued || index.is_none() { Ok(()) } else { Err(self.wrong("\"value\" is missing")) }
+        if valued || index.is_none() {
+            return Ok(());
+        }
+        // It is missing from the object, not from what follows that.
+        Err(self.wrong_at(start, "\"value\" is missing"))
     }
 
     fn any_value(&mut self, index: Option<u32>, name: &str, out: &mut Vec<u8>, depth: usize) -> Result<()> {

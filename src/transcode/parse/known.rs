@@ -59,7 +59,12 @@ impl Parser<'_, '_> {
         }
         self.reader.object()?;
         let mut keys = self.no_keys();
-        while let Some(key) = self.reader.key(keys.is_empty())? {
+        loop {
+            let offset = self.reader.offset();
+            let Some(key) = self.reader.key(keys.is_empty())? else { break };
+            if !keys.insert(key.clone()) {
+                return Err(self.wrong_at(offset, "the key is given twice").within(&object::shown(&key)));
+            }
             put_tag(out, 1, LEN);
             let entry = wire::open(out);
             put_tag(out, 1, LEN);
@@ -69,9 +74,6 @@ impl Parser<'_, '_> {
             self.dynamic(out, depth + 1).map_err(|error| error.within(&object::shown(&key)))?;
             wire::close(out, value);
             wire::close(out, entry);
-            if !keys.insert(key.clone()) {
-                return Err(self.wrong("the key is given twice").within(&object::shown(&key)));
-            }
         }
         self.put_back(keys);
         Ok(())

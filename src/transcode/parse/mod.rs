@@ -182,43 +182,37 @@ impl<'t, 'j> Parser<'t, 'j> {
         };
         self.reader.object()?;
         let mut keys = self.no_keys();
-        while let Some(key) = self.reader.key(keys.is_empty())? {
+        loop {
+            // Where the key is: behind it stands what is not to blame.
+            let offset = self.reader.offset();
+            let Some(key) = self.reader.key(keys.is_empty())? else { break };
+            let step = || format!("[{}]", object::shown(&key));
+            if !keys.insert(key.clone()) {
+                return Err(self.wrong_at(offset, "the key is given twice").within(&step()));
+            }
             let before = out.len();
             let ignored = self.ignored.len();
             put_tag(out, field.number, LEN);
             let start = wire::open(out);
             put_tag(out, 1, key_field.wire);
-            let kept = self
-                .entry(key_field, value_field, &key, out, depth)
-                .map_err(|error| error.within(&format!("[{}]", object::shown(&key))))?;
+            if !scalar::put_key(key_field, &key, out) {
+                let why = format!("the key must be {}", scalar::expected(key_field.op));
+                return Err(self.wrong_at(offset, &why).within(&step()));
+            }
+            let kept = self.map_value(value_field, out, depth).map_err(|error| error.within(&step()))?;
             self.prefix_ignored(ignored, &format_args!("[{}]", object::shown(&key)));
             if kept {
                 wire::close(out, start);
             } else {
                 out.truncate(before);
             }
-            if !keys.insert(key.clone()) {
-                return Err(self
-                    .wrong("the key is given twice")
-                    .within(&format!("[{}]", object::shown(&key))));
-            }
         }
         self.put_back(keys);
         Ok(())
     }
 
-    /// Reads key and value of an entry. The tag of the key is written already.
-    fn entry(
-        &mut self,
-        key_field: &FieldTable,
-        value_field: &FieldTable,
-        key: &str,
-        out: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<bool> {
-        if !scalar::put_key(key_field, key, out) {
-            return Err(self.wrong(&format!("the key must be {}", scalar::expected(key_field.op))));
-        }
+    /// Reads the value of an entry whose key is written.
+    fn map_value(&mut self, value_field: &FieldTable, out: &mut Vec<u8>, depth: usize) -> Result<bool> {
         if self.reader.peek()? == Next::Null && !value_field.null_is_value {
             return Err(self.wrong("null cannot be a value of a map"));
         }
@@ -239,12 +233,13 @@ impl<'t, 'j> Parser<'t, 'j> {
         }
     }
 
-    /// A value that the field cannot take. The path is added on the way up.
+    /// A value that comes next and that the field cannot take. The path is added on the way up.
     #[cold]
     fn wrong(&self, description: &str) -> Error {
         self.wrong_at(self.reader.offset(), description)
     }
 
+    /// The same for what begins at a place, or behind the white space and the comma there.
     #[cold]
     fn wrong_at(&self, offset: usize, description: &str) -> Error {
         let (line, column) = self.reader.position_at(offset);
@@ -261,3 +256,6 @@ impl MessageTable {
 
 /// Borrowed or owned text of the JSON.
 type Text<'j> = Cow<'j, str>;
+
+#[cfg(test)]
+mod tests;

@@ -36,26 +36,34 @@ impl Printer<'_, '_> {
         }
         let name = type_url.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let name = std::str::from_utf8(name).unwrap_or_default();
-        let start = self.out.len();
-        // A known type whose bytes cannot be read, also with care, is shown as if it were unknown: the caller still gets the
-        // rest.
-        if !self.inside(name, value, chosen, depth)? {
-            self.out.truncate(start);
-            self.unknown(name, value);
+        match self.tables.find(name) {
+            Some(index) => {
+                let (start, named) = (self.out.len(), self.unknown_types.len());
+                // A known type whose bytes cannot be read, also with care, is shown as if it were unknown: the caller still
+                // gets the rest. But nobody is told that it is unknown, nor of what was met in it and is not shown.
+                if !self.inside(index, value, chosen, depth)? {
+                    self.out.truncate(start);
+                    self.unknown_types.truncate(named);
+                    self.bare(value);
+                }
+            }
+            None => {
+                self.note_unknown(name);
+                self.bare(value);
+            }
         }
         self.out.push(b'}');
         Ok(())
     }
 
-    /// Prints the members of a known type; `false` if the type is unknown or the bytes are none of it.
+    /// Prints the members of a known type; `false` if the bytes are none of it, or too deep.
     fn inside(
         &mut self,
-        name: &str,
+        index: u32,
         value: &[u8],
         chosen: Option<&Node>,
         depth: usize,
     ) -> Result<bool, Stop> {
-        let Some(index) = self.tables.find(name) else { return Ok(false) };
         if self.any_depth >= ANY_DEPTH_MAX || depth >= DEPTH_MAX {
             return Ok(false);
         }
@@ -78,10 +86,15 @@ impl Printer<'_, '_> {
         }
     }
 
-    fn unknown(&mut self, name: &str, value: &[u8]) {
-        if self.unknown_types.len() < UNKNOWN_TYPES_MAX && !self.unknown_types.contains(name) {
-            self.unknown_types.insert(name.to_owned());
+    fn note_unknown(&mut self, name: &str) {
+        let is_new = !self.unknown_types.iter().any(|known| known == name);
+        if is_new && self.unknown_types.len() < UNKNOWN_TYPES_MAX {
+            self.unknown_types.push(name.to_owned());
         }
+    }
+
+    /// Prints a value by its bytes, where strict clients do not read it.
+    fn bare(&mut self, value: &[u8]) {
         if !self.google_shaped {
             self.out.extend_from_slice(b",\"value\":");
             self.base64(value);

@@ -1,8 +1,11 @@
 //! The second look: all fields of a message are known before the first is printed.
 //!
-//! Costs an index of the message, of at most a few times its bytes, and, where a message field came in pieces, a copy of
-//! those pieces, of which [`super::REREAD_BYTES_MAX`] bounds the sum. Bytes need it rarely: a message written by one
-//! encoder never does.
+//! Costs an index: eight bytes for each known field of the message being printed and of those around it, and while a map is
+//! printed sixteen for each of its entries. A field takes two bytes at least and belongs to one message, so that this is at
+//! most twelve times the bytes, and never more than [`super::HELD_BYTES_MAX`]: what would take more is refused. All of it
+//! is counted before room is made, so that nothing has to grow. Beside it stand a few bytes for each field of the types
+//! on the way down and, where a message field came in pieces, a copy of those pieces, of which
+//! [`super::REREAD_BYTES_MAX`] bounds the sum. Bytes need it rarely: a message written by one encoder never does.
 
 use super::{Choice, DEPTH_MAX, Printer, Stop, choose, fast::zero};
 use crate::transcode::{
@@ -33,11 +36,22 @@ impl Printer<'_, '_> {
         wire: &[u8],
         chosen: Option<&Node>,
         depth: usize,
-        mut comma: bool,
+        comma: bool,
     ) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
             return Err(Stop::Bad(&"messages are nested too deep"));
         }
+        self.holding(|printer| printer.indexed_fields(table, wire, chosen, depth, comma))
+    }
+
+    fn indexed_fields(
+        &mut self,
+        table: &MessageTable,
+        wire: &[u8],
+        chosen: Option<&Node>,
+        depth: usize,
+        mut comma: bool,
+    ) -> Result<(), Stop> {
         let mut items = self.index(table, wire)?;
         settle_oneofs(table, &mut items);
         // By field, and occurrences of one field in the order of the wire.
@@ -86,8 +100,18 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn index(&self, table: &MessageTable, wire: &[u8]) -> Result<Vec<Item>, Stop> {
-        let mut items = Vec::new();
+    /// Finds the known fields, in the order of the wire. They are counted first: a vector that grows takes up to three times
+    /// what is in it.
+    fn index(&mut self, table: &MessageTable, wire: &[u8]) -> Result<Vec<Item>, Stop> {
+        let mut count = 0_usize;
+        self.each_item(table, wire, |_| count += 1)?;
+        self.hold(count.saturating_mul(size_of::<Item>()))?;
+        let mut items = Vec::with_capacity(count);
+        self.each_item(table, wire, |item| items.push(item))?;
+        Ok(items)
+    }
+
+    fn each_item(&self, table: &MessageTable, wire: &[u8], mut take: impl FnMut(Item)) -> Result<(), Stop> {
         let mut cursor = Cursor::new(wire);
         while !cursor.is_empty() {
             let (number, kind) = cursor.tag()?;
@@ -106,9 +130,9 @@ impl Printer<'_, '_> {
             else {
                 return Err(Stop::Bad(&"it is too large"));
             };
-            items.push(Item { field, at, packed });
+            take(Item { field, at, packed });
         }
-        Ok(items)
+        Ok(())
     }
 
     /// Prints all occurrences of one field as its value. Returns `false` if there is nothing to show.
@@ -124,11 +148,10 @@ impl Printer<'_, '_> {
         match field.card {
             Card::Repeated => self.list(field, wire, items, chosen, depth),
             Card::Map => {
-                let entries =
-                    items.iter().map(|item| item.value(wire).bytes()).collect::<Result<Vec<_>, _>>()?;
+                let entries = items.iter().map(|item| item.value(wire).bytes());
                 self.out.push(b'{');
                 let start = self.out.len();
-                self.members(field.child, &entries, chosen, depth)?;
+                self.members(field.child, entries, chosen, depth)?;
                 self.out.push(b'}');
                 Ok(self.out.len() > start + 1)
             }

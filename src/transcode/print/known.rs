@@ -103,8 +103,7 @@ impl Printer<'_, '_> {
         let map = table.fields[0].child;
         self.out.push(b'{');
         if self.careful {
-            let entries = texts(wire).collect::<Result<Vec<_>, _>>()?;
-            self.members(map, &entries, chosen, depth)?;
+            self.members(map, texts(wire), chosen, depth)?;
         } else {
             let (mut keys, mut comma) = (self.no_keys(), false);
             for entry in texts(wire) {
@@ -218,6 +217,7 @@ fn texts(wire: &[u8]) -> Texts<'_> {
     Texts(Cursor::new(wire))
 }
 
+#[derive(Clone)]
 struct Texts<'w>(Cursor<'w>);
 
 impl<'w> Iterator for Texts<'w> {

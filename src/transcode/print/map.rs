@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher as _, RandomState},
+    iter::zip,
 };
 
 use super::{Open, Printer, Stop};
@@ -17,7 +18,8 @@ use crate::transcode::{
 const FEW: usize = 16;
 
 /// Hashes of the keys written so far. Two keys with one hash only cost a second look, so that they can be made on purpose
-/// does not matter.
+/// does not matter. Nine bytes each, in a table that may be less than half full and beside the one that it grew out of: at
+/// most some six times the bytes that the entries came in.
 pub(super) struct MapKeys {
     few: Vec<u64>,
     many: HashSet<u64>,
@@ -46,6 +48,15 @@ impl MapKeys {
         self.few.clear();
         self.many.clear();
     }
+}
+
+/// What is kept of an entry's key while others of the map may be the same: ninety-six bits of hashes, which nobody can make
+/// collide, and the entry's place among all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct KeyAt {
+    hash: u64,
+    check: u32,
+    at: u32,
 }
 
 /// A map entry taken apart.
@@ -125,33 +136,74 @@ impl<'t> Printer<'t, '_> {
         Ok(printed)
     }
 
-    /// Prints entries as the members of one object, without its braces; equal keys are resolved first.
-    pub(super) fn members(
+    /// Prints entries as the members of one object, without its braces; equal keys are resolved first. The entries are gone
+    /// through several times rather than kept.
+    pub(super) fn members<'w>(
         &mut self,
         map: u32,
-        entries: &[&[u8]],
+        entries: impl Iterator<Item = Result<&'w [u8], Malformed>> + Clone,
         chosen: Option<&Node>,
         depth: usize,
     ) -> Result<(), Stop> {
-        // From the back, so that the first one met is the one that wins; then printed in order. Of the keys two hashes
-        // with secret seeds are kept: the keys themselves could take many times the bytes that they came in.
+        self.holding(|printer| {
+            let winners = printer.winners(map, entries.clone())?;
+            printer.chosen_members(map, entries, &winners, chosen, depth)
+        })
+    }
+
+    /// Finds the last entry of each key, in the order of the wire.
+    fn winners<'w>(
+        &mut self,
+        map: u32,
+        entries: impl Iterator<Item = Result<&'w [u8], Malformed>> + Clone,
+    ) -> Result<Vec<KeyAt>, Stop> {
+        // Up to the first that is damaged: behind it there is no end.
+        let count = entries.clone().try_fold(0_usize, |count, wire| wire.map(|_| count + 1))?;
+        let Ok(end) = u32::try_from(count) else { return Err(Stop::Bad(&"it is too large")) };
+        self.hold(count.saturating_mul(size_of::<KeyAt>()))?;
+        // Of the keys two hashes with secret seeds are kept: the keys themselves could take many times the bytes that they
+        // came in.
         let seeds = [RandomState::new(), RandomState::new()];
-        let mut keys = HashSet::new();
-        let mut wins = vec![false; entries.len()];
-        for (i, wire) in entries.iter().enumerate().rev() {
-            let entry = self.read_entry(map, wire)?;
+        let mut keys = Vec::with_capacity(count);
+        for (at, wire) in zip(0..end, entries) {
+            let entry = self.read_entry(map, wire?)?;
             if self.outside(map, &entry) {
                 continue;
             }
             let start = self.out.len();
             self.entry_key(map, &entry)?;
-            wins[i] = keys.insert(seeds.each_ref().map(|seed| seed.hash_one(&self.out[start..])));
+            let [hash, check] = seeds.each_ref().map(|seed| seed.hash_one(&self.out[start..]));
+            keys.push(KeyAt { hash, check: check as u32, at });
             self.out.truncate(start);
         }
-        drop(keys);
+        // Equal keys side by side, of which the last stays.
+        keys.sort_unstable();
+        keys.dedup_by(|later, kept| {
+            let same = (later.hash, later.check) == (kept.hash, kept.check);
+            if same {
+                kept.at = later.at;
+            }
+            same
+        });
+        keys.sort_unstable_by_key(|key| key.at);
+        Ok(keys)
+    }
+
+    fn chosen_members<'w>(
+        &mut self,
+        map: u32,
+        entries: impl Iterator<Item = Result<&'w [u8], Malformed>>,
+        winners: &[KeyAt],
+        chosen: Option<&Node>,
+        depth: usize,
+    ) -> Result<(), Stop> {
+        let mut winners = winners.iter().map(|key| key.at).peekable();
         let mut comma = false;
-        for (wire, _) in entries.iter().zip(wins).filter(|(_, wins)| *wins) {
-            let entry = self.read_entry(map, wire)?;
+        for (at, wire) in zip(0.., entries) {
+            if winners.next_if_eq(&at).is_none() {
+                continue;
+            }
+            let entry = self.read_entry(map, wire?)?;
             let before = self.out.len();
             if comma {
                 self.out.push(b',');

@@ -2,12 +2,13 @@
 //!
 //! Fields are printed as they come. A set of bits tells which were seen; the few things that legal bytes may do and
 //! that a single pass cannot undo (a singular field given twice, a oneof overwritten, a list interrupted by another
-//! field, a map key given twice) end the pass. Everything is then printed once more, from the beginning, by [`careful`],
-//! which looks at all fields of a message before it writes any. From the beginning, because bytes made for the purpose
-//! would else have each level printed anew by every level above it.
+//! field, a map key given twice) end the pass. So does damage: a message may come in pieces that are wrong alone and
+//! right together. Everything is then printed once more, from the beginning, by [`careful`], which looks at all fields of
+//! a message before it writes any. From the beginning, because bytes made for the purpose would else have each level
+//! printed anew by every level above it.
 //!
-//! What an upstream sends may be made to hurt: output is bounded by [`json_bytes_max`], and what has to be read more
-//! often than once by [`REREAD_BYTES_MAX`].
+//! What an upstream sends may be made to hurt: output is bounded by [`json_bytes_max`], what has to be read more often
+//! than once or copied by [`REREAD_BYTES_MAX`], and what is known of a message before it is printed by [`HELD_BYTES_MAX`].
 //!
 //! Nothing here knows which type it prints: the tables say everything.
 //!
@@ -22,8 +23,6 @@ mod map;
 mod open;
 mod scalar;
 mod stop;
-
-use std::collections::BTreeSet;
 
 use self::{
     map::MapKeys,
@@ -46,8 +45,12 @@ const UNKNOWN_TYPES_MAX: usize = 16;
 /// Bytes that are read again or copied for one answer: groups inside groups, whose end must be found at each level, and
 /// messages that came in pieces. Honest bytes need a few times their size at most.
 const REREAD_BYTES_MAX: usize = 512 << 20;
-/// A copied byte costs memory too.
+/// A copied byte costs memory too: a vector that grows takes up to three times what is in it.
 const COPY_COST: usize = 4;
+/// Bytes that the index of a message, those of the messages around it and the keys of their maps take at any moment. A
+/// field in the index takes eight, and an entry of a map sixteen more: a message of 10 MiB always fits, and one of 64 MiB
+/// unless it is made of next to nothing, of entries below twelve bytes and values below four.
+const HELD_BYTES_MAX: usize = 128 << 20;
 /// JSON that any answer may come to, however small its bytes.
 const JSON_BYTES_BASE: usize = 64 << 20;
 /// JSON that an answer may come to for each of its bytes. A packed enum takes one byte and prints a name.
@@ -76,9 +79,12 @@ pub(super) struct Printer<'t, 'o> {
     out_max: usize,
     /// What is left of [`REREAD_BYTES_MAX`].
     rereads: usize,
+    /// What is left of [`HELD_BYTES_MAX`].
+    holdable: usize,
     google_shaped: bool,
     any_depth: usize,
-    unknown_types: BTreeSet<String>,
+    /// In the order in which they were met, so that a part that is given up can take its own back.
+    unknown_types: Vec<String>,
     /// What the last map kept its keys in, for the next one: a page of resources with labels has many maps.
     spare_keys: Option<MapKeys>,
 }
@@ -93,23 +99,24 @@ impl<'t, 'o> Printer<'t, 'o> {
             style,
             careful: false,
             rereads: REREAD_BYTES_MAX,
+            holdable: HELD_BYTES_MAX,
             google_shaped: false,
             any_depth: 0,
-            unknown_types: BTreeSet::new(),
+            unknown_types: Vec::new(),
             spare_keys: None,
         }
     }
 
     /// Has `write` print, a second time with care where one pass cannot tell. So it is with damage, too: a message may come in
     /// pieces, such as an `Any` with its type in one and its value in another, and be right as a whole. Returns the names of
-    /// types that no loaded descriptor knows.
+    /// types that no loaded descriptor knows, sorted.
     ///
     /// # Errors
     /// The bytes are no message of the type, or too costly to show.
     pub(super) fn print(
         mut self,
         write: impl Fn(&mut Self) -> Result<(), Stop>,
-    ) -> Result<BTreeSet<String>, Error> {
+    ) -> Result<Vec<String>, Error> {
         let start = self.out.len();
         let mut ended = write(&mut self);
         if matches!(ended, Err(Stop::Redo | Stop::Bad(_))) {
@@ -118,10 +125,16 @@ impl<'t, 'o> Printer<'t, 'o> {
             self.google_shaped = false;
             self.any_depth = 0;
             self.unknown_types.clear();
+            self.holdable = HELD_BYTES_MAX;
+            // Its room may be that of a map with millions of keys.
+            self.spare_keys = None;
             ended = write(&mut self);
         }
         match ended {
-            Ok(()) => Ok(self.unknown_types),
+            Ok(()) => {
+                self.unknown_types.sort_unstable();
+                Ok(self.unknown_types)
+            }
             // With care, nothing asks for more of it.
             Err(Stop::Redo) => Err(damaged("it contradicts itself")),
             Err(Stop::Spent(what)) => Err(spent(what)),
@@ -149,6 +162,25 @@ impl<'t, 'o> Printer<'t, 'o> {
     /// Takes note that so many bytes will be copied.
     fn copy(&mut self, bytes: usize) -> Result<(), Stop> {
         self.reread(bytes.saturating_mul(COPY_COST))
+    }
+
+    /// Takes note that so many bytes are held until the [`holding`](Self::holding) around it ends.
+    fn hold(&mut self, bytes: usize) -> Result<(), Stop> {
+        match self.holdable.checked_sub(bytes) {
+            Some(left) => {
+                self.holdable = left;
+                Ok(())
+            }
+            None => Err(Stop::Spent(&"its messages have too many small parts out of order")),
+        }
+    }
+
+    /// Does what holds memory while it lasts. Given back also where it fails: damage inside an `Any` is not the end.
+    fn holding<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+        let before = self.holdable;
+        let done = work(self);
+        self.holdable = before;
+        done
     }
 
     /// Prints a message of the type at `index`.
@@ -253,5 +285,25 @@ fn choose<'s>(chosen: Option<&'s Node>, field: &FieldTable) -> Choice<'s> {
     match node.child(&field.json_name, &field.name) {
         None => Choice::Skip,
         Some(child) => Choice::Print(child.narrowed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::fixture::embedded;
+
+    #[test]
+    fn what_was_held_is_given_back_also_by_what_failed() {
+        let tables = Tables::new(&embedded());
+        let mut out = Vec::new();
+        let mut printer = Printer::new(&tables, &mut out, Style::default(), 0);
+        let failed: Result<(), Stop> = printer.holding(|printer| {
+            printer.hold(HELD_BYTES_MAX)?;
+            Err(Stop::Bad(&"it is damaged"))
+        });
+        assert!(matches!(failed, Err(Stop::Bad(_))));
+        assert!(printer.hold(HELD_BYTES_MAX).is_ok());
+        assert!(matches!(printer.hold(1), Err(Stop::Spent(_))));
     }
 }

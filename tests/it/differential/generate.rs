@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use prost::Message as _;
 use prost_types::{
-    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    DescriptorProto, EnumDescriptorProto, EnumOptions, EnumValueDescriptorProto, FieldDescriptorProto,
     FileDescriptorProto, FileDescriptorSet, MessageOptions, OneofDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
@@ -51,13 +51,15 @@ const SCALARS: &[Type] = &[
 pub(super) struct Generator {
     pub(super) rng: Rng,
     messages: Vec<DescriptorProto>,
+    colors: EnumDescriptorProto,
 }
 
 impl Generator {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let messages = (0..MESSAGES).map(|i| message_type(&mut rng, i)).collect();
-        Self { rng, messages }
+        let colors = color_type(&mut rng);
+        Self { rng, messages, colors }
     }
 
     /// Returns the types, with the well-known ones they use.
@@ -72,24 +74,13 @@ impl Generator {
                         .map(|file| file.file_descriptor_proto().clone())
                 })
                 .collect();
-        let enumeration = EnumDescriptorProto {
-            name: Some("Color".into()),
-            value: [("COLOR_UNSPECIFIED", 0), ("RED", 1), ("GREEN", 2), ("FAR", 4000), ("NEGATIVE", -3)]
-                .map(|(name, number)| EnumValueDescriptorProto {
-                    name: Some(name.into()),
-                    number: Some(number),
-                    options: None,
-                })
-                .into(),
-            ..Default::default()
-        };
         let ours = FileDescriptorProto {
             name: Some("random.proto".into()),
             package: Some("random".into()),
             syntax: Some("proto3".into()),
             dependency: google.iter().filter_map(|file| file.name.clone()).collect(),
             message_type: self.messages.clone(),
-            enum_type: vec![enumeration],
+            enum_type: vec![self.colors.clone()],
             ..Default::default()
         };
         FileDescriptorSet { file: google.into_iter().chain([ours]).collect() }.encode_to_vec()
@@ -301,7 +292,7 @@ impl Generator {
             Type::Fixed64 | Type::Sfixed64 => out.extend_from_slice(&number.to_le_bytes()),
             Type::Fixed32 | Type::Sfixed32 => out.extend_from_slice(&(number as u32).to_le_bytes()),
             Type::Bool => varint(out, number & 1),
-            Type::Enum => varint(out, [0, 1, 2, 4000, -3_i64 as u64, 77][self.rng.usize(..6)]),
+            Type::Enum => varint(out, [0, 1, 2, 3, 4000, -3_i64 as u64, 77][self.rng.usize(..7)]),
             Type::String => bytes(out, self.text().as_bytes()),
             Type::Bytes => {
                 let length = self.rng.usize(..9);
@@ -394,6 +385,33 @@ fn any_type(rng: &mut Rng) -> (Type, Option<String>) {
         1 | 2 => (Type::Message, Some(format!(".google.protobuf.{}", KNOWN[rng.usize(..KNOWN.len())]))),
         3 => (Type::Enum, Some(".random.Color".into())),
         _ => (SCALARS[rng.usize(..SCALARS.len())], None),
+    }
+}
+
+/// An enum whose numbers are declared in any order, many of them under two names.
+fn color_type(rng: &mut Rng) -> EnumDescriptorProto {
+    let mut values = [
+        ("NOTHING", 0),
+        ("RED", 1),
+        ("CRIMSON", 1),
+        ("GREEN", 2),
+        ("LIME", 2),
+        ("BLUE", 3),
+        ("FAR", 4000),
+        ("AWAY", 4000),
+        ("NEGATIVE", -3),
+        ("BELOW", -3),
+    ];
+    rng.shuffle(&mut values);
+    // In proto3 the first is zero.
+    let value = [("COLOR_UNSPECIFIED", 0)].into_iter().chain(values).map(|(name, number)| {
+        EnumValueDescriptorProto { name: Some(name.into()), number: Some(number), options: None }
+    });
+    EnumDescriptorProto {
+        name: Some("Color".into()),
+        value: value.collect(),
+        options: Some(EnumOptions { allow_alias: Some(true), ..Default::default() }),
+        ..Default::default()
     }
 }
 

@@ -17,13 +17,23 @@ use serde_json::{Map, Value};
 pub(super) struct Pair {
     ours: Transcoder,
     oracle: DescriptorPool,
+    /// For each name of an enum's value the first that was declared for its number. The oracle prints any of them.
+    first_names: HashMap<String, String>,
 }
 
 impl Pair {
     pub(super) fn new(set: &[u8]) -> Self {
         let pool = Pool::load(&[("random", set)]).unwrap_or_else(|error| panic!("{error}"));
         let oracle = DescriptorPool::decode(set).unwrap_or_else(|error| panic!("{error}"));
-        Self { ours: Transcoder::new(&pool), oracle }
+        let mut first_names = HashMap::new();
+        for enumeration in oracle.all_enums() {
+            let values = &enumeration.enum_descriptor_proto().value;
+            for value in values {
+                let first = values.iter().find(|other| other.number() == value.number()).unwrap_or(value);
+                first_names.insert(value.name().to_owned(), first.name().to_owned());
+            }
+        }
+        Self { ours: Transcoder::new(&pool), oracle, first_names }
     }
 
     /// Prints bytes on both sides; returns the JSON if both could.
@@ -94,7 +104,8 @@ impl Pair {
         }
     }
 
-    /// Equality, but for floats that are no numbers: serde_json makes `null` of the oracle's.
+    /// Equality, but for floats that are no numbers: serde_json makes `null` of the oracle's. Of an enum's names ours must be
+    /// the first.
     fn same(&self, ours: &Value, oracle: &Value) -> bool {
         match (ours, oracle) {
             (Value::String(text), Value::Null) => matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity"),
@@ -117,6 +128,9 @@ impl Pair {
                 let (ours, oracle) = (ours.as_f64().unwrap_or_default(), oracle.as_f64().unwrap_or_default());
                 // The oracle shows a float with the digits of the double that it becomes; ours are as few as read back.
                 ours == oracle || (f64::from(oracle as f32) == oracle && ours as f32 == oracle as f32)
+            }
+            (Value::String(ours), Value::String(oracle)) => {
+                ours == self.first_names.get(oracle).unwrap_or(oracle)
             }
             (a, b) => a == b,
         }
