@@ -9,18 +9,19 @@
 //! Connections go to the thread that has the fewest, and an HTTP/2 connection with many requests shares them with the
 //! others (see `http::streams`).
 //!
-//! What is nobody's request (the poller, the journal, webhooks) runs on the runtime that started the gateway, and what all
-//! threads share is at [`Home`] there.
+//! What is nobody's request (the poller, the journal, webhooks) runs on the runtime that started the gateway, and so do the
+//! connections to the database and to Redis, which all threads share: they are at [`Home`] there.
 
 use std::{
     cell::Cell,
-    future::poll_fn,
     io,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    task::{Context, Poll},
     thread,
     time::Duration,
 };
@@ -30,7 +31,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{
-    sync::CancellationToken,
+    sync::{CancellationToken, DropGuard},
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
@@ -52,6 +53,8 @@ pub struct Workers {
     list: Box<[Worker]>,
     threads: TaskTracker,
     over: CancellationToken,
+    /// A thread has ended.
+    ended: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -73,9 +76,16 @@ impl Workers {
     /// # Errors
     /// The system has no thread or no descriptor left.
     pub fn start(count: usize) -> io::Result<Self> {
-        let mut workers =
-            Self { list: Box::default(), threads: TaskTracker::new(), over: CancellationToken::new() };
-        let start = |number| Worker::start(number, workers.threads.token(), workers.over.clone());
+        let mut workers = Self {
+            list: Box::default(),
+            threads: TaskTracker::new(),
+            over: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        };
+        let start = |number| {
+            let running = (workers.threads.token(), workers.ended.clone().drop_guard());
+            Worker::start(number, running, workers.over.clone())
+        };
         // Dropping `workers` ends those that were started before one that could not be.
         workers.list = (1..=count.max(1)).map(start).collect::<io::Result<_>>()?;
         Ok(workers)
@@ -87,6 +97,15 @@ impl Workers {
         let Worker { runtime, places } = worker.expect("there is at least one");
         places.fetch_add(1, Ordering::Relaxed);
         Place { runtime: runtime.clone(), places: places.clone() }
+    }
+
+    /// Waits for `stop`, or for a thread to end before: all new connections would go to it, since it has the fewest.
+    /// Does not keep them.
+    pub fn watch(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let ended = self.ended.clone();
+        async move {
+            let _stopped = stop.run_until_cancelled(ended.cancelled()).await;
+        }
     }
 
     /// Ends the threads, drops what is still on them, and waits until that is done.
@@ -106,7 +125,12 @@ impl Drop for Workers {
 }
 
 impl Worker {
-    fn start(number: usize, running: TaskTrackerToken, over: CancellationToken) -> io::Result<Self> {
+    /// What is `running` is dropped when the thread ends, however it does.
+    fn start(
+        number: usize,
+        running: (TaskTrackerToken, DropGuard),
+        over: CancellationToken,
+    ) -> io::Result<Self> {
         // Made on its thread: one that cannot be started would drop it here, within another runtime.
         let (tell, told) = mpsc::channel();
         thread::Builder::new().name("causeway-worker".to_owned()).spawn(move || {
@@ -151,19 +175,43 @@ impl Home {
     }
 
     /// Does some work on this thread, of which the sockets and tasks belong to the home.
-    pub fn owns<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    pub fn owns<W: Future>(&self, work: W) -> impl Future<Output = W::Output> {
         // Boxed: it is much of what a request needs room for, and few need it.
-        let mut work = Box::pin(work);
-        poll_fn(move |cx| {
-            let _entered = self.0.as_ref().map(Handle::enter);
-            work.as_mut().poll(cx)
-        })
+        Owned { home: self, work: Some(Box::pin(work)) }
     }
 
     /// Gives it a task of its own. Without a home it stays where it is.
     pub fn take(&self, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = self.0.clone().unwrap_or_else(Handle::current);
         drop(runtime.spawn(task));
+    }
+}
+
+/// Work that belongs to a home. What it leaves behind when it is given up does too: a connection goes back to its pool by a
+/// task.
+struct Owned<'h, W> {
+    home: &'h Home,
+    work: Option<Pin<Box<W>>>,
+}
+
+impl<W> Owned<'_, W> {
+    fn entered<T>(&mut self, then: impl FnOnce(&mut Option<Pin<Box<W>>>) -> T) -> T {
+        let _entered = self.home.0.as_ref().map(Handle::enter);
+        then(&mut self.work)
+    }
+}
+
+impl<W: Future> Future for Owned<'_, W> {
+    type Output = W::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<W::Output> {
+        self.entered(|work| work.as_mut().expect("it is polled until it is ready").as_mut().poll(cx))
+    }
+}
+
+impl<W> Drop for Owned<'_, W> {
+    fn drop(&mut self) {
+        self.entered(|work| drop(work.take()));
     }
 }
 
@@ -239,5 +287,44 @@ mod tests {
         let (_task, worked_on) = tasks.join_next().await.unwrap().unwrap();
         workers.end().await;
         assert_eq!((told.recv().await, worked_on), (Some(0), 1));
+    }
+
+    /// A thread that had died took all new connections, as it had the fewest, and closed them.
+    #[tokio::test]
+    async fn a_thread_that_ends_is_noticed() {
+        let (workers, stop) = (Workers::start(2).unwrap(), CancellationToken::new());
+        let mut watching = JoinSet::new();
+        watching.spawn(workers.watch(stop.clone()));
+        tokio::task::yield_now().await;
+        assert!(watching.try_join_next().is_none());
+        workers.over.cancel();
+        watching.join_next().await.unwrap().unwrap();
+        assert!(!stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_is_dropped_at_home() {
+        struct Left(tokio::sync::mpsc::UnboundedSender<tokio::runtime::Id>);
+        impl Drop for Left {
+            fn drop(&mut self) {
+                self.0.send(Handle::current().id()).unwrap();
+            }
+        }
+        let (home, workers) = (Home::here(), Workers::start(1).unwrap());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(
+            async move {
+                let left = Left(tell);
+                let work = home.owns(async move {
+                    let _left = left;
+                    std::future::pending::<()>().await;
+                });
+                let _ = timeout(Duration::ZERO, work).await;
+            },
+            workers.place().runtime(),
+        );
+        assert_eq!(told.recv().await, Some(Handle::current().id()));
+        workers.end().await;
     }
 }

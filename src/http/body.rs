@@ -12,7 +12,8 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    edge::compress::Gzip, feed::Feed, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall, stream::StreamBody,
+    edge::compress::Gzip, feed::Feed, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall,
+    stream::StreamBody, streams,
 };
 use crate::error::Error;
 
@@ -118,6 +119,9 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
         let polled = this.poll_piece(cx);
+        if polled.is_pending() {
+            streams::waits();
+        }
         stall::asked(matches!(polled, Poll::Ready(Some(_))));
         if matches!(polled, Poll::Ready(None))
             && let Some(trailers) = this.trailers.take()

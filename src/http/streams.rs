@@ -15,6 +15,16 @@ thread_local! {
     static STREAMS_HERE: Cell<usize> = const { Cell::new(0) };
 }
 
+tokio::task_local! {
+    static HERE: Cell<Option<Here>>;
+}
+
+/// Notes that this task's stream waits for something to happen, such as the end of an operation: it does not count any more
+/// as one that its thread works on. Without effect outside HTTP/2.
+pub(super) fn waits() {
+    let _ = HERE.try_with(Cell::take);
+}
+
 /// Runs the streams of HTTP/2 connections, each as a task of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
@@ -49,10 +59,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
             clippy::disallowed_methods,
             reason = "a stream ends with its connection, which is waited for"
         )]
-        tokio::spawn(async move {
-            let _here = here;
-            stream.await;
-        });
+        tokio::spawn(HERE.scope(Cell::new(Some(here)), stream));
     }
 }
 
@@ -104,5 +111,32 @@ mod tests {
             place.runtime(),
         );
         again.join_next().await.unwrap().unwrap();
+    }
+
+    /// Sixteen who watched operations had all further requests of their thread sent elsewhere.
+    #[tokio::test]
+    async fn who_only_waits_is_no_crowd() {
+        let (workers, streams) = (Workers::start(1).unwrap(), Streams { home: Home::here() });
+        let place = workers.place();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut connection = JoinSet::new();
+        connection.spawn_on(
+            async move {
+                for _ in 0..3 * STREAMS_HERE_MAX {
+                    let tell = tell.clone();
+                    streams.execute(async move {
+                        waits();
+                        tell.send(workers::current()).unwrap();
+                        tell.closed().await;
+                    });
+                    tokio::task::yield_now().await;
+                }
+            },
+            place.runtime(),
+        );
+        connection.join_next().await.unwrap().unwrap();
+        for _ in 0..3 * STREAMS_HERE_MAX {
+            assert_eq!(told.recv().await, Some(1));
+        }
     }
 }

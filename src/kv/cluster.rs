@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::workers::Home;
+
 use super::{
     Away, BUDGET, Question,
     node::Node,
@@ -42,6 +44,7 @@ pub(super) struct Cluster {
     known: Mutex<Known>,
     /// Held by who asks for the slots: the place in `nodes` of the next to be asked.
     turn: tokio::sync::Mutex<usize>,
+    home: Home,
 }
 
 #[derive(Default)]
@@ -66,15 +69,16 @@ struct Open {
 }
 
 impl Cluster {
-    /// Takes nodes of it, all reached alike.
-    pub(super) fn new(one: Node, others: Vec<Node>) -> Self {
+    /// Takes nodes of it, all reached alike; the others that there are will be connected to at `home` too, whoever needs them
+    /// first.
+    pub(super) fn new(one: Node, others: Vec<Node>, home: Home) -> Self {
         let like = one.place().clone();
         let all = std::iter::once(one).chain(others);
         let nodes: BTreeMap<Address, Arc<Node>> =
             all.map(|node| (address(node.place()), Arc::new(node))).collect();
         let seeds = nodes.keys().cloned().collect();
         let known = Mutex::new(Known { nodes, ..Known::default() });
-        Self { like, seeds, known, turn: tokio::sync::Mutex::default() }
+        Self { like, seeds, known, turn: tokio::sync::Mutex::default(), home }
     }
 
     /// Gives each command to who has its key, all at once, and returns an answer for each: [`Away`] where there was none by
@@ -253,7 +257,7 @@ impl Cluster {
         if known.nodes.len() >= NODES_MAX {
             return Err(Away);
         }
-        let node = Node::new(self.place(address), None).map_err(|error| {
+        let node = Node::new(self.place(address), None, self.home.clone()).map_err(|error| {
             tracing::warn!(error = error.category(), "a node of the Redis cluster cannot be used");
             Away
         })?;

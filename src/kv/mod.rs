@@ -37,6 +37,7 @@ use crate::{
     config::{RedisTls, RedisUrl},
     crypto::{Pem, read_pem},
     error::{Error, Result},
+    workers::Home,
 };
 
 /// How long a command may take.
@@ -87,15 +88,15 @@ impl Kv {
             // Not the error's own text, which may repeat the URL and the password in it.
             Error::invalid_field("redis.url", format!("{url} cannot be used ({})", error.category()))
         };
-        let certificates = certificates(tls)?;
+        let (certificates, home) = (certificates(tls)?, Home::here());
         let mut nodes = Vec::with_capacity(url.nodes().len());
         for node in url.nodes() {
             let place = node.expose().into_connection_info().map_err(wrong)?;
-            nodes.push(Node::new(place, certificates.as_ref()).map_err(wrong)?);
+            nodes.push(Node::new(place, certificates.as_ref(), home.clone()).map_err(wrong)?);
         }
         let one = nodes.pop().expect("a URL names at least one server");
         let servers = match url.is_cluster() {
-            true => Servers::Many(Box::new(Cluster::new(one, nodes))),
+            true => Servers::Many(Box::new(Cluster::new(one, nodes, home))),
             false => Servers::One(Arc::new(one)),
         };
         Ok(Self { servers, has_hinted: AtomicBool::new(false) })

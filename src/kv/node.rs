@@ -27,8 +27,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Prepares the link; connects when it is first used. Certificates count with TLS only.
-    pub(super) fn new(place: ConnectionInfo, tls: Option<&TlsCertificates>) -> RedisResult<Self> {
+    /// Prepares the link; connects when it is first used, at `home`. Certificates count with TLS only.
+    pub(super) fn new(place: ConnectionInfo, tls: Option<&TlsCertificates>, home: Home) -> RedisResult<Self> {
         let config = ConnectionManagerConfig::new()
             .set_max_delay(CONNECT_TIME_MAX)
             .set_number_of_retries(1)
@@ -39,7 +39,6 @@ impl Node {
             None => Client::open(place)?,
         };
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        let home = Home::here();
         Ok(Self { client, manager, home, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
     }
 

@@ -14,7 +14,7 @@ use super::{Asked, fields::Fields};
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway::{Answer, Notes, Twice},
-    http::{Server, body::Body, edge::Exchange, json},
+    http::{Server, body::Body, edge::Exchange, json, streams},
     identity::access,
     model::{Operation, Role},
     operations::{View, WAIT_MAX},
@@ -233,6 +233,7 @@ pub(super) async fn waited(
 ) -> Result<Operation> {
     let left = exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
     let timeout = timeout.min(WAIT_MAX).min(left.saturating_sub(ANSWER_TIME));
+    streams::waits();
     tokio::select! {
         biased;
         () = server.soft.cancelled() => Err(stopping()),
