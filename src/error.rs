@@ -17,6 +17,9 @@ pub use self::{code::Code, nearest::nearest};
 /// Bytes of a field's name, and of what is said about it, that an error repeats: either may hold what a caller sent.
 const QUOTED_BYTES_MAX: usize = 512;
 
+/// What callers read of a fault of ours.
+const FAULT: &str = "The gateway failed. Quote the request id when you report this.";
+
 /// The result of nearly everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -66,12 +69,16 @@ reasons! {
     UpstreamTimeout = "UPSTREAM_TIMEOUT";
     /// The service is known but the configuration has no section for it.
     UpstreamNotConfigured = "UPSTREAM_NOT_CONFIGURED";
+    /// The upstream has no such method.
+    NotOffered = "NOT_OFFERED";
     /// The upstream answered with something that cannot be shown.
     UpstreamInvalidResponse = "UPSTREAM_INVALID_RESPONSE";
     /// No valid credential.
     Unauthenticated = "UNAUTHENTICATED";
     /// A valid credential that may not do this.
     PermissionDenied = "PERMISSION_DENIED";
+    /// The webhook endpoint is disabled.
+    EndpointDisabled = "ENDPOINT_DISABLED";
     /// Too many requests.
     RateLimited = "RATE_LIMITED";
     /// A request with this Idempotency-Key is still running.
@@ -168,12 +175,7 @@ impl Error {
 
     /// A fault of ours. The message is generic on purpose; `source` goes to the log.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(
-            Code::Internal,
-            Reason::Internal,
-            "The gateway failed. Quote the request id when you report this.",
-        )
-        .with_source(source)
+        Self::new(Code::Internal, Reason::Internal, FAULT).with_source(source)
     }
 
     fn field(reason: Reason, field: String, description: String) -> Self {
@@ -328,6 +330,30 @@ impl Error {
         }
         text
     }
+
+    /// Prints it for whoever runs the gateway; see [`told`].
+    pub fn told(&self) -> String {
+        told(self)
+    }
+}
+
+/// Prints an error and its causes on one line, for whoever runs the gateway: each once, and where a cause is known not the
+/// words that callers read of a fault of ours.
+pub fn told(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if text.ends_with(FAULT) {
+            text.truncate(text.len() - FAULT.len());
+            text.push_str(&words);
+        } else if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Cuts what may hold a caller's words to a length that an error can bear.
@@ -381,6 +407,17 @@ mod tests {
         let error = Error::internal("disk on fire");
         assert!(!error.to_string().contains("disk"));
         assert!(error.chain().ends_with(": disk on fire"));
+    }
+
+    #[test]
+    fn an_operator_is_told_the_causes_once_and_not_what_callers_read() {
+        let fault = || Error::internal("disk on fire");
+        assert_eq!(fault().told(), "disk on fire");
+        assert_eq!(fault().at("part").told(), "part: disk on fire");
+        assert_eq!(told(&std::io::Error::other(fault())), "disk on fire");
+        assert_eq!(Error::limit("too long").with_source(fault()).told(), "too long: disk on fire");
+        assert_eq!(Error::limit("disk on fire").with_source("on fire").told(), "disk on fire");
+        assert_eq!(fault().with_source(fault()).told(), "disk on fire");
     }
 
     #[test]

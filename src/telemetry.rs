@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{
@@ -63,9 +64,57 @@ pub fn start_metrics() -> Metrics {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another recorder of metrics was there first; /metrics stays empty");
         }
+        describe();
         handle
     });
     Metrics(handle.clone())
+}
+
+/// Says what the numbers mean that are counted in passing: nothing that is made at the start would say it. Counters
+/// without labels are there from then on, at 0: a change from nothing to 1 is none to `increase()`.
+fn describe() {
+    describe_counter!("causeway_upstream_retries_total", "Calls that were tried once more, by upstream.");
+    describe_counter!("causeway_audit_lost_total", "Requests that should be in the audit log and are not.");
+    describe_counter!("causeway_audit_sealed_total", "Entries that were chained into the audit log.");
+    describe_histogram!("causeway_journal_batch_rows", "Rows of the journal that are committed together.");
+    describe_histogram!(
+        "causeway_journal_commit_seconds",
+        Unit::Seconds,
+        "Time until such rows are committed, and so what the journal adds to a request."
+    );
+    describe_counter!(
+        "causeway_journal_deferred_total",
+        "Outcomes that were answered before they were written, because the database was away."
+    );
+    describe_gauge!("causeway_journal_backlog_rows", "Rows that wait in memory for the database to be back.");
+    describe_counter!("causeway_operations_polls_total", "Calls that ask for one operation, by upstream.");
+    describe_counter!("causeway_operations_lists_total", "Calls that list operations, by upstream.");
+    describe_histogram!(
+        "causeway_operations_claimed",
+        "Operations that this process takes at once to look after them."
+    );
+    describe_counter!(
+        "causeway_operations_fenced_writes_total",
+        "Sightings of operations that were dropped, because another process looks after them by now."
+    );
+    describe_counter!("causeway_operations_events_total", "Events about operations that were recorded.");
+    describe_counter!(
+        "causeway_operations_quarantined_total",
+        "Times that an operation was put off for long, because the answer about it cannot be decoded."
+    );
+    describe_counter!(
+        "causeway_operations_ended_total",
+        "Operations that were seen to end, by upstream and final state."
+    );
+    let without_labels = [
+        counter!("causeway_audit_lost_total"),
+        counter!("causeway_audit_sealed_total"),
+        counter!("causeway_journal_deferred_total"),
+        counter!("causeway_operations_fenced_writes_total"),
+        counter!("causeway_operations_events_total"),
+        counter!("causeway_operations_quarantined_total"),
+    ];
+    without_labels.iter().for_each(|counter| counter.increment(0));
 }
 
 impl Metrics {
@@ -97,6 +146,16 @@ mod tests {
             assert!(text.contains("causeway_test_total 3"), "{text}");
             assert!(text.contains(r#"causeway_test_seconds_bucket{le="0.005"} 1"#), "{text}");
         }
+    }
+
+    #[test]
+    fn counters_without_labels_are_there_before_they_count() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, describe);
+        let text = handle.render();
+        assert!(text.contains("# HELP causeway_audit_lost_total Requests"), "{text}");
+        assert!(text.contains("\ncauseway_audit_lost_total 0\n"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use tokio::runtime;
 
-use super::{ConfigArgs, Outcome, say};
+use super::{ConfigArgs, Outcome, is_read, say};
 use crate::{
     app,
     audit::{filter, verify},
@@ -81,7 +81,7 @@ impl Audit {
         }
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let store = Store::connect(&config.database, Arc::new(SystemClock)).await?;
+            let store = Store::connect_existing(&config.database, Arc::new(SystemClock)).await?;
             match self.command {
                 Command::Verify(_) => verify_log(&config, &store).await,
                 Command::Export(export) => export_log(&export, &store).await,
@@ -114,8 +114,11 @@ async fn export_log(export: &Export, store: &Store) -> Outcome {
         let Some(last) = rows.last() else { break };
         after = last.seq;
         for row in &rows {
-            writeln!(out, "{}", audit_line(row))?;
+            if !is_read(writeln!(out, "{}", audit_line(row)))? {
+                return Ok(());
+            }
         }
     }
-    Ok(out.flush()?)
+    is_read(out.flush())?;
+    Ok(())
 }

@@ -1,12 +1,16 @@
 //! `causeway check`: is the configuration right, and what would be served?
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::table::Table;
 use super::{ConfigArgs, Outcome, live::Live, say};
 use crate::{
     app,
-    config::{Config, Endpoint, Loaded},
+    config::{Config, Endpoint, KNOWN_UPSTREAMS, Loaded, Problem},
+    error::nearest,
+    http::Listener,
     kv::Kv,
     schema::{Binding, Catalog, Effect, Method},
     upstream::Upstreams,
@@ -48,7 +52,13 @@ impl Check {
             say(&loaded.print())?;
             return Ok(loaded.into_config().map(drop)?);
         }
-        let mut problems: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+        let only = self.upstream.as_deref();
+        let stranger = only.and_then(|only| stranger(only, &loaded));
+        let is_known = stranger.is_none();
+        let lacking = lacking(&loaded);
+        let mut problems: Vec<String> =
+            loaded.problems.0.iter().chain(&lacking).map(ToString::to_string).collect();
+        problems.extend(stranger);
         let catalog = match app::catalog(&loaded.config) {
             Ok(catalog) => {
                 problems.extend(conflicts(&catalog));
@@ -61,14 +71,15 @@ impl Check {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         problems.extend(runtime.block_on(unusable(&loaded.config)));
-        let only = self.upstream.as_deref();
         match &catalog {
             // Who cannot be started is not to be called either.
             Some(catalog) if self.live.is_wanted() && problems.is_empty() => {
                 problems.extend(runtime.block_on(self.live.look(&loaded.config, catalog, only))?);
             }
-            Some(catalog) => say(&format!("{}{}", routes(catalog, only), upstreams(&loaded, catalog)))?,
-            None => {}
+            Some(catalog) if is_known => {
+                say(&format!("{}{}", routes(catalog, only), upstreams(&loaded, catalog)))?;
+            }
+            _ => {}
         }
         let count = problems.len();
         match count {
@@ -91,11 +102,38 @@ fn conflicts(catalog: &Catalog) -> Vec<String> {
     }
 }
 
-/// Finds what keeps an upstream or Redis from being called at all: certificates and tokens that cannot be read.
+/// Finds what keeps the gateway from listening, and an upstream or Redis from being called at all: certificates, keys
+/// and tokens that cannot be read.
 async fn unusable(config: &Config) -> Vec<String> {
+    let listener = config.http.tls.as_ref().and_then(|tls| Listener::try_tls(tls).err());
     let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).err();
     let redis = config.redis.url.as_ref().and_then(|url| Kv::new(url, &config.redis.tls).err());
-    upstreams.into_iter().chain(redis).map(|error| error.chain()).collect()
+    listener.into_iter().chain(upstreams).chain(redis).map(|error| error.told()).collect()
+}
+
+/// Finds what a gateway would lack, unless the same was said already or a source that may have it cannot be read.
+fn lacking(loaded: &Loaded) -> Option<Problem> {
+    let lacking = loaded.config.lacks_to_serve()?;
+    let is_said = loaded.problems.0.iter().any(|problem| problem.key == lacking.key);
+    (!is_said && is_whole(loaded)).then_some(lacking)
+}
+
+/// Says that there is no upstream with this key, unless there is, or a source that may have it cannot be read.
+fn stranger(only: &str, loaded: &Loaded) -> Option<String> {
+    let known = KNOWN_UPSTREAMS.iter().filter(|known| known.served).map(|known| known.key);
+    let keys: BTreeSet<&str> = known.chain(loaded.config.upstreams.keys().map(String::as_str)).collect();
+    if keys.contains(only) || !is_whole(loaded) {
+        return None;
+    }
+    let hint = nearest(only, keys.iter().copied()).map(|key| format!(" Did you mean {key}?"));
+    let keys: Vec<&str> = keys.into_iter().collect();
+    let (hint, keys) = (hint.unwrap_or_default(), keys.join(", "));
+    Some(format!("--upstream {only}: there is no upstream of that name, only {keys}.{hint}"))
+}
+
+/// Whether every source could be read.
+fn is_whole(loaded: &Loaded) -> bool {
+    loaded.problems.0.iter().all(|problem| !problem.key.is_empty())
 }
 
 /// Prints one row for each path.

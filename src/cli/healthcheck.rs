@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, runtime, time};
 
 use super::Outcome;
-use crate::config::Endpoint;
+use crate::{config::Endpoint, error::told};
 
 /// The longest a healthy gateway may take to say so.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ impl Healthcheck {
         match asked {
             Ok(Ok(StatusCode::OK)) => Ok(()),
             Ok(Ok(status)) => Err(format!("{url}/healthz answers {status}").into()),
-            Ok(Err(error)) => Err(format!("{url}/healthz: {}", super::with_causes(error.as_ref())).into()),
+            Ok(Err(error)) => Err(format!("{url}/healthz: {}", told(error.as_ref())).into()),
             Err(_) => Err(format!("{url}/healthz does not answer within {} s", TIMEOUT.as_secs()).into()),
         }
     }

@@ -102,7 +102,7 @@ impl KeysCommand {
 
 impl Create {
     async fn run(self) -> Outcome {
-        let keys = open(self.config).await?;
+        let keys = open(self.config, true).await?;
         let expires = self.expires.as_deref().map(|text| time(text, keys.now())).transpose()?;
         let new = NewKey {
             principal: self.principal,
@@ -127,7 +127,7 @@ impl Create {
 
 impl List {
     async fn run(self) -> Outcome {
-        let keys = open(self.config).await?;
+        let keys = open(self.config, false).await?;
         let mut table =
             Table::new(&["ID", "PRINCIPAL", "ROLE", "RESOURCES", "STATE", "CREATED", "LAST USED", "NOTE"]);
         let shown = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
@@ -171,7 +171,7 @@ impl Revoke {
                 "this is a whole key; name it by its id, which stands after cw_, and no more of it".into()
             );
         }
-        let keys = open(self.config).await?;
+        let keys = open(self.config, false).await?;
         match keys.revoke(id).await? {
             Some(key) => Ok(say(&format!("apiKeys/{} of {} is revoked\n", key.id, key.principal))?),
             None => Err(format!("there is no key with the id {id}").into()),
@@ -179,14 +179,20 @@ impl Revoke {
     }
 }
 
-/// Opens the database of a configuration; who may call is none of its business.
-async fn open(args: ConfigArgs) -> Result<Keys, Box<dyn std::error::Error + Send + Sync>> {
+/// Opens the database of a configuration, one that is there already unless it may be made; who may call is none of its
+/// business.
+async fn open(args: ConfigArgs, may_make: bool) -> Result<Keys, Box<dyn std::error::Error + Send + Sync>> {
     let presumed = vec![("identity.mode".to_owned(), "keys".to_owned())];
     let config: Config = args.load(presumed).into_config()?;
     if config.database.url.is_none() {
         return Err("database.url is not set: keys are kept in a database".into());
     }
-    Ok(Keys::new(Store::open(&config.database, Arc::new(SystemClock)).await?))
+    let clock = Arc::new(SystemClock);
+    let store = match may_make {
+        true => Store::open(&config.database, clock).await?,
+        false => Store::open_existing(&config.database, clock).await?,
+    };
+    Ok(Keys::new(store))
 }
 
 fn role(name: &str) -> Result<Role, String> {

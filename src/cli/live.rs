@@ -74,7 +74,7 @@ impl Live {
         let callers = self.token_file.as_deref().map(authorization).transpose()?;
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
-            .map_err(|error| app::StartError(vec![error.chain()]))?;
+            .map_err(|error| app::StartError(vec![error.told()]))?;
         let mut reads = JoinSet::new();
         let mut findings = Vec::new();
         for upstream in upstreams.iter().filter(|upstream| only.is_none_or(|key| key == upstream.key())) {
@@ -141,7 +141,7 @@ fn untried(key: &str, section: &Section, why: &NoProbe) -> Finding {
             Some(format!("upstreams.{key}: a project is needed to read in; say --project PROJECT")),
         ),
         NoProbe::Unfit(error) => {
-            ("not called".to_owned(), Some(format!("upstreams.{key}: {}", printable(&error.chain()))))
+            ("not called".to_owned(), Some(format!("upstreams.{key}: {}", printable(&error.told()))))
         }
     };
     let row = [key.to_owned(), section.credentials.kind().to_owned(), String::new(), answer, String::new()];
@@ -150,7 +150,7 @@ fn untried(key: &str, section: &Section, why: &NoProbe) -> Finding {
 
 fn problem(key: &str, section: &Section, request: &str, error: &Error) -> String {
     let mut text =
-        format!("upstreams.{key}: {request}: {}: {}", error.code().name(), printable(&error.chain()));
+        format!("upstreams.{key}: {request}: {}: {}", error.code().name(), printable(&error.told()));
     if let Some(way_out) = way_out(section, error) {
         // Writing to a string does not fail.
         let _ = write!(text, "\n    {way_out}");

@@ -39,8 +39,9 @@ impl Migrate {
 }
 
 async fn migrate(config: &Config, status: bool) -> Outcome {
-    let store = Store::connect(&config.database, Arc::new(SystemClock)).await?;
+    let clock = Arc::new(SystemClock);
     if status {
+        let store = Store::connect_existing(&config.database, clock).await?;
         let mut table = Table::new(&["MIGRATION", "APPLIED"]);
         let all = store.migration_status().await?;
         for migration in &all {
@@ -51,7 +52,7 @@ async fn migrate(config: &Config, status: bool) -> Outcome {
         let missing = all.iter().filter(|migration| migration.applied.is_none()).count();
         return if missing == 0 { Ok(()) } else { Err(format!("{missing} not applied").into()) };
     }
-    let done = store.migrate().await?;
+    let done = Store::connect(&config.database, clock).await?.migrate().await?;
     let text =
         if done.is_empty() { "up to date\n".to_owned() } else { format!("applied {}\n", done.join(", ")) };
     Ok(say(&text)?)

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::config_args::ConfigArgs;
+use crate::error::told;
 
 /// What a command returns: nothing, or what went wrong, with its causes.
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -81,33 +82,24 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
-            let _ = writeln!(io::stderr(), "causeway: {}", with_causes(error.as_ref()));
+            let _ = writeln!(io::stderr(), "causeway: {}", told(error.as_ref()));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Prints an error and its causes on one line, leaving out a cause that the line already ends with.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Writes text for people to standard output. A closed pipe (`causeway check | head`) is not a failure.
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+    is_read(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_read| ())
+}
+
+/// Tells whether there is still somebody to write for. Who closes the pipe has read enough, and nothing has failed.
+fn is_read(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -127,13 +119,5 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
             }
         }
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes_once() {
-        let error = io::Error::other(crate::error::Error::internal("disk on fire"));
-        let text = with_causes(&error);
-        assert!(text.ends_with(": disk on fire"), "{text}");
-        assert_eq!(text.matches("The gateway failed").count(), 1, "{text}");
     }
 }

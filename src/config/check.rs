@@ -2,7 +2,24 @@
 
 use super::Config;
 use super::identity::Mode;
+use super::problem::Problem;
 use super::section::Report;
+
+/// What a gateway is told that has nowhere to keep what it must.
+const NO_DATABASE: &str = "missing; keys, the audit log and operations must outlive this process. Without it only \
+                           identity.mode = \"none\" without redis.url starts, on a temporary file";
+
+impl Config {
+    /// Returns what keeps a gateway from starting with a configuration that is right for commands that do not serve.
+    pub fn lacks_to_serve(&self) -> Option<Problem> {
+        let is_open = self.identity.mode.is_none_or(|mode| mode == Mode::None);
+        let is_alone = is_open && self.redis.url.is_none();
+        if is_alone || self.database.url.is_some() {
+            return None;
+        }
+        Some(Problem { key: "database.url".to_owned(), message: NO_DATABASE.to_owned(), origin: None })
+    }
+}
 
 /// Reports what does not go together.
 pub(super) fn across_sections(config: &Config, report: &mut Report) {

@@ -99,12 +99,13 @@ words! {
 
 impl Identity {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
+        let no_issuers = s.names_nothing("issuers");
         let identity = Self {
             mode: s.optional("mode"),
             grants: s.value("grants", Vec::new()),
             issuers: s.value("issuers", Vec::new()),
         };
-        if identity.takes_tokens() && identity.issuers.is_empty() {
+        if identity.takes_tokens() && no_issuers {
             s.wrong("issuers", "missing; name whose tokens are believed, as [[identity.issuers]]");
         }
         for (at, issuer) in identity.issuers.iter().enumerate() {

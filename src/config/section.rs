@@ -19,11 +19,19 @@ pub(super) struct Report {
     warnings: Vec<String>,
     origins: BTreeMap<String, Origin>,
     raws: BTreeMap<String, String>,
+    /// Whether a whole source is missing.
+    is_partial: bool,
 }
 
 impl Report {
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>, origin: Option<Origin>) {
         self.problems.push(Problem { key: key.to_owned(), message: message.into(), origin });
+    }
+
+    /// Reports a source that cannot be read at all.
+    pub(super) fn unreadable(&mut self, message: String, origin: Origin) {
+        self.is_partial = true;
+        self.problem("", message, Some(origin));
     }
 
     pub(super) fn warning(&mut self, text: impl Into<String>) {
@@ -52,7 +60,11 @@ impl Report {
             .cloned()
     }
 
-    pub(super) fn into_parts(self) -> (Problems, Vec<String>) {
+    pub(super) fn into_parts(mut self) -> (Problems, Vec<String>) {
+        if self.is_partial {
+            // What is missing may well be in what could not be read.
+            self.problems.retain(|problem| problem.origin.is_some());
+        }
         (Problems(self.problems), self.warnings)
     }
 }
@@ -140,6 +152,12 @@ impl<'a> Section<'a> {
     /// Says whether a key is set and not yet read.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.input.contains_key(key)
+    }
+
+    /// Says whether a key not yet read names nothing: it is not set, or an empty list. One with a wrong value names
+    /// something, and is told of when it is read.
+    pub(super) fn names_nothing(&self, key: &str) -> bool {
+        self.input.get(key).is_none_or(|value| value.as_array().is_some_and(Vec::is_empty))
     }
 
     /// Says whether a key not yet read is set to just this.

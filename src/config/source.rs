@@ -84,7 +84,7 @@ impl Merge {
                 }
                 join(&mut self.tree, table);
             }
-            Err(message) => self.report.problem("", message, Some(origin)),
+            Err(message) => self.report.unreadable(message, origin),
         }
     }
 

@@ -218,6 +218,20 @@ fn a_known_upstream_has_an_address_and_another_has_not() {
 }
 
 #[test]
+fn what_has_a_wrong_value_is_not_missing_too() {
+    let library = "upstreams.library.endpoint=http://127.0.0.1:1";
+    for (key, problems) in [
+        ("upstreams.library.services", refused(&[library, "upstreams.library.services=[5]"])),
+        ("identity.issuers", refused(&["identity.mode=jwt", "identity.issuers=[5]"])),
+    ] {
+        assert!(problems.contains(&format!("{key}: expected")), "{problems}");
+        assert_eq!(problems.matches(&format!("{key}:")).count(), 1, "{problems}");
+    }
+    let problems = refused(&[library, "upstreams.library.services=[]"]);
+    assert!(problems.contains("upstreams.library.services: missing"), "{problems}");
+}
+
+#[test]
 fn no_secret_is_ever_printed() {
     let loaded = Config::load(set(&[
         "database.url=postgres://app:hunter2@db/causeway",

@@ -95,7 +95,7 @@ fn read_one(s: &mut Section<'_>, key: &str) -> Upstream {
     }
     let known = KNOWN_UPSTREAMS.iter().find(|known| known.key == key);
     let upstream = s.section(key, |s| Upstream::read(s, known));
-    if !upstream.has_services(key) {
+    if known.is_some() && !upstream.has_services(key) {
         s.warn(key, "no services of this upstream are known yet, so nothing is routed to it");
     }
     upstream
@@ -117,16 +117,17 @@ fn wrong_key(key: &str) -> Option<String> {
 
 impl Upstream {
     /// Says whether anything is known that the upstream, with this key, could serve. One that has nothing is a known
-    /// upstream whose descriptors this version lacks.
+    /// upstream whose descriptors this version lacks, or another that names no services, which is a mistake.
     pub fn has_services(&self, key: &str) -> bool {
         !self.services.is_empty()
             || self.service_config.is_some()
-            || KNOWN_UPSTREAMS.iter().all(|known| known.key != key || known.served)
+            || KNOWN_UPSTREAMS.iter().any(|known| known.key == key && known.served)
     }
 
     fn read(s: &mut Section<'_>, known: Option<&KnownUpstream>) -> Self {
         let endpoints = read_endpoints(s, known);
         let (credentials, poll_credentials) = read_credentials(s);
+        let no_services = s.names_nothing("services");
         let upstream = Self {
             credentials,
             poll_credentials,
@@ -155,7 +156,7 @@ impl Upstream {
             breaker: s.section("breaker", Breaker::read),
             endpoints,
         };
-        if known.is_none() && upstream.services.is_empty() {
+        if known.is_none() && no_services {
             s.wrong(
                 "services",
                 r#"missing; name what the upstream serves, e.g. services = ["acme.v1.Library"]"#,

@@ -11,10 +11,21 @@ use tokio_rustls::{
     },
 };
 
+use super::Listener;
 use crate::{
     config::HttpTls,
     error::{Error, Result},
 };
+
+impl Listener {
+    /// Reads the certificate and the key as [`Self::new`] does, for whoever only wants to know whether it could.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    pub fn try_tls(tls: &HttpTls) -> Result<()> {
+        acceptor(tls).map(drop)
+    }
+}
 
 /// Reads certificate and key and offers HTTP/2, then HTTP/1.1.
 ///

@@ -20,38 +20,60 @@ use crate::{
 pub(super) const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(3);
 
 impl Store {
-    /// Connects, checks that the database keeps what it is given, and brings its schema up to date if `migrate` is set.
-    /// Without a URL the store is a temporary file.
+    /// Connects, checks that the database keeps what it is given, and brings its schema up to date if `migrate` is set. A
+    /// file that is not there is made. Without a URL the store is a temporary file.
     ///
     /// # Errors
     /// The database cannot be reached, is not as it must be, or lacks migrations.
     pub async fn open(config: &config::Database, clock: Arc<dyn Clock>) -> Result<Self> {
-        let store = Self::connect(config, clock).await?;
-        if config.migrate || store.is_temporary() {
-            let done = store.migrate().await?;
-            if !done.is_empty() && !store.is_temporary() {
-                tracing::info!(migrations = done.join(", "), "brought the schema up to date");
-            }
-        }
-        store.require_current().await?;
-        Ok(store)
+        Self::connect(config, clock).await?.brought_up_to_date(config).await
     }
 
-    /// Connects without looking at the schema, as `migrate` does.
+    /// Opens, for whoever has nothing to do in a database that is new.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or there is no such file.
+    pub async fn open_existing(config: &config::Database, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::connect_existing(config, clock).await?.brought_up_to_date(config).await
+    }
+
+    /// Connects without looking at the schema, as `migrate` does. A file that is not there is made.
     ///
     /// # Errors
     /// The database cannot be reached or is not as it must be.
     pub async fn connect(config: &config::Database, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::connect_to(config, clock, true).await
+    }
+
+    /// Connects without looking at the schema, for whoever has nothing to do in a database that is new.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], or there is no such file.
+    pub async fn connect_existing(config: &config::Database, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::connect_to(config, clock, false).await
+    }
+
+    async fn brought_up_to_date(self, config: &config::Database) -> Result<Self> {
+        if config.migrate || self.is_temporary() {
+            let done = self.migrate().await?;
+            if !done.is_empty() && !self.is_temporary() {
+                tracing::info!(migrations = done.join(", "), "brought the schema up to date");
+            }
+        }
+        self.require_current().await?;
+        Ok(self)
+    }
+
+    async fn connect_to(config: &config::Database, clock: Arc<dyn Clock>, may_make: bool) -> Result<Self> {
         let mut temporary = None;
         let backend = match &config.url {
             Some(url) if url.expose().starts_with("sqlite:") => {
-                Backend::Sqlite(sqlite::open(url.expose()).await.map_err(|error| cannot(config, &error))?)
+                let files = sqlite::open(url.expose(), may_make).await;
+                Backend::Sqlite(files.map_err(|error| cannot(config, &error))?)
             }
             Some(url) => {
-                let pool = postgres::open(url.expose(), config.connections_max);
-                let pool = pool.map_err(|error| cannot(config, &error))?;
-                postgres::require_durable(&pool).await.map_err(|error| cannot(config, &error))?;
-                Backend::Postgres(pool)
+                let pool = postgres::open(url.expose(), config.connections_max).await;
+                Backend::Postgres(pool.map_err(|error| cannot(config, &error))?)
             }
             None => {
                 let folder = temporary_folder(&config.temporary_folder)?;

@@ -106,6 +106,28 @@ fn verify(database: &Database) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
+#[tokio::test]
+async fn an_export_that_is_read_in_part_is_no_failure() {
+    let database = Database::sqlite();
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = Gateway::library_with(&upstream, &[&database.setting()]).await;
+    gateway.post("/v1/shelves/s/books/b:archive", "{}").await;
+    list(&gateway, "").await;
+    gateway.signal().await;
+    gateway.ended().await.unwrap();
+    let setting = database.setting();
+    let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    export.args(["audit", "export", "--set", &setting]).env_clear();
+    let whole = export.output().expect("the binary starts");
+    assert!(!whole.stdout.is_empty(), "there is something to read");
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = export.stdout(writer).output().expect("the binary starts");
+    let told = String::from_utf8_lossy(&unread.stderr);
+    assert!(unread.status.success() && told.is_empty(), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_changes_the_log_is_found_out() {
     let Some(database) = Database::postgres().await else { return };

@@ -1,8 +1,10 @@
 //! The commands as people and containers run them: what they print, and what they exit with.
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
     time::Duration,
@@ -10,7 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::attempt;
+use crate::{
+    harness::{Database, attempt},
+    tls::fixture,
+};
 
 /// How long a line may take to be printed.
 const PRINT_TIME_MAX: Duration = Duration::from_secs(20);
@@ -40,6 +45,11 @@ fn out(output: &Output) -> String {
 
 fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Where a database that is a file would be.
+fn file_of(database: &Database) -> PathBuf {
+    database.url.strip_prefix("sqlite://").expect("it is a file").into()
 }
 
 /// A `causeway dev` that is killed at the latest when the test ends.
@@ -138,6 +148,75 @@ fn check_shows_what_it_can_and_fails_on_every_problem() {
 }
 
 #[test]
+fn check_refuses_what_serve_refuses_for_want_of_a_database() {
+    for settings in [
+        &["--set", "identity.mode=keys"][..],
+        &["--set", "identity.mode=none", "--set", "redis.url=redis://127.0.0.1:1"],
+    ] {
+        for command in ["check", "serve"] {
+            let output = run(&[&[command, "--set", "http.listen=127.0.0.1:0"][..], settings].concat());
+            assert_eq!(output.status.code(), Some(1), "{command} {settings:?}");
+            assert!(err(&output).contains("database.url: missing; keys"), "{command}: {}", err(&output));
+        }
+    }
+    let output = run(&["check", "--set", "identity.mode=keys", "--set", "database.url=causeway.db"]);
+    assert_eq!(err(&output).matches("database.url:").count(), 1, "{}", err(&output));
+    let found = run(&["check", "--set", "identity.mode=keys", "--set", "database.url=sqlite://causeway.db"]);
+    assert!(found.status.success(), "{}", err(&found));
+}
+
+#[test]
+fn check_reads_the_certificate_that_serve_would_show() {
+    let with = |command: &str, certificate: &str, key: &str| {
+        let [certificate, key] = [("certificate", certificate), ("key", key)]
+            .map(|(setting, file)| format!("http.tls.{setting}={file}"));
+        let common = ["--set", "identity.mode=none", "--set", "http.listen=127.0.0.1:0"];
+        run(&[&[command][..], &common, &["--set", &certificate, "--set", &key]].concat())
+    };
+    let junk = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for command in ["check", "serve"] {
+        let refused = with(command, junk, junk);
+        assert_eq!(refused.status.code(), Some(1), "{command}");
+        let why = format!("http.tls: {junk} is no usable private key");
+        assert!(err(&refused).contains(&why), "{command}: {}", err(&refused));
+        assert!(!err(&refused).contains("request id"), "{command}: {}", err(&refused));
+    }
+    let right = with("check", &fixture("localhost.crt"), &fixture("localhost.key"));
+    assert!(right.status.success(), "{}", err(&right));
+}
+
+#[test]
+fn check_names_the_upstreams_to_who_asks_for_another() {
+    let output = run(&["check", "--set", "identity.mode=none", "--upstream", "datastraem"]);
+    assert_eq!((output.status.code(), out(&output)), (Some(1), String::new()));
+    for told in ["--upstream datastraem", "bigqueryconnection, datastream,", "Did you mean datastream?"] {
+        assert!(err(&output).contains(told), "{told} is not in\n{}", err(&output));
+    }
+    for known in ["datastream", "library"] {
+        let library = r#"upstreams.library={ endpoint = "http://127.0.0.1:1", services = ["google.longrunning.Operations"] }"#;
+        let output = run(&["check", "--set", "identity.mode=none", "--set", library, "--upstream", known]);
+        assert!(!err(&output).contains("--upstream"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn check_tells_a_mistake_once() {
+    let output = run(&[
+        "check",
+        "--set",
+        "identity.mode=none",
+        "--set",
+        "upstreams.library.endpoint=http://127.0.0.1:1",
+    ]);
+    assert!(err(&output).contains("1 problem found"), "{}", err(&output));
+    assert_eq!(err(&output).matches("upstreams.library.services").count(), 1, "{}", err(&output));
+
+    let output = run(&["check", "--config", "/nowhere/causeway.toml", "--upstream", "library"]);
+    assert!(err(&output).contains("/nowhere/causeway.toml"), "{}", err(&output));
+    assert!(err(&output).contains("1 problem found"), "{}", err(&output));
+}
+
+#[test]
 fn check_print_hides_secrets() {
     let output = run(&[
         "check",
@@ -232,7 +311,8 @@ fn transcode_goes_both_ways_and_names_what_is_wrong() {
 
 #[test]
 fn migrate_brings_an_empty_database_up_to_date() {
-    let database = crate::harness::Database::sqlite();
+    let database = Database::sqlite();
+    File::create(file_of(&database)).expect("its folder is there");
     let with = |more: &[&str]| {
         let setting = database.setting();
         let mut arguments = vec!["migrate", "--set", &setting];
@@ -254,8 +334,48 @@ fn migrate_brings_an_empty_database_up_to_date() {
 }
 
 #[test]
+fn whoever_only_reads_makes_no_database_of_a_path_with_a_slip_in_it() {
+    let database = Database::sqlite();
+    let (file, setting) = (file_of(&database), database.setting());
+    for command in [
+        &["migrate", "--status"][..],
+        &["audit", "verify"],
+        &["audit", "export"],
+        &["keys", "list"],
+        &["keys", "revoke", "4f0c9s8d7a6b"],
+    ] {
+        let output = run(&[command, &["--set", &setting]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let why = format!("there is no file {}", file.display());
+        let told = err(&output);
+        assert!(told.contains("database.url: ") && told.contains(&why), "{command:?}: {told}");
+        assert!(!file.exists(), "{command:?}");
+    }
+    assert!(run(&["migrate", "--set", &setting]).status.success() && file.exists());
+}
+
+#[test]
+fn a_fault_is_told_by_its_cause_alone_and_once() {
+    let database = Database::sqlite();
+    File::create(file_of(&database)).expect("its folder is there");
+    let output = run(&["audit", "verify", "--set", &database.setting()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(err(&output).matches("no such table").count(), 1, "{}", err(&output));
+    assert!(!err(&output).contains("request id"), "{}", err(&output));
+}
+
+#[test]
+fn a_database_server_that_is_not_there_is_said_to_refuse() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound");
+    let setting = format!("database.url=postgres://causeway@{nobody}/causeway");
+    let output = run(&["migrate", "--status", "--set", &setting]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("Connection refused"), "{}", err(&output));
+}
+
+#[test]
 fn a_database_that_lacks_migrations_is_not_served_from() {
-    let database = crate::harness::Database::sqlite();
+    let database = Database::sqlite();
     let output = run(&[
         "serve",
         "--set",
@@ -271,7 +391,7 @@ fn a_database_that_lacks_migrations_is_not_served_from() {
 
 #[test]
 fn keys_are_made_listed_and_revoked() {
-    let database = crate::harness::Database::sqlite();
+    let database = Database::sqlite();
     let setting = database.setting();
     let keys = |arguments: &[&str]| {
         let all: Vec<&str> =

@@ -99,6 +99,24 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn what_may_be_in_a_file_that_cannot_be_read_is_not_called_missing() {
+    for path in [PathBuf::from("/nowhere/causeway.toml"), file("torn.toml", "[identity")] {
+        let loaded = Config::load(Sources {
+            file: Some(path),
+            set: vec![
+                "upstreams.library.endpoint=http://127.0.0.1:1".to_owned(),
+                "http.connections_max=0".to_owned(),
+            ],
+            ..Sources::default()
+        });
+        let problems = loaded.problems.to_string();
+        assert!(!problems.contains("identity.mode") && !problems.contains("services"), "{problems}");
+        assert!(problems.contains("http.connections_max: expected between"), "{problems}");
+        assert_eq!(loaded.problems.0.len(), 2, "{problems}");
+    }
+}
+
+#[test]
 fn a_mistake_in_a_file_names_the_file_and_the_environment_wins_over_it() {
     let path =
         file("mistake.toml", "[identity]\nmode = \"none\"\n[http]\nlisten = \"127.0.0.1:1\"\nlitsen = 3\n");

@@ -26,6 +26,7 @@ mod issuer;
 mod journal;
 mod life;
 mod limits;
+mod numbers;
 mod openapi;
 mod operations;
 mod pages;

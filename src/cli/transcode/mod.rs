@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::Outcome;
+use super::{Outcome, is_read};
 use crate::error::nearest;
 use crate::schema::{EMBEDDED, Pool};
 use crate::transcode::{JsonOptions, Transcoder, UnknownFields};
@@ -81,7 +81,8 @@ impl Transcode {
                 output = plan.to_wire(&input, unknown)?.bytes;
             }
         }
-        Ok(io::stdout().lock().write_all(&output)?)
+        is_read(io::stdout().lock().write_all(&output))?;
+        Ok(())
     }
 
     /// Loads the built-in types and those of the files given.

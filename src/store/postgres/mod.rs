@@ -24,14 +24,16 @@ pub(super) mod webhook_endpoints;
 #[path = "../both/webhook_events.rs"]
 pub(super) mod webhook_events;
 
-use std::{str::FromStr as _, time::Duration};
+use std::{io, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    PgConnection as Connection, PgPool, PgPool as Handle, PgTransaction, Postgres,
+    ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, PgPool as Handle,
+    PgTransaction, Postgres,
     pool::PoolConnection,
     postgres::PgRow as Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::{sleep, timeout};
 
 use super::open::ACQUIRE_TIME_MAX;
 
@@ -50,9 +52,12 @@ const PLANS: [(&str, &str); 4] =
     [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
 /// Connections are made anew after this, so that a fail-over spreads.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How long a server that is just starting is left before it is asked again.
+const START_EVERY: Duration = Duration::from_millis(100);
 
-/// Makes a pool; connections are made when they are needed.
-pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
+/// Looks whether the server is there and keeps what it is given, and makes a pool; its connections are made when they are
+/// needed.
+pub(super) async fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
     let limits = [
         ("statement_timeout", STATEMENT_MS_MAX),
         ("idle_in_transaction_session_timeout", STATEMENT_MS_MAX),
@@ -61,12 +66,50 @@ pub(super) fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
     ];
     let options =
         PgConnectOptions::from_str(url)?.application_name("causeway").options(limits).options(PLANS);
+    let mut refusal = None;
+    match timeout(ACQUIRE_TIME_MAX, look(&options, &mut refusal)).await {
+        Ok(looked) => looked?,
+        Err(_) => return Err(refusal.unwrap_or_else(silence)),
+    }
     Ok(PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIME_MAX)
         .max_lifetime(LIFETIME)
         .test_before_acquire(true)
         .connect_lazy_with(options))
+}
+
+/// Connects once. A server that is just starting is waited for, as the pool does; but once its time is over the pool says
+/// only that, and not what it was refused with.
+async fn look(options: &PgConnectOptions, refusal: &mut Option<sqlx::Error>) -> sqlx::Result<()> {
+    loop {
+        // Boxed: it is needed once, and shaking hands takes room.
+        match Box::pin(options.connect()).await {
+            Ok(mut connection) => {
+                require_durable(&mut connection).await?;
+                // It has said what was to be known.
+                let _gone = connection.close().await;
+                return Ok(());
+            }
+            Err(error) if may_be_starting(&error) => *refusal = Some(error),
+            Err(error) => return Err(error),
+        }
+        sleep(START_EVERY).await;
+    }
+}
+
+/// Whether a server that is just starting, or has as many connections as it takes, answers so.
+fn may_be_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("53300" | "57P03")),
+        _ => false,
+    }
+}
+
+fn silence() -> sqlx::Error {
+    let text = format!("no answer within {} s", ACQUIRE_TIME_MAX.as_secs());
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))
 }
 
 /// Takes a connection that only reads.
@@ -80,9 +123,9 @@ async fn writer(pool: &Handle) -> sqlx::Result<PgTransaction<'static>> {
 }
 
 /// Refuses a server that says "committed" before it is.
-pub(super) async fn require_durable(pool: &PgPool) -> sqlx::Result<()> {
+async fn require_durable(connection: &mut Connection) -> sqlx::Result<()> {
     let (mode,): (String,) =
-        sqlx::query_as("SELECT current_setting('synchronous_commit')").fetch_one(pool).await?;
+        sqlx::query_as("SELECT current_setting('synchronous_commit')").fetch_one(connection).await?;
     if mode == "off" {
         let why = "synchronous_commit is off: what was answered as done could be lost. Set it to on or local for this \
                    user or database";

@@ -24,7 +24,11 @@ pub(super) mod webhook_endpoints;
 #[path = "../both/webhook_events.rs"]
 pub(super) mod webhook_events;
 
-use std::{path::Path, str::FromStr as _, time::Duration};
+use std::{
+    path::{self, Path},
+    str::FromStr as _,
+    time::Duration,
+};
 
 use sqlx::{
     Sqlite, SqliteConnection as Connection, SqlitePool, Transaction,
@@ -86,19 +90,29 @@ impl Files {
     }
 }
 
-/// Opens the file that a URL names.
-pub(super) async fn open(url: &str) -> sqlx::Result<Files> {
-    open_with(SqliteConnectOptions::from_str(url)?, SqliteSynchronous::Full).await
+/// Opens the file that a URL names. One that is not there is made if it may be, and else refused: a path with a slip in it
+/// would seem to be a database in which nothing is.
+pub(super) async fn open(url: &str, may_make: bool) -> sqlx::Result<Files> {
+    let options = SqliteConnectOptions::from_str(url)?.create_if_missing(may_make);
+    let file = options.get_filename();
+    if !may_make && !file.exists() {
+        let file = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        return Err(sqlx::Error::InvalidArgument(format!(
+            "there is no file {}; serve, dev, migrate and keys create make one, other commands do not",
+            file.display()
+        )));
+    }
+    open_with(options, SqliteSynchronous::Full).await
 }
 
 /// Makes a file that goes when the process does. Nobody finds it after a power failure, so nothing waits for the disk.
 pub(super) async fn open_temporary(path: &Path) -> sqlx::Result<Files> {
-    open_with(SqliteConnectOptions::new().filename(path), SqliteSynchronous::Off).await
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    open_with(options, SqliteSynchronous::Off).await
 }
 
 async fn open_with(options: SqliteConnectOptions, synchronous: SqliteSynchronous) -> sqlx::Result<Files> {
     let options = options
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .foreign_keys(true)
