@@ -20,6 +20,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
     sync::{
@@ -243,7 +244,7 @@ fn main() {
         let running =
             tokio::spawn(Courier::new(deliverer.clone(), egress.clone(), sealer.clone()).run(stop.clone()));
         let (events, runs) = if quick { (EVENTS_QUICK, 1) } else { (EVENTS, RUNS) };
-        let endpoints = Endpoints::new(deliverer, egress, sealer);
+        let endpoints = Endpoints::new(deliverer, egress, sealer, BTreeSet::new());
         let server = Postgres::find(&url).await.unwrap();
         let bench = Bench { endpoints, store, writer, arrivals, server, address, silent, events, runs };
         measure(&bench).await;

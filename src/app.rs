@@ -43,17 +43,18 @@ impl App {
         let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
 
         let catalog = catalog(&config)?;
+        let known = catalog.methods.iter().map(|method| method.upstream.to_string()).collect();
         let store = open_store(&config, clock.clone()).await?;
         let keys = keys(&config.secrets, &store).await?;
-        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.chain()))?;
+        let keeper = Keeper::start(store.clone(), &config.audit).await.map_err(|error| one(error.told()))?;
         let (journal, journal_work) = Journal::new(store.clone());
         let (recorder, recorder_work) = Recorder::new(store.clone(), &keys);
         let sealer = Sealer::new(store.clone(), &keys);
         let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
-            .map_err(|error| one(error.chain()))?;
+            .map_err(|error| one(error.told()))?;
         let kv = config.redis.url.as_ref().map(|url| Kv::new(url, &config.redis.tls));
-        let kv = kv.transpose().map_err(|error| one(error.chain()))?;
+        let kv = kv.transpose().map_err(|error| one(error.told()))?;
         let kv = kv.map(Arc::new);
         let tags = keys.mac(Purpose::CachedPage);
         let (pages, pages_work) =
@@ -67,7 +68,7 @@ impl App {
         let recovery =
             Arc::new(Recovery::new(tracker.clone(), upstreams.clone(), transcoder.clone(), &catalog));
         let aftermath = Aftermath::new(&catalog, &transcoder, upstreams.clone(), store.clone())
-            .map_err(|error| one(error.chain()))?;
+            .map_err(|error| one(error.told()))?;
         let aftermath = Arc::new(aftermath);
         let keeper = keeper.with_recovery(Arc::new(move |orphan| {
             let (recovery, aftermath) = (recovery.clone(), aftermath.clone());
@@ -82,7 +83,7 @@ impl App {
 
         let limits = Arc::new(Limits::new(&config.limits, kv.as_ref()));
         let identity = Identity::new(&config.identity, &store, limits.clone(), clock.clone())
-            .map_err(|error| one(error.chain()))?;
+            .map_err(|error| one(error.told()))?;
         let api_keys = identity.keys().clone();
 
         let audit = Audit {
@@ -97,11 +98,11 @@ impl App {
             &Roots::Native,
             egress::limits::EXCHANGE_TIME_MAX,
         )
-        .map_err(|error| one(error.chain()))?;
+        .map_err(|error| one(error.told()))?;
         let secrets = keys.sealer(Purpose::WebhookSecret);
         let courier = Courier::new(store.clone(), egress.clone(), secrets.clone());
         let webhook_keeper = webhooks::Keeper::new(store.clone(), &egress, secrets.clone());
-        let webhooks = Endpoints::new(store.clone(), egress, secrets);
+        let webhooks = Endpoints::new(store.clone(), egress, secrets, known);
 
         let rendered = metrics.clone();
         let about = About { started: clock.now(), metrics: Box::new(move || rendered.render()) };
@@ -126,9 +127,10 @@ impl App {
             .map_err(|error| one(format!("http.worker_threads: {error}")))?;
         let workers = Arc::new(workers);
         let listener =
-            Listener::new(socket, &config.http, workers.clone()).map_err(|error| one(error.chain()))?;
+            Listener::new(socket, &config.http, workers.clone()).map_err(|error| one(error.told()))?;
         let local_addr = listener.local_addr().map_err(|error| one(format!("http.listen: {error}")))?;
 
+        lifecycle.spawn("workers", workers.watch(lifecycle.soft()));
         lifecycle.spawn("http", listener.run(Arc::new(server), lifecycle.soft()));
         lifecycle.spawn("marks of use", {
             let soft = lifecycle.soft();
@@ -173,14 +175,10 @@ impl App {
 /// # Errors
 /// It cannot be used, or a gateway that others rely on has none.
 pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
-    let alone = config.identity.mode == Some(config::Mode::None) && config.redis.url.is_none();
-    if config.database.url.is_none() && !alone {
-        return Err(one(
-            "database.url: missing; keys, the audit log and operations must outlive this process. Without it only \
-             identity.mode = \"none\" without redis.url starts, on a temporary file",
-        ));
+    if let Some(lacking) = config.lacks_to_serve() {
+        return Err(one(lacking.to_string()));
     }
-    let store = Store::open(&config.database, clock).await.map_err(|error| one(error.chain()))?;
+    let store = Store::open(&config.database, clock).await.map_err(|error| one(error.told()))?;
     if store.is_temporary() {
         tracing::warn!(
             "database.url is not set: records are kept in a temporary file and go when the gateway ends"
@@ -198,7 +196,7 @@ pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, Star
     if let Some(key) = &secrets.key {
         return Ok(Keys::new(key.expose(), &old));
     }
-    let generated = store.generated_secret("secrets.key").await.map_err(|error| one(error.chain()))?;
+    let generated = store.generated_secret("secrets.key").await.map_err(|error| one(error.told()))?;
     tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
     Ok(Keys::new(&generated, &old))
 }

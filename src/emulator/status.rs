@@ -139,10 +139,14 @@ impl From<Refusal> for Status {
     }
 }
 
-/// Refuses a request that is wrong in one field.
+/// Refuses a request that is wrong in one field. The message says it once: the detail is for programs.
 pub(super) fn wrong_field(field: &str, description: impl Into<String>) -> Status {
     let description = description.into();
-    Refusal::invalid(format!("Invalid {field}: {description}")).field(field, description).status()
+    let message = format!("Invalid {field}: {description}");
+    let violation =
+        bad_request::FieldViolation { field: field.to_owned(), description, ..Default::default() };
+    let violations = BadRequest { field_violations: vec![violation] };
+    Refusal::invalid(message).detail("google.rpc.BadRequest", &violations).status()
 }
 
 /// Turns a refusal into the `error` of an operation.
@@ -171,4 +175,29 @@ fn pack(code: Code, message: String, details: Vec<Any>) -> Status {
     }
     let packed = rpc::Status { code: i32::from(code), message: message.clone(), details };
     Status::with_details(code, message, Bytes::from(packed.encode_to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_field_is_said_once() {
+        let status = wrong_field("filter", "ends where a term is missing");
+        assert_eq!(status.message(), "Invalid filter: ends where a term is missing");
+        let packed = rpc::Status::decode(status.details()).expect("a google.rpc.Status");
+        assert_eq!(packed.message, status.message());
+        let details = BadRequest::decode(&packed.details[0].value[..]).expect("the wrong fields");
+        let named = &details.field_violations[0];
+        assert_eq!(
+            (named.field.as_str(), named.description.as_str()),
+            ("filter", "ends where a term is missing")
+        );
+    }
+
+    #[test]
+    fn several_wrong_fields_are_all_in_the_message() {
+        let refusal = Refusal::invalid("Invalid connection").field("a", "is required").field("b", "is long");
+        assert_eq!(refusal.status().message(), "Invalid connection: a is required; b is long");
+    }
 }

@@ -91,6 +91,11 @@ impl Listing {
         })
     }
 
+    /// Whether there is a `-` that the gateway reads across.
+    pub(super) fn is_crossed(&self) -> bool {
+        self.parts.values().any(|part| *part != Part::Upstream)
+    }
+
     fn key(&self, form: &Form, message: &[u8], caller: &Caller<'_>) -> Key {
         let language = caller.language();
         let mask = form.mask.as_deref().unwrap_or_default();

@@ -62,7 +62,7 @@ use crate::{
 
 pub use self::{
     access::{Access, project_of},
-    across::{Across, Freshness, across},
+    across::{Across, Freshness, across, forget_partial},
     aftermath::Aftermath,
     form::{Form, WIRE},
     forward::{Forwarded, Input, Payload, unary},

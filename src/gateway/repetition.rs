@@ -1,5 +1,9 @@
 //! What an Idempotency-Key stands for, and what is said to whoever uses one that is taken.
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
 use super::{
     notes::Notes,
     route::{Repeat, Route},
@@ -8,7 +12,7 @@ use crate::{
     crypto,
     error::{Code, Error, Reason, Result},
     store::journal::KeyUse,
-    transcode::Peeked,
+    transcode::{JsonOptions, Peeked},
     upstream::Call,
 };
 
@@ -31,7 +35,8 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
     let scope = crypto::sha256_of_each([principal, key.as_bytes()]);
     let names = notes.entry.resource_names.iter().map(String::as_bytes);
     let method = [route.method.as_bytes()].into_iter();
-    let fingerprint = crypto::sha256_of_each(method.chain(names).chain([&call.message[..]]));
+    let said = said(route, &call.message);
+    let fingerprint = crypto::sha256_of_each(method.chain(names).chain([&said[..]]));
     let mut reissuable = false;
     if let Repeat::WithRequestId(plan) = &route.repeat {
         reissuable = true;
@@ -45,6 +50,17 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
         call.retryable = true;
     }
     Ok(Some(KeyUse { scope, fingerprint, reissuable }))
+}
+
+/// What a message says, in whatever order: neither the fields of JSON nor the entries of a map have one, and a client that
+/// makes its body anew may write another.
+fn said<'m>(route: &Route, message: &'m [u8]) -> Cow<'m, [u8]> {
+    let options = JsonOptions { enum_numbers: true, ..JsonOptions::default() };
+    let mut json = Vec::new();
+    let printed = route.request.message().to_json(message, &options, &mut json).is_ok();
+    // The maps of a `Value` are sorted by their keys.
+    let value: Option<Value> = serde_json::from_slice(&json).ok().filter(|_| printed);
+    value.map_or(Cow::Borrowed(message), |value| Cow::Owned(value.to_string().into_bytes()))
 }
 
 pub(super) fn in_progress() -> Error {

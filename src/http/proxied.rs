@@ -26,7 +26,7 @@ use crate::{
 
 pub(super) const IGNORED_FIELDS: HeaderName = HeaderName::from_static("causeway-ignored-fields");
 pub(super) const UNKNOWN_TYPES: HeaderName = HeaderName::from_static("causeway-unknown-types");
-const FIELD_MASK: HeaderName = HeaderName::from_static("x-goog-fieldmask");
+pub(super) const FIELD_MASK: HeaderName = HeaderName::from_static("x-goog-fieldmask");
 pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// How the caller wants the answer printed.
@@ -69,6 +69,10 @@ pub(super) async fn answer(
     route.require_readable(captures)?;
     let mut query = route.request.query(query)?;
     let view = view(route, &mut query.system, &head.headers)?;
+    let across = route.reads_across(captures);
+    if !across {
+        gateway::forget_partial(route, &mut query)?;
+    }
     if route.keeps_pages() && query.pairs.len() > 1 {
         // The same page, whatever the order in which it is asked for. Values of one name keep theirs.
         query.pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -86,7 +90,7 @@ pub(super) async fn answer(
     if route.server_streaming {
         return later(stream(server, proxied, input, view, request, notes)).await;
     }
-    if route.reads_across(captures) {
+    if across {
         return later(pages::across(server, route, input, &view, request, notes)).await;
     }
     if route.keeps_pages() {

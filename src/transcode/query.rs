@@ -94,6 +94,9 @@ impl System {
     fn set(&mut self, parameter: Parameter, name: &str, value: &str) -> Result<()> {
         match parameter {
             Parameter::Alt => self.set_alt(name, value)?,
+            Parameter::Fields if self.fields.is_some() => {
+                return Err(Error::invalid_field(name, "is given twice"));
+            }
             Parameter::Fields => self.fields = Some(value.to_owned()).filter(|value| !value.is_empty()),
             Parameter::Pretty => self.pretty = boolean(name, value)?,
             Parameter::ErrorFormat => match value {
@@ -105,7 +108,7 @@ impl System {
             Parameter::Callback => {
                 return Err(Error::invalid_field(
                     name,
-                    "JSONP is not offered; call with CORS or from a server",
+                    "JSONP is not offered; call from a server, or from a page of the same origin",
                 ));
             }
             Parameter::Stripped => {}

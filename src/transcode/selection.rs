@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use super::mask;
 use super::tables::{Card, MessageTable, Op, Shape, Tables};
 use crate::error::{Error, Result};
 
@@ -29,6 +32,16 @@ pub(super) struct Node {
 impl Selection {
     /// Parses a selection on the message at `index`.
     pub(super) fn parse(text: &str, tables: &Tables, index: u32) -> Result<Self> {
+        let selection = Self::parse_unchecked(text)?;
+        check(&selection.0, tables, index, "")?;
+        Ok(selection)
+    }
+
+    /// Parses a selection on JSON of which no message tells what it can hold: a name that is not there chooses nothing.
+    ///
+    /// # Errors
+    /// It does not follow the syntax, is longer than 4096 bytes or nested deeper than 32.
+    pub fn parse_unchecked(text: &str) -> Result<Self> {
         if text.len() > SELECTION_BYTES_MAX {
             return Err(Error::limit(format!("fields: longer than {SELECTION_BYTES_MAX} bytes.")));
         }
@@ -38,8 +51,14 @@ impl Selection {
         if parser.at < text.len() {
             return Err(parser.error("a closing parenthesis without an opening one"));
         }
-        check(&root, tables, index, "")?;
         Ok(Self(root))
+    }
+
+    /// Leaves of a value what is chosen.
+    pub fn keep(&self, value: &mut Value) {
+        if let Some(root) = self.root() {
+            root.keep(value);
+        }
     }
 
     pub(super) fn of(root: Node) -> Self {
@@ -81,6 +100,20 @@ impl Node {
     pub(super) fn key(&self, key: &[u8]) -> Option<&Self> {
         let key = std::str::from_utf8(key).ok();
         key.and_then(|key| self.children.get(key)).or_else(|| self.children.get("*"))
+    }
+
+    fn keep(&self, value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.keep(item)),
+            Value::Object(members) => {
+                members.retain(|name, member| {
+                    let chosen = self.child(name, &mask::to_snake(name));
+                    chosen.and_then(Self::narrowed).into_iter().for_each(|chosen| chosen.keep(member));
+                    chosen.is_some()
+                });
+            }
+            _ => {}
+        }
     }
 
     fn enter(&mut self, name: &str) -> &mut Self {

@@ -1,13 +1,13 @@
 //! What the owner of an endpoint asks for, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Headers, event_type};
 use crate::{
     crypto::Sealer,
     egress::{Egress, Fault, Refusal, Target},
     error::{Error, Result},
-    model::{Endpoint, EndpointState},
+    model::{Endpoint, EndpointState, Kind},
 };
 
 /// Entries of a filter.
@@ -45,8 +45,14 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Judges what is asked for and puts it in place.
-    pub(super) async fn apply(self, endpoint: &mut Endpoint, egress: &Egress, sealer: &Sealer) -> Result<()> {
+    /// Judges what is asked for and puts it in place. `known` are the upstreams that there can be events about.
+    pub(super) async fn apply(
+        self,
+        endpoint: &mut Endpoint,
+        egress: &Egress,
+        sealer: &Sealer,
+        known: &BTreeSet<String>,
+    ) -> Result<()> {
         if let Some(url) = self.url {
             judge_url(&url, egress).await?;
             if url != endpoint.settings.url {
@@ -73,10 +79,12 @@ impl Draft {
             })?;
         }
         if let Some(upstreams) = self.upstreams {
-            endpoint.settings.upstreams = words("upstreams", upstreams, |_| Ok(()))?;
+            endpoint.settings.upstreams =
+                words("upstreams", upstreams, |word| named(word, known.iter().map(String::as_str)))?;
         }
         if let Some(kinds) = self.kinds {
-            endpoint.settings.kinds = words("kinds", kinds, |_| Ok(()))?;
+            endpoint.settings.kinds =
+                words("kinds", kinds, |word| named(word, Kind::ALL.iter().map(|kind| kind.name())))?;
         }
         if let Some(headers) = self.headers {
             endpoint.headers = Headers::new(headers)?.seal(sealer, &endpoint.id)?;
@@ -124,6 +132,15 @@ fn bounded(field: &str, value: Option<u32>, max: u32) -> Result<Option<u32>> {
         }
         value => Ok(value),
     }
+}
+
+/// Refuses a word that nothing is called by: nobody would ever hear of anything.
+fn named<'n>(word: &str, known: impl IntoIterator<Item = &'n str>) -> Result<(), String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if known.contains(&word) {
+        return Ok(());
+    }
+    Err(format!("nothing is called {word:?}; there are {}", known.join(", ")))
 }
 
 fn words(field: &str, given: Vec<String>, judge: impl Fn(&str) -> Result<(), String>) -> Result<Vec<String>> {

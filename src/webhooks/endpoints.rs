@@ -1,5 +1,7 @@
 //! What the owner of an endpoint does with it.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -32,12 +34,18 @@ pub struct Endpoints {
     store: Store,
     egress: Egress,
     sealer: Sealer,
+    upstreams: Arc<BTreeSet<String>>,
 }
 
 impl Endpoints {
-    /// Joins the parts; `sealer` is for [`crate::crypto::Purpose::WebhookSecret`].
-    pub fn new(store: Store, egress: Egress, sealer: Sealer) -> Self {
-        Self { store, egress, sealer }
+    /// Joins the parts; `sealer` is for [`crate::crypto::Purpose::WebhookSecret`], and `upstreams` are those that there can
+    /// be events about.
+    pub fn new(store: Store, egress: Egress, sealer: Sealer, upstreams: BTreeSet<String>) -> Self {
+        Self { store, egress, sealer, upstreams: Arc::new(upstreams) }
+    }
+
+    async fn apply(&self, draft: Draft, endpoint: &mut Endpoint) -> Result<()> {
+        draft.apply(endpoint, &self.egress, &self.sealer, &self.upstreams).await
     }
 
     /// Creates an endpoint; returns it with its secret, which is not shown again.
@@ -76,7 +84,7 @@ impl Endpoints {
             updated_at: now,
             id,
         };
-        draft.apply(&mut endpoint, &self.egress, &self.sealer).await?;
+        self.apply(draft, &mut endpoint).await?;
         if !self.store.insert_webhook_endpoint(&endpoint, ENDPOINTS_MAX).await? {
             let text = format!(
                 "{project} has {ENDPOINTS_MAX} webhook endpoints, and may not have more; delete one first"
@@ -105,7 +113,7 @@ impl Endpoints {
     pub async fn patch(&self, project: &str, id: &str, draft: Draft) -> Result<Endpoint> {
         for _ in 0..CHANGES_MAX {
             let mut endpoint = self.get(project, id).await?;
-            draft.clone().apply(&mut endpoint, &self.egress, &self.sealer).await?;
+            self.apply(draft.clone(), &mut endpoint).await?;
             if self.store.update_webhook_endpoint(&endpoint).await? {
                 return self.get(project, id).await;
             }
@@ -247,7 +255,7 @@ impl Endpoints {
         if endpoint.state == EndpointState::Disabled {
             let text =
                 format!("{} is disabled ({}); enable it first", name(&endpoint), endpoint.disabled_reason);
-            return Err(Error::new(Code::FailedPrecondition, Reason::InvalidField, text));
+            return Err(Error::new(Code::FailedPrecondition, Reason::EndpointDisabled, text));
         }
         Ok(endpoint)
     }

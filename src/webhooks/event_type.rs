@@ -85,10 +85,10 @@ impl EventType {
                     "operation": {
                         "type": "object",
                         "description": "The operation as GET /v1/{name} shows it.",
-                        "required": ["name", "done"],
+                        "required": ["name"],
                         "properties": {
                             "name": {"type": "string"},
-                            "done": {"type": "boolean"},
+                            "done": {"type": "boolean", "description": "Left out while it is not."},
                             "metadata": {"type": "object"},
                             "response": {"type": "object"},
                             "error": {"type": "object"}
@@ -172,9 +172,11 @@ impl EventType {
         let mut operation = json!({
             "name": "projects/acme-data/operations/019e0c5e-5d2e-7c1a-9d6a-0d5f1f4c2b11",
             "metadata": {"@type": "type.googleapis.com/google.protobuf.Struct",
-                         "value": {"kind": "DATASTREAM_BACKFILL", "upstream": "datastream", "state": state}},
-            "done": done
+                         "value": {"kind": "DATASTREAM_BACKFILL", "upstream": "datastream", "state": state}}
         });
+        if done {
+            operation["done"] = true.into();
+        }
         if done && self.name == "operation.succeeded" {
             operation["response"] = json!({"@type": "type.googleapis.com/google.protobuf.Empty"});
         } else if done {

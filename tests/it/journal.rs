@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use causeway::model::Role;
+use causeway::{
+    clock::{Clock as _, SystemClock},
+    emulator::{Emulator, Scenario, Upstream},
+    model::Role,
+};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
@@ -111,6 +115,25 @@ async fn a_key_means_one_request_and_survives_a_restart() {
         assert_eq!(gone.json()["error"]["message"], "no such book");
         assert_eq!(upstream.calls().len(), calls, "nothing was sent again");
     }
+}
+
+/// A client that makes its body anew from a map without an order was told that it asked for something else.
+#[tokio::test]
+async fn a_key_means_the_same_request_in_whatever_order_it_is_written() {
+    let clock = Arc::new(SystemClock);
+    let emulator = Emulator::start_on_loopback(Scenario::sample(clock.now()), clock).await.unwrap();
+    let endpoint = emulator.endpoint(Upstream::Datastream).unwrap();
+    let gateway = Gateway::start(&[format!("upstreams.datastream.endpoint={endpoint}")]).await;
+    let stream = "/v1/projects/acme-data/locations/europe-west1/streams/shop-to-bigquery";
+    let target = format!("{stream}?updateMask=displayName,labels");
+    let patch = async |body: &'static str| {
+        let answer = gateway.send("PATCH", &target, &[JSON, ("idempotency-key", "k")], body).await;
+        (answer.status.as_u16(), answer.header("idempotency-replayed").to_owned())
+    };
+    let replayed = (200, "true".to_owned());
+    assert_eq!(patch(r#"{"displayName":"x","labels":{"a":"1","b":"2"}}"#).await, (200, String::new()));
+    assert_eq!(patch(r#"{"labels":{"b":"2","a":"1"},"display_name":"x"}"#).await, replayed);
+    assert_eq!(patch(r#"{"displayName":"x","labels":{"a":"2","b":"1"}}"#).await.0, 422);
 }
 
 #[tokio::test]

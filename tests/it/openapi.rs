@@ -24,6 +24,20 @@ const REFUSED: &[&str] = &[
 /// What is written for upstreams; other examples are made up.
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/examples");
 
+/// Headers that say what the gateway did. Whoever reads the document knows of each that can come.
+const TELLING: &[&str] = &[
+    "Age",
+    "Cache-Status",
+    "Causeway-Audit",
+    "Causeway-Operation",
+    "Causeway-Unreachable",
+    "ETag",
+    "Idempotency-Replayed",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-Request-Id",
+];
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// One operation of the document.
@@ -117,6 +131,11 @@ async fn send_example(gateway: &Gateway, document: &Value, operation: &Operation
     let body = operation.told.pointer("/requestBody/content/application~1json/example");
     let body = body.map(Value::to_string).unwrap_or_default();
     gateway.send(&operation.verb, &target, &[JSON], body).await
+}
+
+/// Whether the answer of an operation that went well has a header, by the document.
+fn tells(operation: &Operation<'_>, header: &str) -> bool {
+    operation.told.pointer(&format!("/responses/200/headers/{header}")).is_some()
 }
 
 #[test]
@@ -249,7 +268,7 @@ async fn every_example_works_on_sample_data() {
         examples.map(|file| format!("{}:", file.file_stem().unwrap().to_str().unwrap())).collect();
     let (_emulator, quiet) = company().await;
     let document = quiet.get("/openapi.json").await.json();
-    let mut refused = Vec::new();
+    let (mut refused, mut untold) = (Vec::new(), Vec::new());
     for operation in operations(&document) {
         let tag = operation.told["tags"][0].as_str().unwrap();
         if tag.contains(':') && !written.iter().any(|key| tag.starts_with(key)) {
@@ -268,6 +287,13 @@ async fn every_example_works_on_sample_data() {
             send_example(&fresh, &document, &operation).await
         };
         let id = operation.told["operationId"].as_str().unwrap();
+        if answer.status == 200 {
+            let sent = TELLING.iter().filter(|header| !answer.header(header).is_empty());
+            untold.extend(sent.filter(|header| !tells(&operation, header)).map(|it| format!("{id}: {it}")));
+            // The other way round: what is said to be put on record is.
+            let recorded = !answer.header("Causeway-Operation").is_empty();
+            assert_eq!(recorded, tells(&operation, "Causeway-Operation"), "{id}");
+        }
         // What the gateway makes has an id that nobody knows beforehand.
         let unmade = answer.status == 404 && answer.text().contains("\"RESOURCE_NOT_FOUND\"");
         // A backup ends within a year, and a document does not know when it is read.
@@ -283,7 +309,95 @@ async fn every_example_works_on_sample_data() {
             ));
         }
     }
-    assert_eq!(refused, Vec::<String>::new());
+    assert_eq!((refused, untold), (Vec::<String>::new(), Vec::<String>::new()));
+}
+
+#[test]
+fn what_is_put_on_record_says_how_to_follow_it() {
+    let document = kept();
+    let mut found = Vec::new();
+    for operation in operations(&document) {
+        let id = operation.told["operationId"].as_str().unwrap();
+        let keys = parameters(&document, &operation, "header").contains(&"Idempotency-Key");
+        assert_eq!(tells(&operation, "Idempotency-Replayed"), keys, "{id}");
+        if !operation.told["tags"][0].as_str().unwrap().contains(':') {
+            continue;
+        }
+        let text = operation.told["description"].as_str().unwrap();
+        assert_eq!(text.contains("`Causeway-Operation`"), tells(&operation, "Causeway-Operation"), "{id}");
+        if tells(&operation, "Causeway-Operation") {
+            assert!(
+                keys && ["`:wait`", "`:watch`", "webhooks"].iter().all(|word| text.contains(word)),
+                "{id}"
+            );
+            found.push(id);
+        }
+    }
+    for id in ["datastream.Datastream.StartBackfillJob", "datastream.Datastream.CreateStream"] {
+        assert!(found.contains(&id), "{id} is not among {found:?}");
+    }
+    assert!(!found.contains(&"datastream.Datastream.StopBackfillJob"), "{found:?}");
+    for name in ["Conflict", "TooManyRequests", "ServiceUnavailable"] {
+        let headers = &document["components"]["responses"][name]["headers"];
+        assert!(headers["Retry-After"].is_object(), "{name}: {headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_are_kept_says_so_and_no_other_does() {
+    let (_emulator, gateway) = company().await;
+    let document = kept();
+    let mut found = 0;
+    for operation in operations(&document) {
+        let proxied = operation.told["tags"][0].as_str().unwrap().contains(':');
+        if !proxied || operation.verb != "GET" {
+            continue;
+        }
+        let id = operation.told["operationId"].as_str().unwrap();
+        let (told, asked) = (tells(&operation, "ETag"), parameters(&document, &operation, "header"));
+        assert_eq!(tells(&operation, "Cache-Status") && tells(&operation, "Age"), told, "{id}");
+        assert_eq!(operation.told["responses"]["304"].is_object(), told, "{id}");
+        for header in ["If-None-Match", "Cache-Control"] {
+            assert_eq!(asked.contains(&header), told, "{id}: {header}");
+        }
+        let first = send_example(&gateway, &document, &operation).await;
+        if first.status != 200 {
+            continue;
+        }
+        let etag = first.header("etag").to_owned();
+        // What is read across has a tag, whether or not its parts are kept.
+        assert_eq!(told, !etag.is_empty() || tells(&operation, "Causeway-Unreachable"), "{id}");
+        if etag.is_empty() {
+            continue;
+        }
+        let (target, query) = spelled(&document, &operation, None);
+        let target = format!("{target}?{}", query.join("&"));
+        let again = gateway.send("GET", &target, &[("if-none-match", &etag)], "").await;
+        assert_eq!((again.status.as_u16(), again.text().as_str()), (304, ""), "{id}");
+        assert_eq!((again.header("etag"), again.header("age").is_empty()), (&*etag, false), "{id}");
+        let fresh = gateway.send("GET", &target, &[("cache-control", "no-cache")], "").await;
+        assert!(fresh.header("cache-status").contains("fwd=request"), "{id}: {:?}", fresh.headers);
+        found += 1;
+    }
+    assert!(found >= 13, "{found}");
+}
+
+#[tokio::test]
+async fn the_filter_of_events_is_told_as_it_is_understood() {
+    let (_emulator, gateway) = company().await;
+    let document = kept();
+    let operations = operations(&document);
+    let events = operations.iter().find(|it| it.told["operationId"] == "events.List").unwrap();
+    let all = events.told["parameters"].as_array().unwrap();
+    let filter = all.iter().find(|parameter| parameter["name"] == "filter").unwrap();
+    let (target, _) = spelled(&document, events, None);
+    // Every second part stands between backticks.
+    let told: Vec<&str> = filter["description"].as_str().unwrap().split('`').skip(1).step_by(2).collect();
+    assert!(told.len() > 1, "{told:?}");
+    for text in told {
+        let answer = gateway.get(&format!("{target}?filter={}", encoded(&text.into()))).await;
+        assert_eq!(answer.status, 200, "{text}: {}", answer.text());
+    }
 }
 
 #[tokio::test]

@@ -39,13 +39,16 @@ pub(super) fn name(field: &str, name: &str) -> Result<(), Status> {
     }
 }
 
-/// Checks the id that a caller chose; an empty one leaves it to the service.
+/// Checks the id that a caller chose; an empty one leaves it to the service. No name has a `-` alone in it: what is called
+/// so could be neither read nor deleted.
 pub(super) fn id(id: &str) -> Result<(), Status> {
-    let legal = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let legal =
+        id != "-" && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if legal && id.len() <= ID_BYTES_MAX {
         return Ok(());
     }
-    let description = format!("may hold letters, digits, - and _, at most {ID_BYTES_MAX} of them");
+    let description =
+        format!("may hold letters, digits, - and _, at most {ID_BYTES_MAX} of them, and is not - alone");
     Err(Refusal::invalid("Invalid connection id").field("connection_id", description).status())
 }
 
@@ -157,6 +160,20 @@ mod tests {
         name("name", "projects/p/locations/eu/connections/c").expect("a whole name");
         for bad in ["projects/p/locations/eu/connections/", "projects/p/locations/eu/connections/a/b", "x"] {
             assert!(name("name", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_no_name_can_have_is_refused() {
+        for good in ["", "c", "-c", "a_b-9", "--"] {
+            id(good).expect(good);
+            assert!(
+                good.is_empty()
+                    || name("name", &format!("projects/p/locations/eu/connections/{good}")).is_ok()
+            );
+        }
+        for bad in ["-", "a b", "a/b", &"a".repeat(ID_BYTES_MAX + 1)] {
+            assert!(id(bad).is_err(), "{bad}");
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
         BackfillJob, ListStreamObjectsRequest, ListStreamObjectsResponse, LookupStreamObjectRequest, Stream,
         StreamObject,
         backfill_job::{State, Trigger},
+        source_object_identifier::SourceIdentifier,
         stream::BackfillStrategy,
     },
 };
@@ -150,8 +151,21 @@ fn display_name(schema: &str, table: &str) -> String {
     if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
 }
 
-fn describe(identifier: &impl std::fmt::Debug) -> String {
-    format!("{identifier:?}")
+/// Names what is looked for in the words of its source. What is empty is left out.
+fn describe(identifier: &SourceIdentifier) -> String {
+    let (outer, inner) = match identifier {
+        SourceIdentifier::OracleIdentifier(it) => (("schema", &it.schema), ("table", &it.table)),
+        SourceIdentifier::MysqlIdentifier(it) => (("database", &it.database), ("table", &it.table)),
+        SourceIdentifier::PostgresqlIdentifier(it) => (("schema", &it.schema), ("table", &it.table)),
+        SourceIdentifier::SqlServerIdentifier(it) => (("schema", &it.schema), ("table", &it.table)),
+        SourceIdentifier::SalesforceIdentifier(it) => return format!("object {}", it.object_name),
+        SourceIdentifier::MongodbIdentifier(it) => {
+            (("database", &it.database), ("collection", &it.collection))
+        }
+        SourceIdentifier::SpannerIdentifier(it) => (("schema", &it.schema), ("table", &it.table)),
+    };
+    let named = [outer, inner].into_iter().filter(|(_, name)| !name.is_empty());
+    named.map(|(word, name)| format!("{word} {name}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Which objects a stream backfills without being asked.

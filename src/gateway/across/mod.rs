@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::{
     Form, Gateway, Notes, Route,
     forward::{self, Input, Payload},
+    listing::Listing,
 };
 use crate::{
     cache::{Page, Wish},
@@ -47,6 +48,9 @@ const MARGIN_MAX: Duration = Duration::from_millis(200);
 /// Items on a page, unless asked for otherwise, and at most.
 const SIZE: usize = 100;
 const SIZE_MAX: usize = 1000;
+/// Whether what can be read is answered when some of it cannot: the parameter, and the field where a request has it.
+const PARTIAL: &str = "returnPartialSuccess";
+const PARTIAL_FIELD: &str = "return_partial_success";
 
 /// A page of several parts.
 pub struct Across {
@@ -75,7 +79,7 @@ pub async fn across(
 ) -> Result<Across> {
     let listing = route.listing.as_ref().ok_or_else(|| Error::internal("only lists are read across"))?;
     let plan = route.request.message();
-    let asked = Wanted::read(input.query, plan.has("return_partial_success"))?;
+    let asked = Wanted::read(input.query, plan.has(PARTIAL_FIELD))?;
     let whole = Input { query: &asked.query, payload: Payload::Json(b""), ..*input };
     // Checked once for all parts, and noted as it came.
     let parsed = forward::transcode_in(route, &whole)?;
@@ -103,6 +107,34 @@ pub async fn across(
     Ok(Across { page: form.print(route, &message)?, freshness, unreachable, ignored: parsed.ignored })
 }
 
+/// Takes `returnPartialSuccess` out of what one part is asked, where only reading across has a meaning for it: whoever sends
+/// it always should not have to look at the path.
+///
+/// # Errors
+/// It is neither true nor false.
+pub fn forget_partial(route: &Route, query: &mut Query<'_>) -> Result<()> {
+    let ours = |name: &str| matches!(name, PARTIAL | PARTIAL_FIELD);
+    if !query.pairs.iter().any(|(name, _)| ours(name)) {
+        return Ok(());
+    }
+    let is_crossed = route.listing.as_ref().is_some_and(Listing::is_crossed);
+    if is_crossed && !route.request.message().has(PARTIAL_FIELD) {
+        for (name, value) in query.pairs.iter().filter(|(name, _)| ours(name)) {
+            partial(name, value)?;
+        }
+        query.pairs.retain(|(name, _)| !ours(name));
+    }
+    Ok(())
+}
+
+fn partial(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" | "1" | "" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Error::invalid_field(name, "expected true or false")),
+    }
+}
+
 /// Returns when the parts must have answered.
 pub(super) fn deadline(callers: Instant) -> Instant {
     let now = Instant::now();
@@ -121,7 +153,20 @@ struct Wanted<'q> {
 impl<'q> Wanted<'q> {
     fn read(query: &Query<'q>, has_partial: bool) -> Result<Self> {
         let mut wanted = Self { query: Query::default(), token: String::new(), size: SIZE, partial: false };
+        let mut seen: Vec<&str> = Vec::new();
         for (name, value) in &query.pairs {
+            let ours = match &**name {
+                "pageToken" | "page_token" => "pageToken",
+                "pageSize" | "page_size" => "pageSize",
+                PARTIAL | PARTIAL_FIELD => PARTIAL,
+                _ => "",
+            };
+            if seen.contains(&ours) {
+                return Err(Error::invalid_field(&**name, "is given twice"));
+            }
+            if !ours.is_empty() {
+                seen.push(ours);
+            }
             match &**name {
                 "pageToken" | "page_token" => wanted.token = value.to_string(),
                 "pageSize" | "page_size" => {
@@ -132,12 +177,8 @@ impl<'q> Wanted<'q> {
                     let size = usize::try_from(size).unwrap_or(SIZE);
                     wanted.size = if size == 0 { SIZE } else { size.min(SIZE_MAX) };
                 }
-                "returnPartialSuccess" | "return_partial_success" => {
-                    wanted.partial = match &**value {
-                        "true" | "1" | "" => true,
-                        "false" | "0" => false,
-                        _ => return Err(Error::invalid_field(&**name, "expected true or false")),
-                    };
+                PARTIAL | PARTIAL_FIELD => {
+                    wanted.partial = partial(name, value)?;
                     if has_partial {
                         wanted.query.pairs.push((name.clone(), value.clone()));
                     }

@@ -8,7 +8,7 @@ use super::{
     Counts, Look,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Reason, Result},
     transcode::{Plan, Query},
 };
 
@@ -16,6 +16,8 @@ use crate::{
 const ITEMS_MAX: u64 = 20_000;
 /// Items on a page.
 const PAGE_SIZE: usize = 1000;
+/// Places that are named where none of them answered.
+const NAMED_MAX: usize = 8;
 
 /// A list whose items are counted.
 pub(super) struct Counted {
@@ -71,6 +73,9 @@ pub(super) const STREAM_OBJECTS: Counted = Counted {
 const OTHER: &str = "other";
 
 /// Counts the items of a list, across all that the caller may see of it.
+///
+/// # Errors
+/// As the list has it; `UPSTREAM_UNAVAILABLE` where no part of it answered: nothing was counted then, not even to zero.
 pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> {
     let route = look.gateway.list_route(counted.upstream, counted.method);
     let route = route.ok_or_else(|| Error::internal(format!("{} is not served", counted.method)))?;
@@ -82,9 +87,10 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
         Input { captures: &[parent.into()], query: &query, payload: Payload::Json(b""), caller: look.caller };
     let parts = across::parts(look.gateway, route, &input, look.wish).await?;
     let asked = Asked { query: &query, caller: look.caller, size: PAGE_SIZE, partial: true, wish: look.wish };
-    let (mut counts, mut start) = (Counts::default(), Start::default());
+    let (mut counts, mut start, mut answered) = (Counts::default(), Start::default(), false);
     loop {
         let merged = across::merge(look.gateway, route, &parts, start, &asked).await?;
+        answered |= !merged.pages.is_empty();
         for page in &merged.pages {
             for bytes in listing.paged.read(&page.body)?.items {
                 let kind = counted.kind.of(item, bytes)?;
@@ -99,12 +105,20 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
         counts.unreachable.extend(merged.unreachable);
         match merged.next {
             Some(next) if counts.total < ITEMS_MAX => start = next,
+            _ if !answered && !counts.unreachable.is_empty() => return Err(silent(&counts.unreachable)),
             next => {
                 counts.truncated = next.is_some();
                 return Ok(counts);
             }
         }
     }
+}
+
+/// Says that nothing could be counted.
+fn silent(places: &[String]) -> Error {
+    let more = if places.len() > NAMED_MAX { ", ..." } else { "" };
+    let named = places[..places.len().min(NAMED_MAX)].join(", ");
+    Error::new(Code::Unavailable, Reason::UpstreamUnavailable, format!("None of it answered: {named}{more}."))
 }
 
 impl Kind {

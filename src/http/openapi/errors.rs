@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Responses,
-    ResponsesBuilder, Schema, Type, header::HeaderBuilder,
+    Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Responses, ResponsesBuilder,
 };
 
-use super::envelope::ENVELOPE;
+use super::{
+    envelope::ENVELOPE,
+    headers::{self, Told},
+};
 use crate::error::{Code, Reason};
 
 /// What every error says how to read.
@@ -84,7 +86,8 @@ pub(super) const FAILURES: &[Failure] = &[
     Failure {
         status: 409,
         name: "Conflict",
-        text: "It exists already, or another request was in the way.",
+        text: "It exists already, or another request was in the way: with an `Idempotency-Key` it may be the first one, still \
+               under way, and `Retry-After` says when to ask again.",
         code: Code::AlreadyExists,
         reason: None,
         message: "Already exists.",
@@ -213,6 +216,7 @@ pub(super) fn complete(responses: &mut Responses, meets: &Meets) {
         match responses.responses.get_mut(&status) {
             Some(RefOr::T(told)) if told.content.is_empty() => {
                 told.content.insert("application/json".to_owned(), RefOr::T(content(failure)));
+                headers::refer(told, headers_of(failure));
             }
             Some(_) => {}
             None if meets.failure(failure) => {
@@ -258,17 +262,22 @@ pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
             _ => format!("{} {SHAPE}", failure.text),
         };
         let mut response =
-            ResponseBuilder::new().description(text).content("application/json", content(failure));
-        if matches!(failure.status, 429 | 503) {
-            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-            let header = HeaderBuilder::new()
-                .schema(Some(Schema::from(seconds)))
-                .description(Some("Seconds to wait before trying again, where known."))
-                .build();
-            response = response.header("Retry-After", header);
-        }
-        (failure.name.to_owned(), RefOr::T(response.build()))
+            ResponseBuilder::new().description(text).content("application/json", content(failure)).build();
+        headers::refer(&mut response, headers_of(failure));
+        (failure.name.to_owned(), RefOr::T(response))
     })
+}
+
+/// Lists the headers of a failure.
+fn headers_of(failure: &Failure) -> Vec<Told> {
+    let mut headers = vec![headers::REQUEST_ID];
+    if matches!(failure.status, 409 | 429 | 503) {
+        headers.push(headers::RETRY_AFTER);
+    }
+    if failure.status == 429 {
+        headers.extend(headers::LIMITS);
+    }
+    headers
 }
 
 /// The envelope, with an example of a failure.

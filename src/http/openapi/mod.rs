@@ -7,6 +7,7 @@
 //! - `address`: path templates as OpenAPI spells them. `parameters`, `operation`: one binding of a method.
 //! - `schemas`: messages and enums as components; `known`: the types with a JSON form of their own; `oneof`.
 //! - `across`: lists whose paths take a `-`.
+//! - `pages`: lists whose pages are kept. `headers`: what the headers of answers say.
 //! - `errors`: the envelope and the responses that all operations share.
 //! - `examples`: written for the known upstreams in `openapi/examples/`; `sample` makes up the rest.
 //! - `prose`: from comments of protos to text.
@@ -26,9 +27,11 @@ mod address;
 mod envelope;
 mod errors;
 mod examples;
+mod headers;
 mod known;
 mod oneof;
 mod operation;
+mod pages;
 mod parameters;
 mod prose;
 mod sample;
@@ -39,7 +42,6 @@ use std::collections::{BTreeMap, HashSet};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref,
     RefOr, Schema, ServerBuilder, Tag,
-    header::HeaderBuilder,
     path::PathItemBuilder,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
@@ -49,7 +51,7 @@ use self::{
     errors::Meets,
     examples::Examples,
     prose::Prose,
-    schemas::{Form, Schemas, string},
+    schemas::{Form, Schemas},
 };
 use super::own;
 use crate::schema::{Address, BUILTINS, Catalog, Method, Pool, Segment, Template};
@@ -184,10 +186,9 @@ impl Writer<'_> {
         for (name, parameter) in parameters::shared() {
             components = components.parameter(name, parameter);
         }
-        let id = HeaderBuilder::new()
-            .schema(Some(Schema::from(string(None, None))))
-            .description(Some("The request's id: the caller's own, else a new one. Errors of ours quote it."))
-            .build();
+        for (name, header) in headers::components() {
+            components = components.header(name, header);
+        }
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
@@ -196,7 +197,7 @@ impl Writer<'_> {
             .build();
         let key = ApiKeyValue::with_description("X-Goog-Api-Key", "An API key of the gateway's.");
         components
-            .header("RequestId", id)
+            .response(pages::NOT_MODIFIED, pages::not_modified())
             .header(across::UNREACHABLE.1, across::unreachable())
             .security_scheme(BEARER, SecurityScheme::Http(bearer))
             .security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
@@ -316,8 +317,23 @@ fn own_endpoints() -> OpenApi {
             upstream: own.calls(),
         };
         errors::complete(&mut operation.responses, &meets);
-        if meets.keys {
-            operation.parameters.get_or_insert_default().push(parameters::idempotency_key());
+        let responses = &mut operation.responses.responses;
+        let is_tagged = responses.contains_key("304");
+        for status in ["200", "304"] {
+            if let Some(RefOr::T(told)) = responses.get_mut(status) {
+                headers::refer(told, headers::of_own(*own));
+                headers::refer(told, is_tagged.then_some(headers::ETAG));
+            }
+        }
+        let asked = [
+            meets.keys.then(parameters::idempotency_key),
+            is_tagged.then(parameters::if_none_match),
+            // It looks through the page cache.
+            (*own == own::Own::Overview).then(parameters::cache_control),
+        ];
+        let asked: Vec<_> = asked.into_iter().flatten().collect();
+        if !asked.is_empty() {
+            operation.parameters.get_or_insert_default().extend(asked);
         }
     }
     document

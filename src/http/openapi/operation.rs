@@ -11,16 +11,24 @@ use utoipa::openapi::{
 use super::{
     Writer, across,
     address::Path,
-    errors, parameters,
+    errors, headers, pages, parameters,
     prose::{listed, lower_camel, paragraphs},
     schemas::{Form, string},
 };
-use crate::schema::{Address, Body, Effect, FieldPath, Kind, MessageId, Method, Segment};
+use crate::{
+    operations::Role,
+    schema::{Address, Body, Effect, FieldPath, Kind, MessageId, Method, Segment},
+};
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 const ANYTHING: &str = "*/*";
+
+/// What is said of every method that starts something which is followed to its end.
+const RECORDED: &str = "What it starts is put on record: `Causeway-Operation` in the answer names the record, which can be \
+                        read, waited for (`:wait`) and watched (`:watch`), and webhooks tell how it goes. With an \
+                        `Idempotency-Key` a repetition does not start it twice.";
 
 /// Returns the verb of a binding as OpenAPI knows it; a binding for all verbs is shown with the one that suits it.
 /// `None` for verbs that OpenAPI 3.1 cannot describe.
@@ -103,6 +111,9 @@ fn description(
         }
         text.push(told);
     }
+    if is_recorded(method) {
+        text.push(RECORDED.to_owned());
+    }
     if let Some(list) = &method.list {
         let items = lower_camel(&list.items);
         let output = pool.message(method.output);
@@ -133,6 +144,12 @@ fn description(
     }
     text.push(format!("Calls `{}` of the upstream `{}`.", method.full_name, method.upstream));
     paragraphs(text)
+}
+
+/// Whether what a method starts is put on record, so that its answer names the record.
+fn is_recorded(method: &Method) -> bool {
+    let starts = matches!(Role::of(method), Some(Role::StartsLro | Role::StartsBackfill));
+    starts && method.effect == Effect::Mutation
 }
 
 fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<RequestBody> {
@@ -210,14 +227,30 @@ fn responses(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Res
             success = success.content(kind, content);
         }
     }
-    success = success.header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"));
     if !across::wildcards(address, path).is_empty() {
         let (name, component) = across::UNREACHABLE;
         success = success.header_ref(name, Ref::new(format!("#/components/headers/{component}")));
     }
-    let with_body = address.binding.body != Body::None;
-    let mutation = method.effect == Effect::Mutation;
-    errors::add(ResponsesBuilder::new().response("200", success), with_body, mutation).build()
+    let (is_kept, mutation) = (pages::are_kept(address, path), method.effect == Effect::Mutation);
+    let mut told = vec![headers::REQUEST_ID];
+    told.extend(headers::LIMITS);
+    if mutation {
+        told.extend(headers::CHANGED);
+    }
+    if is_recorded(method) {
+        told.push(headers::OPERATION);
+    }
+    if is_kept {
+        told.extend(headers::KEPT);
+    }
+    let mut success = success.build();
+    headers::refer(&mut success, told);
+    let mut responses = ResponsesBuilder::new().response("200", success);
+    if is_kept {
+        let shared = format!("#/components/responses/{}", pages::NOT_MODIFIED);
+        responses = responses.response("304", Ref::new(shared));
+    }
+    errors::add(responses, address.binding.body != Body::None, mutation).build()
 }
 
 /// Returns the forms in which messages are answered.

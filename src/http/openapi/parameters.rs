@@ -8,7 +8,7 @@ use utoipa::openapi::{
 use super::{
     Writer, across,
     address::{Path, Wildcard},
-    known,
+    known, pages,
     prose::lower_camel,
     schemas::{Form, is_required, string},
 };
@@ -42,10 +42,12 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
     query.walk(writer, address.method.input, &mut Vec::new());
     parameters.extend(query.found.into_iter().map(RefOr::T));
     let is_crossed = !across::wildcards(address, path).is_empty();
+    let is_kept = pages::are_kept(address, path);
     let has_partial = writer.pool.message(address.method.input).field(across::PARTIAL_FIELD).is_some();
     let shared = shared().into_iter().filter(|(name, _)| match *name {
         IDEMPOTENCY_KEY => address.method.effect == Effect::Mutation,
         across::PARTIAL => is_crossed && !has_partial,
+        pages::IF_NONE_MATCH | pages::CACHE_CONTROL => is_kept,
         _ => true,
     });
     parameters.extend(shared.map(|(name, _)| reference(name)));
@@ -55,6 +57,16 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
 /// Refers to the Idempotency-Key of what changes something.
 pub(super) fn idempotency_key() -> RefOr<Parameter> {
     reference(IDEMPOTENCY_KEY)
+}
+
+/// Refers to the header by which a caller asks for what it does not have yet.
+pub(super) fn if_none_match() -> RefOr<Parameter> {
+    reference(pages::IF_NONE_MATCH)
+}
+
+/// Refers to the header that says what a caller thinks of kept pages.
+pub(super) fn cache_control() -> RefOr<Parameter> {
+    reference(pages::CACHE_CONTROL)
 }
 
 fn reference(shared: &str) -> RefOr<Parameter> {
@@ -186,9 +198,9 @@ fn is_spelled_out(writer: &Writer<'_>, id: MessageId) -> bool {
     known::schema(&writer.pool.message(id).full_name).is_none()
 }
 
-/// The parameters that every proxied operation takes, the one that those take which change something, and the one of lists
-/// that can be read across, by their names as components.
-pub(super) fn shared() -> [(&'static str, Parameter); 5] {
+/// The parameters that every proxied operation takes, the one that those take which change something, the one of lists
+/// that can be read across, and those of lists whose pages are kept, by their names as components.
+pub(super) fn shared() -> [(&'static str, Parameter); 7] {
     let query = |name: &str, text: &str, schema: Schema| {
         ParameterBuilder::new()
             .name(name)
@@ -196,6 +208,15 @@ pub(super) fn shared() -> [(&'static str, Parameter); 5] {
             .required(Required::False)
             .description(Some(text))
             .schema(Some(schema))
+            .build()
+    };
+    let header = |name: &str, text: &str, pattern: Option<&str>| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(text))
+            .schema(Some(Schema::from(string(pattern, None))))
             .build()
     };
     [
@@ -238,16 +259,29 @@ pub(super) fn shared() -> [(&'static str, Parameter); 5] {
         ),
         (
             IDEMPOTENCY_KEY,
-            ParameterBuilder::new()
-                .name("Idempotency-Key")
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some(
-                    "A text of your own choice, new for each thing that you want done. A request with the same key is \
-                     not done again: it gets the same answer, with `Idempotency-Replayed`. Kept for 24 hours.",
-                ))
-                .schema(Some(Schema::from(string(Some(KEY), None))))
-                .build(),
+            header(
+                "Idempotency-Key",
+                "A text of your own choice, new for each thing that you want done. A request with the same key is not done \
+                 again: it gets the same answer, with `Idempotency-Replayed`. Kept for 24 hours.",
+                Some(KEY),
+            ),
+        ),
+        (
+            pages::IF_NONE_MATCH,
+            header(
+                "If-None-Match",
+                "The `ETag` of an answer that you have. Where you would get the same, the answer is 304 without a body.",
+                None,
+            ),
+        ),
+        (
+            pages::CACHE_CONTROL,
+            header(
+                "Cache-Control",
+                "What you think of kept pages: `no-cache` fetches a new one, `max-age=5` takes none that is older, \
+                 `no-store` leaves the cache alone.",
+                None,
+            ),
         ),
     ]
 }

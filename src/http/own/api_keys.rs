@@ -4,10 +4,10 @@
 
 use http::{HeaderValue, Response, header};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Asked;
+use super::{Asked, fields::Fields};
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway::{Answer, Twice},
@@ -313,45 +313,24 @@ fn show(key: &ApiKey, now: Timestamp) -> Value {
 
 /// Reads what a new key is to be.
 fn read(body: &[u8]) -> Result<NewKey> {
-    let mut fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-        let text = format!("The body is no JSON object (line {}, column {}).", error.line(), error.column());
-        Error::new(Code::InvalidArgument, Reason::InvalidJson, text)
-    })?;
+    let mut fields = Fields::read(body)?;
     let new = NewKey {
-        principal: text(&mut fields, "principal")?.ok_or_else(|| required("principal"))?,
-        role: match text(&mut fields, "role")? {
+        principal: fields.text("principal")?.ok_or_else(|| required("principal"))?,
+        role: match fields.text("role")? {
             Some(name) => Role::find(&name)
                 .ok_or_else(|| Error::invalid_field("role", "expected viewer, operator, editor or admin"))?,
             None => return Err(required("role")),
         },
-        resources: match fields.remove("resources") {
+        resources: match fields.take("resources") {
             Some(Value::Array(patterns)) => patterns.iter().map(pattern).collect::<Result<_>>()?,
             Some(_) => return Err(Error::invalid_field("resources", "expected a list of patterns")),
             None => return Err(required("resources")),
         },
-        note: text(&mut fields, "note")?.unwrap_or_default(),
-        expires: match text(&mut fields, "expireTime")? {
-            Some(time) => Some(time.parse().map_err(|_| {
-                Error::invalid_field("expireTime", "expected a time such as 2030-01-31T00:00:00Z")
-            })?),
-            None => None,
-        },
+        note: fields.text("note")?.unwrap_or_default(),
+        expires: fields.time("expireTime")?,
     };
-    match fields.keys().next() {
-        Some(name) => Err(Error::unknown_field(
-            name.clone(),
-            "a key has principal, role, resources, note and expireTime",
-        )),
-        None => Ok(new),
-    }
-}
-
-fn text(fields: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>> {
-    match fields.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::invalid_field(name, "expected a string")),
-    }
+    fields.finish()?;
+    Ok(new)
 }
 
 fn pattern(value: &Value) -> Result<Pattern> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::error::{Code, Error, Reason, Result, nearest};
+use super::object;
+use crate::error::{Error, Result, nearest};
 
 /// A JSON object that is being read.
 pub(in crate::http::own) struct Fields {
@@ -22,15 +23,12 @@ impl From<Map<String, Value>> for Fields {
 impl Fields {
     /// Reads a body; an empty one has no fields.
     pub(in crate::http::own) fn read(body: &[u8]) -> Result<Self> {
-        if body.is_empty() {
-            return Ok(Self::from(Map::new()));
-        }
-        let left: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-            let text =
-                format!("The body is no JSON object (line {}, column {}).", error.line(), error.column());
-            Error::new(Code::InvalidArgument, Reason::InvalidJson, text)
-        })?;
-        Ok(Self::from(left))
+        object::read(body).map(Self::from)
+    }
+
+    /// What was not taken yet.
+    pub(in crate::http::own) fn left(&self) -> &Map<String, Value> {
+        &self.left
     }
 
     /// Takes a field; `null` counts as absent.

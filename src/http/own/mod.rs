@@ -27,9 +27,11 @@ pub(super) mod grpc;
 mod health;
 mod landing;
 mod metrics;
+mod object;
 pub(super) mod operations;
 mod overview;
 mod page;
+mod shown;
 mod spec;
 mod tasks;
 mod webhooks;
@@ -42,7 +44,7 @@ use crate::{error::Result, identity::access, model::Role};
 
 pub(super) use self::{asked::Asked, spec::Spec};
 
-use self::{grpc::Rpc, webhooks::Webhook};
+use self::{grpc::Rpc, shown::Shown, webhooks::Webhook};
 
 /// An endpoint that needs no upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,7 +291,8 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         asked.notes.entry.permission = permission.to_owned();
         access::require_somewhere(asked.exchange.principal()?, permission, role)?;
     }
-    match own {
+    let shown = Shown::read(asked.query, &head.headers)?;
+    let answer = match own {
         Own::Root => Ok(landing::root(server, head)),
         Own::Live => Ok(health::live()),
         Own::Ready => Ok(health::ready(server)),
@@ -326,7 +329,8 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::Overview => overview::get(server, asked).await,
         Own::DeleteCache => cache::delete(server, asked).await,
         Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
-    }
+    };
+    answer.map(|answer| shown.shape(answer))
 }
 
 fn text(kind: &'static str, text: String) -> Response<Body> {

@@ -6,6 +6,7 @@ mod failing;
 mod sending;
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
@@ -58,7 +59,12 @@ impl Stage {
             let egress = Egress::new(policy, name.clone(), &roots, Duration::from_millis(300)).unwrap();
             let sealer = Keys::new(&[7; 32], &[]).sealer(Purpose::WebhookSecret);
             all.push(Self {
-                endpoints: Endpoints::new(store.clone(), egress.clone(), sealer.clone()),
+                endpoints: Endpoints::new(
+                    store.clone(),
+                    egress.clone(),
+                    sealer.clone(),
+                    BTreeSet::from(["datastream".to_owned()]),
+                ),
                 courier: Courier::new(store.clone(), egress.clone(), sealer.clone()),
                 keeper: Keeper::new(store.clone(), &egress, sealer),
                 ear: Ear::open().await,

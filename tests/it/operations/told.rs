@@ -12,11 +12,23 @@ use crate::webhooks::{Receiver, believed};
 /// Bytes of a message that a receiver must be ready for.
 const MESSAGE_BYTES_MAX: usize = 20 * 1024;
 
+/// Receivers are made from what is published, and one so made refused the first event of each operation.
+fn has_what_is_required(schema: &Value, body: &Value) {
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(body.get(name.as_str().unwrap()).is_some(), "{name} is missing in {body}");
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        body.get(name).into_iter().for_each(|value| has_what_is_required(inner, value));
+    }
+}
+
 /// Somebody who listens to everything that is told of a project's operations.
 struct Ear {
     receiver: Receiver,
     secret: String,
     project: String,
+    /// What is published of the types of events.
+    types: Value,
 }
 
 impl Ear {
@@ -27,7 +39,8 @@ impl Ear {
         let made = gateway.post(&format!("/v1/projects/{project}/webhookEndpoints"), &wish).await;
         assert_eq!(made.status, 200, "{}", made.text());
         let secret = made.json()["secret"].as_str().unwrap().to_owned();
-        Self { receiver, secret, project: project.to_owned() }
+        let types = gateway.get("/v1/eventTypes").await.json()["eventTypes"].clone();
+        Self { receiver, secret, project: project.to_owned(), types }
     }
 
     /// What was heard so far: each with its id and the operation that it is about, in the order in which it happened.
@@ -61,6 +74,12 @@ impl Ear {
         let kinds: Vec<_> = told.iter().map(|body| body["type"].as_str().unwrap()).collect();
         let moves: Vec<_> = moves.iter().map(|name| format!("operation.{name}")).collect();
         assert_eq!(kinds, moves, "{name}");
+        for body in &told {
+            let published = self.types.as_array().unwrap().iter().find(|known| {
+                known["name"].as_str().unwrap().strip_prefix("eventTypes/") == body["type"].as_str()
+            });
+            has_what_is_required(&published.unwrap()["schema"], body);
+        }
         told
     }
 

@@ -151,6 +151,25 @@ async fn three_that_fail_and_one_that_hangs_cost_what_they_have() {
     assert_eq!(some.header("cache-status"), "causeway; fwd=partial; detail=parts");
 }
 
+/// One path of the document stands for both forms, and only one of them took its parameter.
+#[tokio::test]
+async fn what_only_reading_across_understands_is_no_mistake_elsewhere() {
+    let (upstream, _) = datastream(|_| Mood::Well).await;
+    let gateway = before(&upstream).await;
+    let one = STREAMS.replace("locations/-", "locations/l01");
+    for (target, status) in [
+        (format!("{one}?returnPartialSuccess=false"), 200),
+        (format!("{one}?return_partial_success=true&pageSize=2"), 200),
+        (format!("{one}?returnPartialSuccess=maybe"), 400),
+        (format!("{STREAMS}?pageSize=1&pageSize=3"), 400),
+        (format!("{STREAMS}?pageSize=1&page_size=3"), 400),
+        (format!("{STREAMS}?returnPartialSuccess&returnPartialSuccess"), 400),
+    ] {
+        let answer = gateway.get(&target).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn whoever_may_see_a_part_sees_that_part_and_the_others_are_not_asked() {
     let (upstream, lists) = datastream(|_| Mood::Well).await;

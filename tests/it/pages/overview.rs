@@ -94,8 +94,8 @@ async fn a_system_that_hangs_costs_its_section() {
     let took = started.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
     let page = page.json();
-    assert_eq!(page["connections"]["status"], "PARTIAL", "{page}");
-    assert_eq!(page["connections"]["unreachable"].as_array().unwrap().len(), 3);
+    assert_eq!(page["connections"]["status"], "UNAVAILABLE", "{page}");
+    assert!(page["connections"]["error"].as_str().unwrap().contains("projects/p/locations/eu"), "{page}");
     assert_eq!((&page["streams"]["status"], &page["streams"]["total"]), (&json!("OK"), &json!(4)));
 
     let upstream = company("ListLocations").await;
@@ -106,6 +106,44 @@ async fn a_system_that_hangs_costs_its_section() {
         (&json!("UNAVAILABLE"), &json!("OK"))
     );
     assert!(!page["streams"]["error"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_does_not_answer_anywhere_is_unavailable_and_not_nothing() {
+    // Both locations refuse, or one of the two.
+    for (refusing, status) in [("/locations/", "UNAVAILABLE"), ("/locations/eu", "PARTIAL")] {
+        let upstream = Scripted::start(move |call: &Call| {
+            let rpc = call.method.rsplit('.').next().unwrap();
+            let parent = call.request["parent"].as_str().or(call.request["name"].as_str()).unwrap();
+            Answer::Message(match rpc {
+                "ListLocations" => {
+                    json!({"locations": [{"name": format!("{parent}/locations/us")}, {"name": format!("{parent}/locations/eu")}]})
+                }
+                "ListStreams" if parent.contains(refusing) => return Answer::Refuse(13, "broken", Vec::new()),
+                "ListStreams" => json!({"streams": [{"name": format!("{parent}/streams/a"), "state": "RUNNING"}]}),
+                _ => json!({}),
+            })
+        })
+        .await;
+        let gateway = before(&upstream, &[]).await;
+        let page = gateway.get(OVERVIEW).await.json();
+        let streams = &page["streams"];
+        assert_eq!(streams["status"], status, "{page}");
+        if status == "PARTIAL" {
+            assert_eq!(
+                (&streams["total"], &streams["unreachable"]),
+                (&json!(1), &json!(["projects/p/locations/eu"]))
+            );
+        } else {
+            // Nothing was counted, so there is no number of it.
+            assert_eq!((&streams["total"], &streams["byState"]), (&Value::Null, &Value::Null), "{page}");
+            let told = streams["error"].as_str().unwrap();
+            assert!(
+                told.contains("projects/p/locations/eu") && told.contains("projects/p/locations/us"),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ enum Mood {
     /// It does it, and says so.
     #[default]
     Plain,
-    /// It does it, and nobody hears of it: whoever called is killed.
+    /// It does it, or refuses it, and nobody hears of it: whoever called is killed.
     Silent,
     /// It never hears of it.
     Deaf,
@@ -78,10 +78,11 @@ impl Far {
                 let id = Some(text("connectionId")).filter(|id| !id.is_empty());
                 name = format!("{}/connections/{}", text("parent"), id.unwrap_or_else(|| "of-theirs".into()));
                 if self.there.contains_key(&name) {
-                    return refuse(6);
+                    refuse(6)
+                } else {
+                    self.there.insert(name.clone(), (now, now));
+                    self.shown(&name)
                 }
-                self.there.insert(name.clone(), (now, now));
-                self.shown(&name)
             }
             "UpdateConnection" => {
                 let Some(it) = self.there.get_mut(&name) else { return missing() };

@@ -85,6 +85,49 @@ async fn an_endpoint_is_changed_and_goes() {
     gateway.get("/v1/projects/acme/events/evt_1").await.refused(404, "RESOURCE_NOT_FOUND");
 }
 
+/// Where events go could be changed without a trace of where to.
+#[tokio::test]
+async fn the_log_says_where_events_go_and_no_secret() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    let url = format!("{}?token=kanarienvogel", receiver.url());
+    let wish = json!({"url": url, "eventTypes": ["operation.*"], "headers": {"x-token": "kanarienvogel"}});
+    let path = name(&create(&gateway, &wish).await.json());
+    let target = format!("{path}?updateMask=kinds");
+    assert_eq!(gateway.send("PATCH", &target, &[], r#"{"kinds": ["FLYTE_TASK"]}"#).await.status, 200);
+    let entries = gateway.get("/v1/auditEntries").await.json();
+    assert!(!entries.to_string().contains("kanarienvogel"));
+    let asked = |verb: &str| {
+        let mut entries = entries["auditEntries"].as_array().unwrap().iter();
+        let entry = entries.find(|entry| entry["method"].as_str().unwrap().starts_with(verb));
+        entry.unwrap()["request"].clone()
+    };
+    let kept = json!({"url": receiver.url(), "eventTypes": ["operation.*"], "headerNames": ["x-token"]});
+    assert_eq!(asked("POST"), kept);
+    assert_eq!(asked("PATCH"), json!({"kinds": ["FLYTE_TASK"], "updateMask": "kinds"}));
+}
+
+/// Which of our own fields were wanted was judged, and then all were answered; of what was given twice, the last was taken.
+#[tokio::test]
+async fn our_own_answers_follow_what_the_query_says() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    let made = create(&gateway, &json!({"url": receiver.url()})).await.json();
+    let named = gateway.get(&format!("{ENDPOINTS}?$fields=webhookEndpoints/name")).await.json();
+    assert_eq!(named, json!({"webhookEndpoints": [{"name": made["name"]}]}));
+    let pretty = gateway.get(&format!("{}?fields=state&prettyPrint=true", name(&made))).await.text();
+    assert_eq!(pretty, "{\n  \"state\": \"ENABLED\"\n}");
+    for wrong in ["pageSize=1&pageSize=2", "alt=proto", "fields=("] {
+        assert_eq!(gateway.get(&format!("{ENDPOINTS}?{wrong}")).await.status, 400, "{wrong}");
+    }
+    let twice = format!(r#"{{"url": "https://example.com/", "url": {:?}}}"#, receiver.url());
+    let refused = gateway.post(ENDPOINTS, &twice).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.fields()),
+        (400, vec!["url".to_owned()]),
+        "{}",
+        refused.text()
+    );
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_refused_by_field() {
     let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
@@ -104,6 +147,9 @@ async fn what_is_wrong_is_refused_by_field() {
         (json!({"url": good, "maxDeliveriesPerSecond": 0}), "maxDeliveriesPerSecond"),
         (json!({"url": good, "maxConcurrentDeliveries": "many"}), "maxConcurrentDeliveries"),
         (json!({"url": good, "urll": ""}), "urll"),
+        // Nobody would ever have heard of anything.
+        (json!({"url": good, "kinds": ["FLYTE_TASK", "LRO"]}), "kinds[1]"),
+        (json!({"url": good, "upstreams": ["data-stream"]}), "upstreams[0]"),
     ] {
         let refused = create(&gateway, &body).await;
         assert_eq!(

@@ -75,7 +75,12 @@ async fn an_object_is_found_by_its_name_in_the_source() {
     };
     let found = lookup(&story, table("public", "orders")).await.expect("it is there");
     assert_eq!(found.display_name, "public.orders");
-    assert_eq!(lookup(&story, table("public", "nothing")).await.expect_err("absent").code(), Code::NotFound);
+    let absent = lookup(&story, table("PUBLIC", "nothing")).await.expect_err("absent");
+    let stream = format!("{HOME}/streams/shop-to-bigquery");
+    assert_eq!(
+        (absent.code(), absent.message()),
+        (Code::NotFound, &*format!("Not found: StreamObject schema PUBLIC, table nothing of {stream}"))
+    );
     let mysql = MysqlObjectIdentifier { database: "public".to_owned(), table: "orders".to_owned() };
     for wrong in [None, Some(SourceIdentifier::MysqlIdentifier(mysql))] {
         let refused = lookup(&story, wrong).await.expect_err("not an identifier of this source");

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
+use serde_json::Value;
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -17,8 +18,14 @@ use super::{
     wanted::{parameters, wanted},
 };
 use crate::{
-    error::{Error, Result},
-    http::{Server, body::Body, feed::Feed, own::Asked},
+    error::Result,
+    http::{
+        Server,
+        body::Body,
+        error::{Style, envelope},
+        feed::Feed,
+        own::Asked,
+    },
     model::{Operation, OperationId},
     operations::{Desk, View},
     store::operations::{Comparison, Condition, Page, TimeColumn},
@@ -58,6 +65,7 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     let (desk, view) = (server.operations.clone(), super::view(server));
     let first = desk.get(&name).await?;
     let soft = server.soft.clone();
+    let request_id = asked.exchange.id().to_owned();
     Ok(events(|lines| async move {
         let mut it = first;
         loop {
@@ -67,7 +75,7 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
             it = loop {
                 let next = soft.run_until_cancelled(timeout(ALIVE_EVERY, desk.after(&name, it.version)));
                 match next.await {
-                    None => return drop(lines.send(stopping()).await),
+                    None => return drop(lines.send(stopping(&request_id)).await),
                     Some(Ok(Ok(changed))) => break changed,
                     Some(Ok(Err(_gone))) => return,
                     Some(Err(_silence)) => {
@@ -105,7 +113,9 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let since = server.store.now().as_microsecond();
     let first = server.operations.list(&open).await?;
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
-    Ok(events(move |lines| follow(Following { desk, view, soft, page, since }, first, lines)))
+    let request_id = asked.exchange.id().to_owned();
+    let following = Following { desk, view, soft, page, since, request_id };
+    Ok(events(move |lines| follow(following, first, lines)))
 }
 
 /// Tells the changes of a project's operations.
@@ -133,6 +143,7 @@ struct Following {
     soft: CancellationToken,
     page: Page,
     since: i64,
+    request_id: String,
 }
 
 async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<Bytes>) {
@@ -161,7 +172,7 @@ async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<By
             }
         }
         if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
-            return drop(lines.send(stopping()).await);
+            return drop(lines.send(stopping(&it.request_id)).await);
         }
         silent += LOOK_EVERY;
         if lines.is_closed() {
@@ -194,11 +205,7 @@ fn event(view: &View, it: &Operation) -> Bytes {
     format!("id: {}\ndata: {}\n\n", it.version, view.json(it)).into()
 }
 
-fn stopping() -> Bytes {
-    let error: Error = super::stopping();
-    format!(
-        "event: error\ndata: {}\n\n",
-        serde_json::json!({"error": {"code": 503, "message": error.message(), "status": "UNAVAILABLE"}})
-    )
-    .into()
+fn stopping(request_id: &str) -> Bytes {
+    let envelope = envelope(&super::stopping(), request_id, Style::default(), |_| Value::Null);
+    [b"event: error\ndata: ", &envelope[..], b"\n\n"].concat().into()
 }

@@ -279,7 +279,7 @@ fn upstream(server: &Server) -> Result<&std::sync::Arc<crate::upstream::Upstream
 fn not_offered(error: Error) -> Error {
     if error.code() == Code::Unknown && error.message().contains("NotImplementedError") {
         let text = "The connector of this task does not offer this.";
-        return Error::upstream(Code::Unimplemented, text, Vec::new()).with_source(error);
+        return Error::new(Code::Unimplemented, Reason::NotOffered, text).with_source(error);
     }
     error
 }

@@ -44,11 +44,11 @@ pub(super) struct EndpointDraft {
     /// Types of events, `operation.*` and `*` among them; all that are not opt-in, if empty.
     #[schema(nullable = false, max_items = 50, example = json!(["operation.*"]))]
     event_types: Option<Vec<String>>,
-    /// Only events about these upstreams; all, if empty.
+    /// Only events about these upstreams, by the keys of `upstreams` in `/readyz`; all, if empty.
     #[schema(nullable = false, max_items = 50, example = json!(["datastream"]))]
     upstreams: Option<Vec<String>>,
-    /// Only events about operations of these kinds; all, if empty.
-    #[schema(nullable = false, max_items = 50, example = json!([]))]
+    /// Only events about operations of these kinds, `GOOGLE_LRO`, `DATASTREAM_BACKFILL` and `FLYTE_TASK`; all, if empty.
+    #[schema(nullable = false, max_items = 50, example = json!(["DATASTREAM_BACKFILL"]))]
     kinds: Option<Vec<String>>,
     /// Headers to send along, by name. Not shown again: a value is likely a credential.
     #[schema(nullable = false, example = json!({"x-token": "t"}))]

@@ -91,7 +91,7 @@ struct EventTypePage {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct WantedEvents {
-    /// Of which type, such as `type = "operation.failed"`, or `operation.*` for a family.
+    /// Of which type: `type = "operation.failed"`, or `type = "operation.*"` for a family.
     #[param(example = "type = \"operation.*\"")]
     filter: Option<String>,
 }
@@ -108,7 +108,7 @@ struct OfEvent {
 
 /// Lists events.
 ///
-/// The newest first. A filter is `type = "operation.failed"`, or `operation.*` for a family.
+/// The newest first. A filter is `type = "operation.failed"`, or `type = "operation.*"` for a family.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/events",

@@ -6,6 +6,7 @@ mod endpoint_view;
 mod endpoints;
 mod events;
 mod messages;
+mod noted;
 mod page;
 mod parts;
 mod replays;
@@ -151,9 +152,11 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
     }
 }
 
-/// Reads the body as a JSON object.
+/// Reads the body as a JSON object, and notes it.
 async fn body(asked: &mut Asked<'_>) -> Result<Fields> {
-    Fields::read(&asked.json().await?)
+    let fields = Fields::read(&asked.json().await?)?;
+    asked.notes.entry.request = noted::of(fields.left(), asked.query);
+    Ok(fields)
 }
 
 /// Answers with something that is shown once.

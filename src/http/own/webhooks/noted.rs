@@ -1,0 +1,100 @@
+//! What the audit log keeps of a request about webhooks: where events go, and which; no secret.
+
+use http::Uri;
+use serde_json::{Map, Value};
+
+use crate::transcode::Query;
+
+/// What is kept as it came. Whatever else a body has, or will have, is left out.
+const KEPT: [&str; 12] = [
+    "description",
+    "eventTypes",
+    "upstreams",
+    "kinds",
+    "maxDeliveriesPerSecond",
+    "maxConcurrentDeliveries",
+    "state",
+    "overlap",
+    "startTime",
+    "endTime",
+    "skipSucceeded",
+    "status",
+];
+/// Bytes of what is kept; more is left out whole.
+const BYTES_MAX: usize = 8 * 1024;
+
+/// Prints what may be kept of a body and its mask; nothing where there is neither.
+pub(super) fn of(body: &Map<String, Value>, query: &str) -> String {
+    let mut kept = Map::new();
+    for name in KEPT {
+        if let Some(value) = body.get(name) {
+            kept.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(place) = body.get("url").and_then(Value::as_str).and_then(place) {
+        kept.insert("url".to_owned(), place.into());
+    }
+    // A value is likely a credential; the secret always is.
+    if let Some(Value::Object(headers)) = body.get("headers") {
+        kept.insert("headerNames".to_owned(), headers.keys().cloned().collect());
+    }
+    let mask = Query::parse(query, |_| true).map(|query| query.pairs).unwrap_or_default();
+    let mask: Vec<_> =
+        mask.into_iter().filter(|(name, _)| name.starts_with("update")).map(|(_, mask)| mask).collect();
+    if !mask.is_empty() {
+        kept.insert("updateMask".to_owned(), mask.join(",").into());
+    }
+    if kept.is_empty() {
+        return String::new();
+    }
+    let printed = Value::Object(kept).to_string();
+    if printed.len() > BYTES_MAX { String::new() } else { printed }
+}
+
+/// Leaves out of a URL what can be a credential: the user, the query and the fragment. Nothing is left of what is no URL.
+fn place(url: &str) -> Option<String> {
+    let url: Uri = url.parse().ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some([url.scheme_str()?, "://", url.host()?, &port, url.path()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kept(body: &Value, query: &str) -> Value {
+        serde_json::from_str(&of(body.as_object().unwrap(), query)).unwrap()
+    }
+
+    /// That events go to another host from now on could not be read from the log.
+    #[test]
+    fn where_events_go_is_kept_and_no_secret() {
+        let body = json!({
+            "url": "https://user:pass@hooks.example.com:8443/in?token=s3cret#x",
+            "eventTypes": ["operation.*"],
+            "headers": {"authorization": "Bearer s3cret"},
+            "secret": "whsec_s3cret",
+            "more": "s3cret",
+        });
+        let expected = json!({
+            "url": "https://hooks.example.com:8443/in",
+            "eventTypes": ["operation.*"],
+            "headerNames": ["authorization"],
+            "updateMask": "url,eventTypes",
+        });
+        assert_eq!(kept(&body, "updateMask=url%2CeventTypes"), expected);
+        for url in [
+            "user:s3cret@host",
+            "//u:s3cret@host/p",
+            "https:/\\u:s3cret@h",
+            "https://u:s3cret@h\\x",
+            "?s3cret",
+        ] {
+            assert_eq!(of(json!({"url": url}).as_object().unwrap(), ""), "", "{url}");
+        }
+        assert_eq!(of(&Map::new(), ""), "");
+        assert_eq!(of(json!({"description": "x".repeat(9000)}).as_object().unwrap(), ""), "");
+    }
+}
