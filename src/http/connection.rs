@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Server, edge,
     limits::{
-        HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX, PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX,
-        STREAMS_PER_CONNECTION_MAX,
+        CONNECTION_WINDOW_BYTES, FAREWELL_TIME_MAX, HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX,
+        PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
     },
     streams::Streams,
     watch::{Activity, Watched},
@@ -29,7 +29,7 @@ use super::{
 use crate::workers::Home;
 
 /// How an HTTP/2 connection begins; no HTTP/1 verb does.
-const HTTP2_PREFACE: &[u8] = b"PRI";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How soon to look again when fewer bytes have come than tell the protocol, and how seldom at last: hardly ever needed,
 /// but thousands of connections may stop in the middle of it on purpose.
@@ -67,6 +67,11 @@ impl Protocols {
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .max_header_list_size(PARSER_HEADER_LIST_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            // What still comes for requests that were refused early counts here. A proxy sends those of many callers, and
+            // all of them would be cut off: each is one request, and how many there are has other limits.
+            .max_local_error_reset_streams(None)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME_MAX);
         Self { http1, http2, idle }
@@ -138,6 +143,7 @@ impl Protocols {
         I: Read + Write + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
+        let quiet = activity.clone();
         let io = Watched::http2(io, activity.clone(), self.idle);
         let service =
             service_fn(move |request| Box::pin(edge::serve(server.clone(), request, peer, activity.clone())));
@@ -147,7 +153,11 @@ impl Protocols {
             ended = connection.as_mut() => return ended,
             () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await
+        // A peer that is asleep never says that it will send no more.
+        tokio::select! {
+            ended = connection => ended,
+            () = quiet.rests_for(FAREWELL_TIME_MAX) => Ok(()),
+        }
     }
 }
 

@@ -42,6 +42,14 @@ pub(super) const PARSER_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a decoded header list that HTTP/2 takes.
 pub(super) const PARSER_HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
 
+/// Bytes of a request body that wait on one HTTP/2 stream, and of all on one connection: bodies that nobody reads yet hold
+/// up no others, until there are sixteen of them.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * STREAM_WINDOW_BYTES;
+
+/// How long an HTTP/2 connection without a request is kept when the gateway stops, for its peer to say goodbye.
+pub(super) const FAREWELL_TIME_MAX: Duration = Duration::from_secs(3);
+
 /// Requests in flight on one HTTP/2 connection.
 pub(super) const STREAMS_PER_CONNECTION_MAX: u32 = 200;
 

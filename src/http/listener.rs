@@ -143,7 +143,8 @@ async fn secure(
     server: Arc<Server>,
     soft: CancellationToken,
 ) {
-    if let Ok(Ok(stream)) = timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
+    let shaken = soft.run_until_cancelled(timeout(HEAD_TIME_MAX, tls.accept(stream))).await;
+    if let Some(Ok(Ok(stream))) = shaken {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let version = if http2 { Version::Http2 } else { Version::Http1 };
         protocols.serve(version, TokioIo::new(stream), peer, server, soft).await;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::limits::{HEAD_TIME_MAX, STALL_TIME_MAX};
 
@@ -36,6 +36,17 @@ impl Activity {
     /// Its answer has been handed over.
     pub(super) fn end(&self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Waits until no request has run for so long.
+    pub(super) async fn rests_for(&self, time: Duration) {
+        loop {
+            let started = self.started();
+            sleep(time).await;
+            if !self.is_busy() && self.started() == started {
+                return;
+            }
+        }
     }
 
     fn started(&self) -> u64 {

@@ -3,7 +3,11 @@
 use std::sync::Mutex;
 
 use serde_json::json;
-use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::oneshot};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
 
 use crate::harness::{Answer, Connection, Gateway, Scripted};
 
@@ -106,6 +110,19 @@ async fn what_is_under_way_is_finished_and_idle_connections_are_closed() {
     .0;
     assert_eq!(answer.json(), json!({"name": "late"}));
     assert_eq!(gateway.ended().await, Ok(()));
+}
+
+/// A laptop that slept held up the end for all of the time there is, and made it an unclean one.
+#[tokio::test]
+async fn whoever_is_asleep_does_not_hold_up_the_end() {
+    let (_upstream, gateway) = library().await;
+    let mut asleep = TcpStream::connect(gateway.address).await.unwrap();
+    asleep.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // It has been greeted, and says nothing more.
+    asleep.read_exact(&mut [0; 9]).await.unwrap();
+    let _half = TcpStream::connect(gateway.address).await.unwrap().write_all(b"PRI").await;
+    gateway.signal().await;
+    gateway.ended().await.expect("nothing is cut short");
 }
 
 #[tokio::test]

@@ -87,6 +87,54 @@ async fn a_request_has_one_host() {
     assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "{old}");
 }
 
+/// Reads frames until so many of a kind have come.
+async fn frames(stream: &mut TcpStream, kind: u8, mut count: usize) {
+    while count > 0 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.expect("the connection lives");
+        let [a, b, c, found, ..] = head;
+        let mut rest = vec![0; usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_ne!(found, GOAWAY, "{rest:?}");
+        count -= usize::from(found == kind);
+    }
+}
+
+const HEADERS: u8 = 1;
+const GOAWAY: u8 = 7;
+
+/// What a proxy still sent for requests that had been refused counted as an attack, and cut off all its callers.
+#[tokio::test]
+async fn what_comes_late_for_refused_requests_ends_no_other() {
+    let (_upstream, gateway) = library().await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let [a, b, c, d] = id.to_be_bytes();
+        [&[length[1], length[2], length[3], kind, flags, a, b, c, d], payload].concat()
+    };
+    // All answers may come: WINDOW_UPDATE of the connection.
+    stream.write_all(&frame(8, 0, 0, &[0x3f, 0xff, 0xff, 0xff])).await.unwrap();
+    // `:method: POST`, `:scheme: http`, and by their index in the static table `:authority` and `:path`.
+    let nowhere = b"\x83\x86\x01\x01x\x04\x02/x";
+    let mut ids = (1_u32..).step_by(2);
+    for _ in 0..30 {
+        let some: Vec<u32> = ids.by_ref().take(100).collect();
+        for id in &some {
+            stream.write_all(&frame(HEADERS, 4, *id, nowhere)).await.unwrap();
+        }
+        frames(&mut stream, HEADERS, some.len()).await;
+        // A server remembers fifty that it has refused.
+        for id in &some {
+            stream.write_all(&frame(0, 1, *id, b"{}")).await.unwrap();
+        }
+    }
+    // `:method: GET` of `/`.
+    stream.write_all(&frame(HEADERS, 5, ids.next().unwrap(), b"\x82\x86\x01\x01x\x84")).await.unwrap();
+    frames(&mut stream, HEADERS, 1).await;
+}
+
 #[tokio::test]
 async fn nonsense_is_refused_and_hurts_nobody() {
     let (_upstream, gateway) = library().await;
