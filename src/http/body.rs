@@ -4,6 +4,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,8 +13,13 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    edge::compress::Gzip, feed::Feed, in_flight::InFlight, limits::PIECE_BYTES_MAX, stall,
-    stream::StreamBody, streams,
+    edge::compress::Gzip,
+    feed::Feed,
+    in_flight::{InFlight, Unread},
+    limits::PIECE_BYTES_MAX,
+    stall,
+    stream::StreamBody,
+    streams,
 };
 use crate::error::Error;
 
@@ -66,8 +72,10 @@ impl Body {
         Self { kind, rest: Bytes::new(), guard: None, trailers: None }
     }
 
-    /// Keeps the request counted until this body is dropped. The answer leaves now: its reader may take it.
-    pub(super) fn hold(&mut self, guard: InFlight) {
+    /// Keeps the request, and the bytes at hand, counted until this body is dropped. The answer leaves now: its reader may
+    /// take it.
+    pub(super) fn hold(&mut self, mut guard: InFlight, unread: &Arc<Unread>) {
+        guard.weigh(self.held(), unread);
         self.guard = Some(guard);
         stall::asked(true);
     }
@@ -77,6 +85,14 @@ impl Body {
         match &self.kind {
             Kind::Full(bytes) => Some(bytes),
             Kind::Empty | Kind::Gzip(_) | Kind::Stream(_) | Kind::Feed(_) => None,
+        }
+    }
+
+    fn held(&self) -> usize {
+        match &self.kind {
+            Kind::Full(bytes) => bytes.len(),
+            Kind::Gzip(gzip) => gzip.held(),
+            Kind::Empty | Kind::Stream(_) | Kind::Feed(_) => 0,
         }
     }
 

@@ -59,5 +59,8 @@ pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are handed to the connection at once.
 pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
 
+/// Bytes of answers that their readers have not taken yet, over all connections; beyond that requests are refused.
+pub const UNREAD_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// How long a client may leave an answer unread before the connection, or the HTTP/2 stream, is dropped.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);

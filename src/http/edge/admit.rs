@@ -27,14 +27,14 @@ pub(super) type Verdicts = [Option<Verdict>; 2];
 /// Takes a place among the requests that are worked on. Without one a request is refused at once: one that waits here
 /// would make all others slower and then be answered too late.
 pub(super) fn place(server: &Server) -> Result<SemaphorePermit<'_>> {
-    server.places.try_acquire().map_err(|_| {
-        Error::new(
-            Code::Unavailable,
-            Reason::Overloaded,
-            "The gateway has as many requests as it can work on; try again later.",
-        )
-        .with_retry_after(SHED_WAIT)
-    })
+    let overloaded = |why: &str| {
+        let text = format!("The gateway has as many {why}; try again later.");
+        Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(SHED_WAIT)
+    };
+    if server.unread.is_too_much() {
+        return Err(overloaded("answers that nobody takes as it can keep"));
+    }
+    server.places.try_acquire().map_err(|_| overloaded("requests as it can work on"))
 }
 
 /// Finds out who calls, and counts it.

@@ -96,6 +96,11 @@ impl Gzip {
         Self { compressor: compressor(), plain, ended: false }
     }
 
+    /// Bytes that are kept for what is not compressed yet.
+    pub(in crate::http) fn held(&self) -> usize {
+        self.plain.len()
+    }
+
     /// Compresses the next part; `None` after the last.
     pub(in crate::http) fn next_chunk(&mut self) -> Option<Bytes> {
         let mut out = Vec::with_capacity(COMPRESS_CHUNK_BYTES / 4);

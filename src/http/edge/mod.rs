@@ -146,7 +146,7 @@ pub(super) async fn serve(
     finish(&server, &head, &exchange, &notes, &mut response);
     server.note(reached, &exchange, response.status());
     server.record(reached, notes, response.status(), failure.as_ref());
-    response.body_mut().hold(guard);
+    response.body_mut().hold(guard, &server.unread);
     Ok(response)
 }
 
