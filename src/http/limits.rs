@@ -47,8 +47,9 @@ pub(super) const PARSER_HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
 pub(super) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * STREAM_WINDOW_BYTES;
 
-/// How long an HTTP/2 connection without a request is kept when the gateway stops, for its peer to say goodbye.
-pub(super) const FAREWELL_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long an HTTP/2 connection without a request is kept when the gateway stops: for its peer to take what was handed over
+/// last, and to say goodbye.
+pub(super) const FAREWELL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Requests in flight on one HTTP/2 connection.
 pub(super) const STREAMS_PER_CONNECTION_MAX: u32 = 200;
