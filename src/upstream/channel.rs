@@ -134,7 +134,8 @@ impl Endpoints {
         }
     }
 
-    /// Chooses an endpoint that was not tried yet, rather one that is worth it.
+    /// Chooses an endpoint that was not tried yet, rather one that can be reached as far as is known. Whether one that could
+    /// not be reached can be by now is found out meanwhile, if there is another.
     fn pick(&self, tried: u64) -> usize {
         let count = self.list.len();
         if count == 1 {
@@ -144,8 +145,15 @@ impl Endpoints {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn =
             || (0..count).map(|step| first.wrapping_add(step) % count).filter(|i| tried & 1 << i == 0);
-        in_turn()
-            .find(|index| self.list[*index].way.link.is_worth_a_try(now))
+        let link = |index: usize| &self.list[index].way.link;
+        let stands = in_turn().find(|index| link(*index).stands());
+        if stands.is_some() {
+            in_turn()
+                .filter(|index| link(*index).is_worth_a_look(now))
+                .for_each(|index| self.list[index].look());
+        }
+        stands
+            .or_else(|| in_turn().find(|index| link(*index).is_worth_a_look(now)))
             .or_else(|| in_turn().next())
             .expect("the loop in `send` ends when every endpoint was tried")
     }
@@ -217,6 +225,22 @@ impl Endpoint {
         }
     }
 
+    /// Makes a connection that nobody waits for, if there is none.
+    fn look(&self) {
+        let mut states = self.way.lock();
+        let state = states.mine(Purpose::Calls);
+        match state {
+            State::Open(_) => self.way.link.found(),
+            State::Coming(_) => {}
+            State::Absent | State::Denied(_) => {
+                let told = watch::Sender::new(None);
+                *state = State::Coming(told.subscribe());
+                drop(states);
+                self.tasks.spawn(keep(Arc::clone(&self.way), Purpose::Calls, told));
+            }
+        }
+    }
+
     /// Puts the endpoint's address to the path of a request.
     fn addressed(&self, mut request: Request<()>) -> Request<()> {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -230,11 +254,16 @@ impl Endpoint {
     async fn connection(&self, purpose: Purpose) -> Result<Connection, Failure> {
         let mut arrival = {
             let mut states = self.way.lock();
-            let lent = match states.mine(purpose) {
-                State::Denied(until) if Instant::now() < *until => states.lent(purpose),
-                _ => None,
-            };
-            if let Some(connection) = lent {
+            if let State::Denied(until) = *states.mine(purpose)
+                && let Some(connection) = states.lent(purpose)
+            {
+                let now = Instant::now();
+                if until <= now {
+                    // Nobody waits for it: it may take long, and fail again.
+                    *states.mine(purpose) = State::Denied(now + self.way.connector.longest() + LENT_FOR);
+                    drop(states);
+                    self.tasks.spawn(keep(Arc::clone(&self.way), purpose, watch::Sender::new(None)));
+                }
                 return Ok(connection);
             }
             let state = states.mine(purpose);
@@ -268,7 +297,16 @@ async fn keep(way: Arc<Way>, purpose: Purpose, told: watch::Sender<Arrival>) {
     let began = Instant::now();
     match way.connector.connect(purpose).await {
         Ok((connection, running)) => {
-            *way.lock().mine(purpose) = State::Open(connection.clone());
+            {
+                let mut states = way.lock();
+                let state = states.mine(purpose);
+                if let Some(first) = state.usable() {
+                    // Somebody else was sooner, while nobody waited for this one.
+                    return drop(told.send_replace(Some(Ok(first))));
+                }
+                *state = State::Open(connection.clone());
+            }
+            way.link.found();
             let _farewell = Farewell { way: Arc::downgrade(&way), pulse: Arc::clone(connection.pulse()) };
             told.send_replace(Some(Ok(connection)));
             // Else it would never be without anybody who could call on it, and so never close.
@@ -281,7 +319,18 @@ async fn keep(way: Arc<Way>, purpose: Purpose, told: watch::Sender<Arrival>) {
             if way.lent(purpose).is_none() {
                 way.link.failed(began, now);
             }
-            *way.lock().mine(purpose) = State::Denied(now + LENT_FOR);
+            {
+                let mut states = way.lock();
+                let state = states.mine(purpose);
+                let is_anothers = match state {
+                    State::Open(_) => true,
+                    State::Coming(arrival) => !arrival.same_channel(&told.subscribe()),
+                    State::Absent | State::Denied(_) => false,
+                };
+                if !is_anothers {
+                    *state = State::Denied(now + LENT_FOR);
+                }
+            }
             told.send_replace(Some(Err(Arc::new(error))));
         }
     }
@@ -301,6 +350,15 @@ impl Drop for Farewell {
     }
 }
 
+impl State {
+    fn usable(&self) -> Option<Connection> {
+        match self {
+            Self::Open(connection) if !connection.pulse().is_doubtful() => Some(connection.clone()),
+            _ => None,
+        }
+    }
+}
+
 impl States {
     /// Returns that of this thread.
     fn mine(&mut self, purpose: Purpose) -> &mut State {
@@ -311,12 +369,10 @@ impl States {
         &mut self.0[number][purpose as usize]
     }
 
-    /// Finds one of any thread.
+    /// Finds one of any thread, rather of the same purpose: an upstream may allow no more than one.
     fn lent(&self, purpose: Purpose) -> Option<Connection> {
-        self.0.iter().find_map(|states| match &states[purpose as usize] {
-            State::Open(connection) if !connection.pulse().is_doubtful() => Some(connection.clone()),
-            _ => None,
-        })
+        let of = |purpose: usize| self.0.iter().find_map(|states| states[purpose].usable());
+        of(purpose as usize).or_else(|| of(1 - purpose as usize))
     }
 
     /// Takes the one that is meant for gone.

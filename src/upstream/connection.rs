@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Request, Response};
@@ -28,7 +28,7 @@ const ANSWERS_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// What one stream of messages may have in flight, in bytes: what its reader has not taken is kept.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// What all streams of one connection may have in flight: as much as each of them may, so that none waits for the reader of
-/// another. What bounds it is how many calls there may be at once.
+/// another. It is bounded by `upstreams.<key>.concurrency_max` times the window of one: 256 MiB unless configured.
 const STREAMS_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// What frames of few bytes may take up beyond them, in bytes, over all answers of a connection that are not read yet. An
 /// upstream that sends short lines to slow readers is no attacker, and what is exceeded ends all calls.
@@ -46,11 +46,11 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// When it is asked again in the same silence. gRPC servers take three questions within five minutes for an attack, and
 /// hang up on all calls.
 const PING_AGAIN: Duration = Duration::from_secs(301);
+/// How long it has to say so.
+const PING_TIME_MAX: Duration = Duration::from_secs(10);
 /// A call that nothing was heard of for so long, nor of any other, and that was then given up, takes nobody else along:
 /// the next one is made on another connection.
 const UNHEARD_MIN: Duration = Duration::from_secs(5);
-/// How long it has to say so.
-const PING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What a connection is for. Streams have one of their own: what their readers leave lying would hold up calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Purpose {
 /// The way onto one connection. It closes when this, its clones and all its calls are gone.
 #[derive(Clone)]
 pub(super) struct Connection {
-    streams: SendRequest<Bytes>,
+    streams: SendRequest<Outgoing>,
     pulse: Arc<Pulse>,
 }
 
@@ -104,14 +104,47 @@ pub(super) struct Pulse {
     is_doubtful: AtomicBool,
     /// Whether a call began since it was last looked at.
     is_used: AtomicBool,
-    /// Grows with everything that comes.
+    /// Grows with everything that comes for a call.
     heard: AtomicUsize,
+    /// Grows with each answer to the question whether it lives.
+    pongs: AtomicUsize,
 }
 
 impl Pulse {
+    /// Differs when there was any sign of life in between.
+    fn signs(&self) -> usize {
+        self.heard.load(Ordering::Relaxed).wrapping_add(self.pongs.load(Ordering::Relaxed))
+    }
+
     /// Whether further calls are better made elsewhere.
     pub(super) fn is_doubtful(&self) -> bool {
         self.is_doubtful.load(Ordering::Relaxed)
+    }
+}
+
+/// A message on its way. The connection drops it when all of it was written.
+struct Outgoing {
+    bytes: Bytes,
+    is_gone: Arc<AtomicBool>,
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Buf for Outgoing {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
 
@@ -119,7 +152,7 @@ impl Pulse {
 struct Beat {
     pulse: Arc<Pulse>,
     began: Instant,
-    heard_before: usize,
+    signs_before: usize,
 }
 
 impl Beat {
@@ -128,8 +161,7 @@ impl Beat {
         let one_more = |calls: usize| (calls < calls_max).then_some(calls + 1);
         pulse.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         pulse.is_used.store(true, Ordering::Relaxed);
-        let heard_before = pulse.heard.load(Ordering::Relaxed);
-        Some(Self { pulse: Arc::clone(pulse), began: Instant::now(), heard_before })
+        Some(Self { pulse: Arc::clone(pulse), began: Instant::now(), signs_before: pulse.signs() })
     }
 
     fn heard(&self) {
@@ -140,7 +172,7 @@ impl Beat {
 impl Drop for Beat {
     fn drop(&mut self) {
         let pulse = &self.pulse;
-        if pulse.heard.load(Ordering::Relaxed) == self.heard_before && self.began.elapsed() >= UNHEARD_MIN {
+        if pulse.signs() == self.signs_before && self.began.elapsed() >= UNHEARD_MIN {
             pulse.is_doubtful.store(true, Ordering::Relaxed);
         }
         pulse.calls.fetch_sub(1, Ordering::Relaxed);
@@ -193,7 +225,7 @@ impl Connection {
             // More than none once the upstream has said how many.
             .initial_max_send_streams(0)
             .enable_push(false)
-            .handshake(io)
+            .handshake::<S, Outgoing>(io)
             .await?;
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(ended.and(Err(h2::Reason::NO_ERROR.into()))),
@@ -244,13 +276,15 @@ impl Connection {
     pub(super) async fn call(&self, request: Request<()>, message: Bytes) -> Result<Response<Answer>, Lost> {
         let beat = self.stream().await;
         let (answer, mut sending) = self.streams.clone().send_request(request, false).map_err(Lost::Over)?;
+        let is_gone = Arc::<AtomicBool>::default();
+        let message = Outgoing { bytes: message, is_gone: Arc::clone(&is_gone) };
         // All at once, however small the window: it is kept as it is until the upstream lets it through. Where that fails
         // the stream is over already, and the answer says why.
         let _over = sending.send_data(message, true);
         let head = answer.await;
         beat.heard();
         let (head, stream) = head.map_err(Lost::of)?.into_parts();
-        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, sending, beat }))
+        Ok(Response::from_parts(head, Answer { stream, data_is_over: false, sending, is_gone, beat }))
     }
 
     /// Waits until the upstream takes one more stream. What is handed over before that is kept by the connection, also when
@@ -321,7 +355,9 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
         }
         asked = Some(Instant::now());
         match timeout(PING_TIME_MAX, ping.ping(Ping::opaque())).await {
-            Ok(Ok(_pong)) => {}
+            Ok(Ok(_pong)) => {
+                pulse.pongs.fetch_add(1, Ordering::Relaxed);
+            }
             // Broken for another reason, of which the connection itself will say more.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => return,
@@ -333,15 +369,19 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
 pub(super) struct Answer {
     stream: RecvStream,
     data_is_over: bool,
-    /// What may not have been sent whole, since the window was too small for it.
-    sending: SendStream<Bytes>,
+    /// The message, and whether it was sent whole: the window may be too small for it.
+    sending: SendStream<Outgoing>,
+    is_gone: Arc<AtomicBool>,
     beat: Beat,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // An upstream may answer before it has read everything. Then nobody will. Without effect where all was sent.
-        self.sending.send_reset(h2::Reason::CANCEL);
+        // An upstream may answer before it has read everything. Then nobody will. No other stream: one that is reset is
+        // remembered, even if it had ended.
+        if !self.is_gone.load(Ordering::Relaxed) {
+            self.sending.send_reset(h2::Reason::CANCEL);
+        }
     }
 }
 

@@ -70,21 +70,30 @@ impl Link {
         !self.is_up() && self.lock().failures > 0
     }
 
-    /// Asks whether to use this endpoint while there are others. When its time of being avoided is over, the first to
-    /// ask finds out for all how it stands now.
-    pub(super) fn is_worth_a_try(&self, now: Instant) -> bool {
+    /// A connection could be made: whether it lasts, a call will show.
+    pub(super) fn found(&self) {
+        if !self.is_up() {
+            self.lock().avoid_until = None;
+        }
+    }
+
+    /// Tells whether to use this endpoint while there are others.
+    pub(super) fn stands(&self) -> bool {
+        self.is_up() || self.lock().avoid_until.is_none()
+    }
+
+    /// Asks whether to find out how an endpoint stands that could not be reached. When its time of being avoided is over, the
+    /// first to ask does so for all.
+    pub(super) fn is_worth_a_look(&self, now: Instant) -> bool {
         if self.is_up() {
-            return true;
+            return false;
         }
         let mut last = self.lock();
-        match last.avoid_until {
-            Some(until) if now < until => false,
-            Some(_) => {
-                last.avoid_until = Some(now + AVOIDED.step(last.failures));
-                true
-            }
-            None => true,
+        let is_over = last.avoid_until.is_some_and(|until| until <= now);
+        if is_over {
+            last.avoid_until = Some(now + AVOIDED.step(last.failures));
         }
+        is_over
     }
 
     fn lock(&self) -> MutexGuard<'_, Last> {
@@ -104,6 +113,11 @@ pub(super) struct Connector {
 }
 
 impl Connector {
+    /// How long making a connection can take.
+    pub(super) fn longest(&self) -> Duration {
+        self.time_max.saturating_mul(3)
+    }
+
     /// Makes a connection, and the task that has to run for anything to happen on it.
     pub(super) async fn connect(&self, purpose: Purpose) -> io::Result<(Connection, Running)> {
         let socket = self.in_time("no connection", self.connect_to_any()).await?;
@@ -160,18 +174,20 @@ mod tests {
     #[test]
     fn an_endpoint_that_failed_is_avoided_for_longer_each_time() {
         let (link, mut now) = (Link::default(), Instant::now());
-        assert!(link.is_worth_a_try(now) && !link.is_down());
+        assert!(link.stands() && !link.is_down());
         for step in [500, 1000, 2000] {
             link.failed(now, now);
             assert!(link.is_down());
             let over = now + Duration::from_millis(step);
-            assert!(!link.is_worth_a_try(over - Duration::from_millis(1)));
-            assert!(link.is_worth_a_try(over), "after {step} ms");
-            assert!(!link.is_worth_a_try(over), "one finds out for all");
+            assert!(!link.is_worth_a_look(over - Duration::from_millis(1)));
+            assert!(link.is_worth_a_look(over), "after {step} ms");
+            assert!(!link.is_worth_a_look(over) && !link.stands(), "one finds out for all");
+            link.found();
+            assert!(link.stands() && link.is_down(), "a connection is not yet an answer");
             now = over;
         }
         link.reached();
-        assert!(link.is_worth_a_try(now) && !link.is_down() && link.is_up());
+        assert!(link.stands() && !link.is_down() && link.is_up());
     }
 
     /// Each worker waits for the same silent address; the fifth of them had it avoided for 8 s.
@@ -182,6 +198,6 @@ mod tests {
         for later in 0..5 {
             link.failed(began, failed + Duration::from_millis(later));
         }
-        assert!(link.is_worth_a_try(failed + Duration::from_millis(504)));
+        assert!(link.is_worth_a_look(failed + Duration::from_millis(504)));
     }
 }

@@ -32,12 +32,17 @@ async fn greeted(settings: &[u8]) -> (Connection, tokio::io::DuplexStream) {
 
 /// Reads a raw connection: returns how many frames with the head of a request come until there is a `pause`.
 async fn heads(theirs: &mut tokio::io::DuplexStream, pause: Duration) -> usize {
+    frames(theirs, 1, pause).await
+}
+
+/// Returns how many frames of a kind come until there is a `pause`.
+async fn frames(theirs: &mut tokio::io::DuplexStream, wanted: u8, pause: Duration) -> usize {
     let mut read = Vec::new();
     while let Ok(Ok(1..)) = timeout(pause, theirs.read_buf(&mut read)).await {}
     let mut rest = read.strip_prefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap_or(&read);
     let mut found = 0;
     while let [a, b, c, kind, ..] = *rest {
-        found += usize::from(kind == 1);
+        found += usize::from(kind == wanted);
         rest = &rest[9 + usize::from(a) * 65_536 + usize::from(b) * 256 + usize::from(c)..];
     }
     found
@@ -315,6 +320,38 @@ async fn what_comes_late_for_calls_that_were_given_up_ends_no_other() {
     assert_eq!(answer.map(|answer| answer.status()).unwrap(), 200);
 }
 
+/// What was answered well was remembered too, and left no room for what was given up.
+#[tokio::test(start_paused = true)]
+async fn only_calls_that_were_given_up_are_remembered() {
+    const MOMENT: Duration = Duration::from_millis(1);
+    let (connection, mut theirs) = greeted(SETTINGS).await;
+    // HEADERS: length, type, flags, stream; `:status: 200`.
+    let head = |flags: u8, call: u32| {
+        let [a, b, c, d] = (2 * call + 1).to_be_bytes();
+        [0, 0, 1, 1, flags, a, b, c, d, 0x88]
+    };
+    let answered = 5_000;
+    for number in 0..answered {
+        let answer = async {
+            while heads(&mut theirs, MOMENT).await == 0 {}
+            theirs.write_all(&head(5, number)).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(connection.call(request(), Bytes::from_static(b"x")), answer);
+        let mut body = answer.unwrap().into_body();
+        assert!(http_body_util::BodyExt::frame(&mut body).await.is_none());
+    }
+    let given_up = 100;
+    for _ in 0..given_up {
+        let call = connection.call(request(), Bytes::new());
+        timeout(Duration::from_millis(20), call).await.map(drop).unwrap_err();
+    }
+    assert_eq!(frames(&mut theirs, 3, MOMENT).await, given_up as usize, "each is cancelled");
+    for number in answered..answered + given_up {
+        theirs.write_all(&head(4, number)).await.unwrap();
+    }
+    assert_eq!(frames(&mut theirs, 3, MOMENT).await, 0, "what comes late is no fault");
+}
+
 /// Calls that waited for a stream were woken by the end of another, and by nothing else.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_stream_hears_that_there_are_more_or_none() {
@@ -472,10 +509,16 @@ async fn a_worker_without_a_connection_calls_on_anothers() {
     let workers = Workers::start(2).unwrap();
     let places = [workers.place(), workers.place()];
     for place in places.iter().cycle().take(6) {
-        let upstream = Arc::clone(&upstream);
-        place.runtime().spawn(async move { upstream.unary(call()).await.unwrap() }).await.unwrap();
+        let caller = Arc::clone(&upstream);
+        let calls = async move {
+            caller.unary(call()).await.unwrap();
+            // It may have to be the connection for calls.
+            let mut stream = caller.server_streaming(call()).await.unwrap();
+            assert!(stream.next().await.unwrap().is_ok());
+        };
+        place.runtime().spawn(calls).await.unwrap();
+        assert_eq!(upstream.health().status, HealthStatus::Ready);
     }
-    assert_eq!(upstream.health().status, HealthStatus::Ready);
     workers.end().await;
 }
 

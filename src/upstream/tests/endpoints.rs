@@ -14,6 +14,28 @@ async fn one_dead_endpoint_fails_no_call_while_another_lives() {
     assert_eq!((health.status, health.endpoints_up, health.endpoints_down), (HealthStatus::Ready, 1, 2));
 }
 
+/// Twice a minute a call had to find out that an endpoint still hangs, and waited for it.
+#[tokio::test]
+async fn nobody_waits_for_an_endpoint_that_is_looked_at_again() {
+    let (gone, server) = (dead().await, Server::saying(b"alive"));
+    let mut section = section(&[&gone, &server.url()]);
+    section.connect_timeout = Duration::from_secs(3600);
+    let upstream = build(section);
+    for _ in 0..2 {
+        assert_eq!(upstream.unary(call()).await.unwrap().message, "alive");
+    }
+    // It is there again, and hangs.
+    let hung = TcpListener::bind(gone.trim_start_matches("http://")).await.unwrap();
+    let came = tokio::spawn(async move { hung.accept().await.unwrap() });
+    let calls = async {
+        while !came.is_finished() {
+            assert_eq!(upstream.unary(call()).await.unwrap().message, "alive");
+        }
+    };
+    timeout(Duration::from_secs(30), calls).await.expect("nobody waits for it");
+    assert_eq!(upstream.unary(call()).await.unwrap().message, "alive");
+}
+
 #[tokio::test]
 async fn living_endpoints_share_the_work() {
     let (one, two) = (Server::saying(b""), Server::saying(b""));
