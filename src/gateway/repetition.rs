@@ -20,6 +20,10 @@ use crate::{
 const REQUEST_IDS: [u8; 16] =
     [0x9c, 0x1d, 0x5a, 0x5e, 0x6b, 0x0c, 0x4f, 0x0e, 0x8d, 0x6e, 0x2f, 0x35, 0x0b, 0x57, 0x1e, 0xa9];
 
+/// Bytes of a message that is looked at closely enough to tell it in whatever order it comes; a longer one has to come in the
+/// same.
+const SAID_BYTES_MAX: usize = 256 * 1024;
+
 /// Works out what the key of a request to an endpoint of ours stands for. Nobody recognises a repetition of it but us;
 /// `reissuable` tells whether doing it twice does no more than doing it once.
 pub(super) fn own_key_use(notes: &Notes, asked: &[&[u8]], reissuable: bool) -> Option<KeyUse> {
@@ -55,6 +59,9 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
 /// What a message says, in whatever order: neither the fields of JSON nor the entries of a map have one, and a client that
 /// makes its body anew may write another.
 fn said<'m>(route: &Route, message: &'m [u8]) -> Cow<'m, [u8]> {
+    if message.len() > SAID_BYTES_MAX {
+        return Cow::Borrowed(message);
+    }
     let options = JsonOptions { enum_numbers: true, ..JsonOptions::default() };
     let mut json = Vec::new();
     let printed = route.request.message().to_json(message, &options, &mut json).is_ok();

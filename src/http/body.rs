@@ -124,6 +124,9 @@ impl Body {
         if bytes.len() > PIECE_BYTES_MAX {
             self.rest = bytes.split_off(PIECE_BYTES_MAX);
         }
+        if let Some(guard) = &mut self.guard {
+            guard.took(bytes.len());
+        }
         Poll::Ready(Some(Ok(bytes)))
     }
 }
@@ -135,7 +138,7 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
         let polled = this.poll_piece(cx);
-        if polled.is_pending() {
+        if polled.is_pending() && matches!(this.kind, Kind::Feed(_)) {
             streams::waits();
         }
         stall::asked(matches!(polled, Poll::Ready(Some(_))));

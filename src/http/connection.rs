@@ -21,7 +21,8 @@ use super::{
     Server, edge,
     limits::{
         CONNECTION_WINDOW_BYTES, FAREWELL_TIME_MAX, HEAD_TIME_MAX, PARSER_BUFFER_BYTES_MAX,
-        PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+        PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX, RESETS_MAX, STREAM_WINDOW_BYTES,
+        STREAMS_PER_CONNECTION_MAX,
     },
     streams::Streams,
     watch::{Activity, Watched},
@@ -69,9 +70,7 @@ impl Protocols {
             .max_header_list_size(PARSER_HEADER_LIST_BYTES_MAX)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            // What still comes for requests that were refused early counts here. A proxy sends those of many callers, and
-            // all of them would be cut off: each is one request, and how many there are has other limits.
-            .max_local_error_reset_streams(None)
+            .max_local_error_reset_streams(RESETS_MAX)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME_MAX);
         Self { http1, http2, idle }

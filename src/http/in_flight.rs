@@ -7,10 +7,7 @@ use std::sync::{
 
 use metrics::Gauge;
 
-use super::{
-    limits::{PIECE_BYTES_MAX, UNREAD_BYTES_MAX},
-    watch::Activity,
-};
+use super::{limits::PIECE_BYTES_MAX, watch::Activity};
 
 /// The place of one request among those in flight; given back when dropped, whichever way the request ends.
 pub(super) struct InFlight {
@@ -27,11 +24,20 @@ impl InFlight {
         Self { gauge, activity, unread: None }
     }
 
-    /// Counts so many bytes until the request has ended. What leaves in one piece is not worth it.
+    /// Counts so many bytes until they are taken or the request has ended. What leaves in one piece is not worth it.
     pub(super) fn weigh(&mut self, bytes: usize, unread: &Arc<Unread>) {
         if bytes > PIECE_BYTES_MAX && self.unread.is_none() {
-            unread.0.fetch_add(bytes, Ordering::Relaxed);
+            unread.bytes.fetch_add(bytes, Ordering::Relaxed);
             self.unread = Some((unread.clone(), bytes));
+        }
+    }
+
+    /// So many bytes were taken.
+    pub(super) fn took(&mut self, bytes: usize) {
+        if let Some((unread, left)) = &mut self.unread {
+            let bytes = bytes.min(*left);
+            unread.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            *left -= bytes;
         }
     }
 }
@@ -40,20 +46,25 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.gauge.decrement(1);
         self.activity.end();
-        if let Some((unread, bytes)) = self.unread.take() {
-            unread.0.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        self.took(usize::MAX);
     }
 }
 
-/// Bytes of all answers whose readers have not taken them yet. One that several read is counted for each.
-#[derive(Debug, Default)]
-pub(super) struct Unread(AtomicUsize);
+/// Bytes of answers whose readers have not taken them yet. One that several read is counted for each.
+#[derive(Debug)]
+pub(super) struct Unread {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
 
 impl Unread {
-    /// Whether there are more than [`UNREAD_BYTES_MAX`]: who takes nothing can ask for much, and it is kept for a minute.
+    pub(super) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(0), bytes_max })
+    }
+
+    /// Whether there are more than there may be: who takes nothing can ask for much, and it is kept for a minute.
     pub(super) fn is_too_much(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > UNREAD_BYTES_MAX
+        self.bytes.load(Ordering::Relaxed) > self.bytes_max
     }
 }
 
@@ -63,19 +74,24 @@ mod tests {
 
     /// Pages of a megabyte that nobody took filled the memory, while hardly a request was worked on.
     #[test]
-    fn what_nobody_takes_is_counted_until_it_is_given_up() {
-        let (unread, activity) = (Arc::<Unread>::default(), Arc::<Activity>::default());
+    fn what_nobody_takes_is_counted_until_it_is_taken_or_given_up() {
+        const MIB: usize = 1 << 20;
+        let (unread, activity) = (Unread::new(10 * MIB), Arc::<Activity>::default());
         let of = |bytes| {
             let mut request = InFlight::new(Gauge::noop(), activity.clone());
             request.weigh(bytes, &unread);
             request
         };
-        let _small: Vec<_> = (0..100_000).map(|_| of(PIECE_BYTES_MAX)).collect();
-        let mut large: Vec<_> = (0..=UNREAD_BYTES_MAX >> 20).map(|_| of(1 << 20)).collect();
+        let _small: Vec<_> = (0..1000).map(|_| of(PIECE_BYTES_MAX)).collect();
+        let mut large: Vec<_> = (0..11).map(|_| of(MIB)).collect();
         assert!(unread.is_too_much());
-        large.pop();
+        large[0].took(MIB / 2);
+        large[1].took(MIB / 2);
         assert!(!unread.is_too_much());
+        large.push(of(1));
+        large.push(of(MIB));
+        assert!(unread.is_too_much());
         drop(large);
-        assert_eq!(unread.0.load(Ordering::Relaxed), 0);
+        assert_eq!(unread.bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -60,8 +60,13 @@ pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are handed to the connection at once.
 pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
 
-/// Bytes of answers that their readers have not taken yet, over all connections; beyond that requests are refused.
-pub const UNREAD_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Streams of one HTTP/2 connection that are reset for what its peer does. What still comes for requests that were refused
+/// early counts here too; a proxy sends those of many callers, and beyond this all of them are cut off.
+pub(super) const RESETS_MAX: usize = 1_000_000;
+
+/// Bytes of answers that their readers have not taken yet, over all connections; beyond that requests are refused. The second is
+/// for what everybody may read, so that nobody unknown can have others refused.
+pub const UNREAD_BYTES_MAX: [usize; 2] = [512 * 1024 * 1024, 64 * 1024 * 1024];
 
 /// How long a client may leave an answer unread before the connection, or the HTTP/2 stream, is dropped.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);

@@ -41,9 +41,9 @@ impl Activity {
     /// Waits until no request has run for so long.
     pub(super) async fn rests_for(&self, time: Duration) {
         loop {
-            let started = self.started();
+            let (started, is_busy) = (self.started(), self.is_busy());
             sleep(time).await;
-            if !self.is_busy() && self.started() == started {
+            if !is_busy && !self.is_busy() && self.started() == started {
                 return;
             }
         }
@@ -255,5 +255,19 @@ mod tests {
         let error = ours.write_all(&[0; 64]).await.expect_err("nobody reads");
         assert_eq!((error.kind(), started.elapsed() >= STALL_TIME_MAX), (io::ErrorKind::TimedOut, true));
         theirs.read_exact(&mut [0; 64]).await.expect("it was written");
+    }
+
+    /// An answer that was handed over just before the end of the wait was cut off.
+    #[tokio::test(start_paused = true)]
+    async fn rest_begins_when_the_last_request_has_ended() {
+        let (activity, time) = (Activity::default(), Duration::from_secs(5));
+        let started = Instant::now();
+        activity.begin();
+        let request = async {
+            sleep(time - Duration::from_millis(10)).await;
+            activity.end();
+        };
+        tokio::join!(activity.rests_for(time), request);
+        assert_eq!(started.elapsed(), time * 2);
     }
 }

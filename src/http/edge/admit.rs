@@ -9,7 +9,7 @@ use super::Exchange;
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway::{Notes, Route, project_of},
-    http::Server,
+    http::{Server, Target, own::Own},
     identity::{Verdict, limit},
     model::Proof,
     schema::Captures,
@@ -21,20 +21,33 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// When to come back after being sent away because there was no place.
 const SHED_WAIT: Duration = Duration::from_secs(1);
 
+/// What there is too much of when answers are not taken.
+const UNREAD: &str = "answers that nobody takes as it can keep";
+
 /// What the limits on callers said about a request: of its principal, of its project.
 pub(super) type Verdicts = [Option<Verdict>; 2];
 
 /// Takes a place among the requests that are worked on. Without one a request is refused at once: one that waits here
 /// would make all others slower and then be answered too late.
 pub(super) fn place(server: &Server) -> Result<SemaphorePermit<'_>> {
-    let overloaded = |why: &str| {
-        let text = format!("The gateway has as many {why}; try again later.");
-        Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(SHED_WAIT)
-    };
-    if server.unread.is_too_much() {
-        return Err(overloaded("answers that nobody takes as it can keep"));
+    if server.unread[0].is_too_much() {
+        return Err(overloaded(UNREAD));
     }
     server.places.try_acquire().map_err(|_| overloaded("requests as it can work on"))
+}
+
+/// Lets everybody read what everybody may, unless too much of it is not taken. Whoever asks how the gateway does always hears.
+pub(super) fn to_read(server: &Server, reached: Option<&Target>) -> Result<()> {
+    match reached {
+        Some(Target::Own(Own::Live | Own::Ready, _)) => Ok(()),
+        _ if server.unread[1].is_too_much() => Err(overloaded(UNREAD)),
+        _ => Ok(()),
+    }
+}
+
+fn overloaded(why: &str) -> Error {
+    let text = format!("The gateway has as many {why}; try again later.");
+    Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(SHED_WAIT)
 }
 
 /// Finds out who calls, and counts it.

@@ -146,7 +146,7 @@ pub(super) async fn serve(
     finish(&server, &head, &exchange, &notes, &mut response);
     server.note(reached, &exchange, response.status());
     server.record(reached, notes, response.status(), failure.as_ref());
-    response.body_mut().hold(guard, &server.unread);
+    response.body_mut().hold(guard, &server.unread[usize::from(is_public(reached))]);
     Ok(response)
 }
 
@@ -166,9 +166,11 @@ async fn handle<'s>(
     let Meant { verb, form } = meant(head)?;
     let found = server.routes.find(&verb, head.uri.path());
     *reached = found.as_ref().ok().map(|found| found.target);
-    let is_public = matches!(reached, Some(Target::Own(own, _)) if own.access() == own::Access::Public);
-    let _place = match is_public {
-        true => None,
+    let _place = match is_public(*reached) {
+        true => {
+            admit::to_read(server, *reached)?;
+            None
+        }
         false => {
             let place = admit::place(server)?;
             admit::caller(server, head, exchange, notes).await?;
@@ -197,6 +199,11 @@ async fn handle<'s>(
             proxied::answer(server, proxied, request, inbound, notes).await
         }
     }
+}
+
+/// Whether everybody may have it.
+fn is_public(reached: Option<&Target>) -> bool {
+    matches!(reached, Some(Target::Own(own, _)) if own.access() == own::Access::Public)
 }
 
 /// Begins what the audit log keeps of a request.

@@ -291,7 +291,9 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         asked.notes.entry.permission = permission.to_owned();
         access::require_somewhere(asked.exchange.principal()?, permission, role)?;
     }
-    let shown = Shown::read(asked.query, &head.headers)?;
+    // What has no form to choose from, or is asked for by programs that know nothing of ours.
+    let is_plain = own.access() == Access::Public || matches!(own, Own::Metrics | Own::Grpc(_));
+    let shown = if is_plain { None } else { Some(Shown::read(asked.query, &head.headers)?) };
     let answer = match own {
         Own::Root => Ok(landing::root(server, head)),
         Own::Live => Ok(health::live()),
@@ -330,7 +332,10 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Own::DeleteCache => cache::delete(server, asked).await,
         Own::Grpc(rpc) => grpc::answer(rpc, server, asked).await,
     };
-    answer.map(|answer| shown.shape(answer))
+    answer.map(|answer| match shown {
+        Some(shown) => shown.shape(answer),
+        None => answer,
+    })
 }
 
 fn text(kind: &'static str, text: String) -> Response<Body> {

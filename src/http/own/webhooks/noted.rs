@@ -3,7 +3,7 @@
 use http::Uri;
 use serde_json::{Map, Value};
 
-use crate::transcode::Query;
+use crate::{crypto, transcode::Query};
 
 /// What is kept as it came. Whatever else a body has, or will have, is left out.
 const KEPT: [&str; 12] = [
@@ -20,6 +20,8 @@ const KEPT: [&str; 12] = [
     "skipSucceeded",
     "status",
 ];
+/// Bytes of the digest of a URL that are kept.
+const DIGEST_BYTES: usize = 8;
 /// Bytes of what is kept; more is left out whole.
 const BYTES_MAX: usize = 8 * 1024;
 
@@ -31,16 +33,22 @@ pub(super) fn of(body: &Map<String, Value>, query: &str) -> String {
             kept.insert(name.to_owned(), value.clone());
         }
     }
-    if let Some(place) = body.get("url").and_then(Value::as_str).and_then(place) {
-        kept.insert("url".to_owned(), place.into());
+    if let Some(url) = body.get("url").and_then(Value::as_str) {
+        kept.insert("urlDigest".to_owned(), digest(url).into());
+        if let Some(place) = place(url) {
+            kept.insert("url".to_owned(), place.into());
+        }
     }
     // A value is likely a credential; the secret always is.
     if let Some(Value::Object(headers)) = body.get("headers") {
         kept.insert("headerNames".to_owned(), headers.keys().cloned().collect());
     }
     let mask = Query::parse(query, |_| true).map(|query| query.pairs).unwrap_or_default();
-    let mask: Vec<_> =
-        mask.into_iter().filter(|(name, _)| name.starts_with("update")).map(|(_, mask)| mask).collect();
+    let mask: Vec<_> = mask
+        .into_iter()
+        .filter(|(name, _)| matches!(&**name, "updateMask" | "update_mask"))
+        .map(|(_, mask)| mask)
+        .collect();
     if !mask.is_empty() {
         kept.insert("updateMask".to_owned(), mask.join(",").into());
     }
@@ -51,11 +59,17 @@ pub(super) fn of(body: &Map<String, Value>, query: &str) -> String {
     if printed.len() > BYTES_MAX { String::new() } else { printed }
 }
 
-/// Leaves out of a URL what can be a credential: the user, the query and the fragment. Nothing is left of what is no URL.
+/// Tells one URL from another without saying it.
+fn digest(url: &str) -> String {
+    let digest = crypto::sha256_of_each([url.as_bytes()]);
+    digest[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Leaves of a URL what is no credential: chat services have theirs in the path. Nothing is left of what is no URL.
 fn place(url: &str) -> Option<String> {
     let url: Uri = url.parse().ok()?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Some([url.scheme_str()?, "://", url.host()?, &port, url.path()].concat())
+    Some([url.scheme_str()?, "://", url.host()?, &port].concat())
 }
 
 #[cfg(test)]
@@ -72,14 +86,15 @@ mod tests {
     #[test]
     fn where_events_go_is_kept_and_no_secret() {
         let body = json!({
-            "url": "https://user:pass@hooks.example.com:8443/in?token=s3cret#x",
+            "url": "https://user:pass@hooks.example.com:8443/T0/s3cret?token=s3cret#x",
             "eventTypes": ["operation.*"],
             "headers": {"authorization": "Bearer s3cret"},
             "secret": "whsec_s3cret",
             "more": "s3cret",
         });
         let expected = json!({
-            "url": "https://hooks.example.com:8443/in",
+            "url": "https://hooks.example.com:8443",
+            "urlDigest": digest(body["url"].as_str().unwrap()),
             "eventTypes": ["operation.*"],
             "headerNames": ["authorization"],
             "updateMask": "url,eventTypes",
@@ -92,7 +107,7 @@ mod tests {
             "https://u:s3cret@h\\x",
             "?s3cret",
         ] {
-            assert_eq!(of(json!({"url": url}).as_object().unwrap(), ""), "", "{url}");
+            assert_eq!(kept(&json!({"url": url}), "updateSecret=s3cret"), json!({"urlDigest": digest(url)}));
         }
         assert_eq!(of(&Map::new(), ""), "");
         assert_eq!(of(json!({"description": "x".repeat(9000)}).as_object().unwrap(), ""), "");
