@@ -21,9 +21,10 @@ use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Answer, Connection, Lost, Pulse, Purpose};
+use super::connection::{Answer, Connection, Lost, Purpose};
 use super::connector::{Connector, Link};
 use super::failure::Failure;
+use super::pulse::Pulse;
 use super::tls::{self, Tls};
 use crate::config::{Endpoint as Address, Upstream as Section};
 use crate::workers;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
+
+use super::pulse::{Beat, Pulse, Waiting};
 
 /// What one answer may have in flight, in bytes. A page of a thousand items fits without waiting for the window to open.
 const ANSWER_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -48,9 +49,6 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_AGAIN: Duration = Duration::from_secs(301);
 /// How long it has to say so.
 const PING_TIME_MAX: Duration = Duration::from_secs(10);
-/// A call that nothing was heard of for so long, nor of any other, and that was then given up, takes nobody else along:
-/// the next one is made on another connection.
-const UNHEARD_MIN: Duration = Duration::from_secs(5);
 
 /// What a connection is for. Streams have one of their own: what their readers leave lying would hold up calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,36 +90,6 @@ pub(super) enum Lost {
     Broken(h2::Error),
 }
 
-/// What the task of a connection knows of the calls on it.
-#[derive(Debug, Default)]
-pub(super) struct Pulse {
-    calls: AtomicUsize,
-    /// How many wait for a stream, and what wakes them.
-    waiting: AtomicUsize,
-    ended: Notify,
-    is_over: AtomicBool,
-    /// Whether a call was given up of which nothing was heard.
-    is_doubtful: AtomicBool,
-    /// Whether a call began since it was last looked at.
-    is_used: AtomicBool,
-    /// Grows with everything that comes for a call.
-    heard: AtomicUsize,
-    /// Grows with each answer to the question whether it lives.
-    pongs: AtomicUsize,
-}
-
-impl Pulse {
-    /// Differs when there was any sign of life in between.
-    fn signs(&self) -> usize {
-        self.heard.load(Ordering::Relaxed).wrapping_add(self.pongs.load(Ordering::Relaxed))
-    }
-
-    /// Whether further calls are better made elsewhere.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.is_doubtful.load(Ordering::Relaxed)
-    }
-}
-
 /// A message on its way. The connection drops it when all of it was written.
 struct Outgoing {
     bytes: Bytes,
@@ -145,56 +113,6 @@ impl Buf for Outgoing {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-    }
-}
-
-/// One call, for as long as it is under way.
-struct Beat {
-    pulse: Arc<Pulse>,
-    began: Instant,
-    signs_before: usize,
-}
-
-impl Beat {
-    /// Begins, if there are fewer than so many.
-    fn begin(pulse: &Arc<Pulse>, calls_max: usize) -> Option<Self> {
-        let one_more = |calls: usize| (calls < calls_max).then_some(calls + 1);
-        pulse.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        pulse.is_used.store(true, Ordering::Relaxed);
-        Some(Self { pulse: Arc::clone(pulse), began: Instant::now(), signs_before: pulse.signs() })
-    }
-
-    fn heard(&self) {
-        self.pulse.heard.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Beat {
-    fn drop(&mut self) {
-        let pulse = &self.pulse;
-        if pulse.signs() == self.signs_before && self.began.elapsed() >= UNHEARD_MIN {
-            pulse.is_doubtful.store(true, Ordering::Relaxed);
-        }
-        pulse.calls.fetch_sub(1, Ordering::Relaxed);
-        pulse.ended.notify_one();
-    }
-}
-
-/// One who waits for a stream.
-struct Waiting<'p>(&'p Pulse);
-
-impl<'p> Waiting<'p> {
-    fn begin(pulse: &'p Pulse) -> Self {
-        pulse.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(pulse)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        // It may have been woken for what the next one waits for.
-        self.0.ended.notify_one();
     }
 }
 
@@ -240,13 +158,13 @@ impl Connection {
             let mut calls_max = connection.max_concurrent_send_streams();
             let connection = poll_fn(|cx| {
                 let ended = Pin::new(&mut connection).poll(cx);
-                if listening.waiting.load(Ordering::Relaxed) > 0 {
+                if listening.is_waited_for() {
                     // The upstream may take more than before, or may have said that it takes no more.
                     let now = connection.max_concurrent_send_streams();
                     if std::mem::replace(&mut calls_max, now) < now {
-                        listening.ended.notify_waiters();
+                        listening.wake_all();
                     } else {
-                        listening.ended.notify_one();
+                        listening.wake_one();
                     }
                 }
                 ended
@@ -260,9 +178,7 @@ impl Connection {
                 }
                 () = silence(ping, &listening) => tracing::debug!("a connection to an upstream is silent and given up"),
             }
-            // Whoever waits for a stream of it finds out that there will be none.
-            listening.is_over.store(true, Ordering::Release);
-            listening.ended.notify_waiters();
+            listening.end();
         };
         Ok((Self { streams, pulse }, Box::pin(running)))
     }
@@ -295,7 +211,7 @@ impl Connection {
         }
         let _waiting = Waiting::begin(&self.pulse);
         loop {
-            let ended = self.pulse.ended.notified();
+            let ended = self.pulse.change();
             let calls_max = if self.is_over() { usize::MAX } else { self.streams.current_max_send_streams() };
             if let Some(beat) = Beat::begin(&self.pulse, calls_max) {
                 return beat;
@@ -306,15 +222,13 @@ impl Connection {
 
     /// Whether no call can begin on it any more. Whoever finds out tells all who wait: they need not wait for a call to end.
     fn is_over(&self) -> bool {
-        let pulse = &self.pulse;
-        if pulse.is_over.load(Ordering::Acquire) {
+        if self.pulse.is_over() {
             return true;
         }
         let asked = self.streams.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
         let is_over = matches!(asked, Poll::Ready(Err(_)));
         if is_over {
-            pulse.is_over.store(true, Ordering::Release);
-            pulse.ended.notify_waiters();
+            self.pulse.end();
         }
         is_over
     }
@@ -340,12 +254,11 @@ pub(super) fn is_of_one_answer(cause: &(dyn StdError + 'static)) -> bool {
 /// Waits until an upstream that was called says nothing and does not answer either when it is asked.
 async fn silence(mut ping: PingPong, pulse: &Pulse) {
     let mut asked: Option<Instant> = None;
-    let mut heard_before = pulse.heard.load(Ordering::Relaxed);
+    let mut heard_before = pulse.heard();
     loop {
         sleep(PING_EVERY).await;
-        let was_used =
-            pulse.is_used.swap(false, Ordering::Relaxed) || pulse.calls.load(Ordering::Relaxed) > 0;
-        let heard = pulse.heard.load(Ordering::Relaxed);
+        let was_used = pulse.was_used();
+        let heard = pulse.heard();
         if std::mem::replace(&mut heard_before, heard) != heard {
             asked = None;
             continue;
@@ -355,9 +268,7 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
         }
         asked = Some(Instant::now());
         match timeout(PING_TIME_MAX, ping.ping(Ping::opaque())).await {
-            Ok(Ok(_pong)) => {
-                pulse.pongs.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(Ok(_pong)) => pulse.answered(),
             // Broken for another reason, of which the connection itself will say more.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => return,

@@ -7,7 +7,7 @@
 //! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
 //! - `connector` → `tls`, `gathered` → `connection`: how a connection is made, what it writes together, and how calls take
-//!   their streams of it.
+//!   their streams of it. `pulse`: how many there are, who waits, and whether anything was heard.
 //! - `credentials` (`adc`, `token_file`), `metadata`, `deadline`: what a call carries. `failure`: what the caller
 //!   is told when there is no answer. [`Health`]: what operators are told.
 //!
@@ -46,6 +46,7 @@ mod gathered;
 mod health;
 mod limit;
 mod metadata;
+mod pulse;
 mod retry;
 mod scrub;
 mod status;
