@@ -4,10 +4,11 @@
 //!
 //! - [`Upstreams`]: one [`Upstream`] per section of the configuration.
 //! - [`Call`] → [`Reply`], or → [`Streaming`]: one call and its answer. `attempt` walks it through the stages below.
-//! - `limit` → `gate` around `breaker` → `channel` → `frame` → `status`, and `retry` around the last four: a place, leave
+//! - `limit` → `gate` around `breaker` → `endpoints` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
-//! - `connector` → `tls`, `gathered` → `connection`: how a connection is made, what it writes together, and how calls take
-//!   their streams of it. `pulse`: how many there are, who waits, and whether anything was heard.
+//! - `way` → `connector` → `tls`, `gathered` → `connection`: which connections of an endpoint there are, how one is made,
+//!   what it writes together, and how calls take their streams of it. `pulse`: how many there are, who waits, and whether
+//!   anything was heard.
 //! - `credentials` (`adc`, `token_file`), `metadata`, `deadline`: what a call carries. `failure`: what the caller
 //!   is told when there is no answer. [`Health`]: what operators are told.
 //!
@@ -34,11 +35,11 @@ mod attempt;
 mod backoff;
 mod breaker;
 mod call;
-mod channel;
 mod connection;
 mod connector;
 mod credentials;
 mod deadline;
+mod endpoints;
 mod failure;
 mod frame;
 mod gate;
@@ -54,6 +55,7 @@ mod stream;
 mod tls;
 mod token_file;
 mod upstreams;
+mod way;
 
 pub use self::breaker::BreakerState;
 pub use self::call::{Call, Reply};
@@ -67,8 +69,8 @@ use http::HeaderValue;
 
 use self::backoff::Backoff;
 use self::breaker::Breaker;
-use self::channel::Endpoints;
 use self::credentials::Credentials;
+use self::endpoints::Endpoints;
 use self::gate::Gate;
 use self::limit::Limit;
 use self::retry::Retry;
