@@ -6,6 +6,8 @@ mod connections;
 mod crowd;
 mod endpoints;
 mod server;
+mod sharing;
+mod silence;
 mod streams;
 mod tls;
 
