@@ -142,6 +142,14 @@ pub(super) fn deadline(callers: Instant) -> Instant {
     now + left - (left / MARGIN_SHARE).min(MARGIN_MAX)
 }
 
+/// The query parameters that are about the page. Each is known by two names.
+#[derive(Clone, Copy)]
+enum Parameter {
+    Token,
+    Size,
+    Partial,
+}
+
 /// What is asked of a page, besides what every part is asked.
 struct Wanted<'q> {
     query: Query<'q>,
@@ -153,23 +161,23 @@ struct Wanted<'q> {
 impl<'q> Wanted<'q> {
     fn read(query: &Query<'q>, has_partial: bool) -> Result<Self> {
         let mut wanted = Self { query: Query::default(), token: String::new(), size: SIZE, partial: false };
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = [false; 3];
         for (name, value) in &query.pairs {
             let ours = match &**name {
-                "pageToken" | "page_token" => "pageToken",
-                "pageSize" | "page_size" => "pageSize",
-                PARTIAL | PARTIAL_FIELD => PARTIAL,
-                _ => "",
+                "pageToken" | "page_token" => Parameter::Token,
+                "pageSize" | "page_size" => Parameter::Size,
+                PARTIAL | PARTIAL_FIELD => Parameter::Partial,
+                _ => {
+                    wanted.query.pairs.push((name.clone(), value.clone()));
+                    continue;
+                }
             };
-            if seen.contains(&ours) {
+            if std::mem::replace(&mut seen[ours as usize], true) {
                 return Err(Error::invalid_field(&**name, "is given twice"));
             }
-            if !ours.is_empty() {
-                seen.push(ours);
-            }
-            match &**name {
-                "pageToken" | "page_token" => wanted.token = value.to_string(),
-                "pageSize" | "page_size" => {
+            match ours {
+                Parameter::Token => wanted.token = value.to_string(),
+                Parameter::Size => {
                     let size: i32 =
                         value.parse().ok().filter(|size| *size >= 0).ok_or_else(|| {
                             Error::invalid_field(&**name, "expected a number of zero or more")
@@ -177,13 +185,12 @@ impl<'q> Wanted<'q> {
                     let size = usize::try_from(size).unwrap_or(SIZE);
                     wanted.size = if size == 0 { SIZE } else { size.min(SIZE_MAX) };
                 }
-                PARTIAL | PARTIAL_FIELD => {
+                Parameter::Partial => {
                     wanted.partial = partial(name, value)?;
                     if has_partial {
                         wanted.query.pairs.push((name.clone(), value.clone()));
                     }
                 }
-                _ => wanted.query.pairs.push((name.clone(), value.clone())),
             }
         }
         wanted.query.pairs.sort();
