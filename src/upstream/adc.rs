@@ -22,9 +22,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::backoff::Backoff;
 use super::credentials::Shown;
-use super::failure::with_causes;
 use super::scrub::scrub;
 use super::tls;
+use crate::error::told;
 
 /// The longest that a call waits for a token. The metadata server of a machine that just started takes a few seconds.
 const TOKEN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -101,7 +101,7 @@ impl Adc {
     /// Takes the credentials that `make` makes.
     pub(super) fn with(make: Make) -> Result<Self, String> {
         tls::install_ring();
-        let credentials = make().map_err(|error| scrub(&with_causes(&error)))?;
+        let credentials = make().map_err(|error| scrub(&told(&error)))?;
         let held = Held {
             credentials,
             number: 0,
@@ -126,7 +126,7 @@ impl Adc {
                 return Ok(shown(&headers));
             }
             Ok(Err(Failed::Error(error))) => {
-                (with_causes(&error), Outcome::Failure { for_good: !error.is_transient() })
+                (told(&error), Outcome::Failure { for_good: !error.is_transient() })
             }
             Ok(Err(Failed::Panic(text))) => (text, Outcome::Failure { for_good: true }),
             Err(_) => {
@@ -170,7 +170,7 @@ impl Adc {
                     held.silent_since = None;
                 }
                 Err(error) => {
-                    let error = scrub(&with_causes(&error));
+                    let error = scrub(&told(&error));
                     tracing::warn!(error, "Google's credentials cannot be read again; the last ones stay");
                 }
             }

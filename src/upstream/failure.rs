@@ -219,18 +219,3 @@ fn given(deadline: &Deadline) -> String {
     let allowed = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
     format!("{allowed:?}{whose}")
 }
-
-/// Prints an error and its causes on one line.
-pub(super) fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
