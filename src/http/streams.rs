@@ -67,74 +67,68 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 mod tests {
     use std::time::Duration;
 
-    use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+    use tokio::{
+        sync::mpsc::{self, UnboundedReceiver},
+        task::JoinSet,
+        time::timeout,
+    };
 
     use super::*;
-    use crate::workers::{self, Workers};
+    use crate::workers::{self, Place, Workers};
+
+    /// Has so many streams of one connection begin on the thread of `place`. Each does `first`, tells on which thread it is,
+    /// and goes on until nobody listens.
+    async fn begun(place: &Place, count: usize, first: fn()) -> UnboundedReceiver<usize> {
+        let streams = Streams { home: Home::here() };
+        let (tell, told) = mpsc::unbounded_channel();
+        let connection = async move {
+            for _ in 0..count {
+                let tell = tell.clone();
+                streams.execute(async move {
+                    first();
+                    tell.send(workers::current()).unwrap();
+                    tell.closed().await;
+                });
+                tokio::task::yield_now().await;
+            }
+        };
+        done(place, connection).await;
+        told
+    }
+
+    /// Waits for what is done on the thread of `place`.
+    async fn done(place: &Place, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(task, place.runtime());
+        tasks.join_next().await.unwrap().unwrap();
+    }
 
     /// An HTTP/2 connection of a proxy had one core, however many requests were on it.
     #[tokio::test]
     async fn a_crowd_of_streams_is_shared() {
-        let (workers, streams) = (Workers::start(1).unwrap(), Streams { home: Home::here() });
+        let workers = Workers::start(1).unwrap();
         let place = workers.place();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let mut connection = JoinSet::new();
-        connection.spawn_on(
-            async move {
-                for _ in 0..STREAMS_HERE_MAX + 3 {
-                    let tell = tell.clone();
-                    streams.execute(async move {
-                        tell.send(workers::current()).unwrap();
-                        tell.closed().await;
-                    });
-                }
-            },
-            place.runtime(),
-        );
-        connection.join_next().await.unwrap().unwrap();
+        let mut told = begun(&place, STREAMS_HERE_MAX + 3, || ()).await;
         let mut shared = 0;
         for _ in 0..STREAMS_HERE_MAX + 3 {
             shared += usize::from(told.recv().await == Some(0));
         }
         assert_eq!(shared, 3);
         drop(told);
-        let mut again = JoinSet::new();
-        again.spawn_on(
-            async {
-                let all = async {
-                    while STREAMS_HERE.get() > 0 {
-                        tokio::task::yield_now().await;
-                    }
-                };
-                timeout(Duration::from_secs(10), all).await.expect("who is done makes room");
-            },
-            place.runtime(),
-        );
-        again.join_next().await.unwrap().unwrap();
+        let all = async {
+            while STREAMS_HERE.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let all = async { timeout(Duration::from_secs(10), all).await.expect("who is done makes room") };
+        done(&place, all).await;
     }
 
     /// Sixteen who watched operations had all further requests of their thread sent elsewhere.
     #[tokio::test]
     async fn who_only_waits_is_no_crowd() {
-        let (workers, streams) = (Workers::start(1).unwrap(), Streams { home: Home::here() });
-        let place = workers.place();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let mut connection = JoinSet::new();
-        connection.spawn_on(
-            async move {
-                for _ in 0..3 * STREAMS_HERE_MAX {
-                    let tell = tell.clone();
-                    streams.execute(async move {
-                        waits();
-                        tell.send(workers::current()).unwrap();
-                        tell.closed().await;
-                    });
-                    tokio::task::yield_now().await;
-                }
-            },
-            place.runtime(),
-        );
-        connection.join_next().await.unwrap().unwrap();
+        let workers = Workers::start(1).unwrap();
+        let mut told = begun(&workers.place(), 3 * STREAMS_HERE_MAX, waits).await;
         for _ in 0..3 * STREAMS_HERE_MAX {
             assert_eq!(told.recv().await, Some(1));
         }

@@ -303,7 +303,8 @@ fn what_is_allowed_or_only_written_about_is_not_found() {
     }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Finds all source files below a folder.
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the source folder is readable") {
         let path = entry.expect("a folder entry is readable").path();
         if path.is_dir() {

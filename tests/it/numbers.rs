@@ -1,12 +1,11 @@
 //! What is counted: that somebody who reads it is told what it is, and that no count is missed.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::harness::{Connection, Process};
+use crate::{
+    architecture::collect,
+    harness::{Connection, Process},
+};
 
 /// What the sources count, by kind and name.
 #[derive(Default)]
@@ -47,17 +46,6 @@ impl Numbers {
                     self.plain.insert(name.to_owned());
                 }
             }
-        }
-    }
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the source folder is readable") {
-        let path = entry.expect("a folder entry is readable").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
         }
     }
 }
