@@ -1,9 +1,12 @@
 //! Bytes that no decent client sends.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::harness::{Answer, Gateway, Scripted};
@@ -100,20 +103,30 @@ async fn frames(stream: &mut TcpStream, kind: u8, mut count: usize) {
     }
 }
 
+/// Writes a frame of HTTP/2.
+fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let [a, b, c, d] = id.to_be_bytes();
+    [&[length[1], length[2], length[3], kind, flags, a, b, c, d], payload].concat()
+}
+
+/// Connects, and greets with settings.
+async fn http2(gateway: &Gateway, settings: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
+    stream
+}
+
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
 /// What a proxy still sent for requests that had been refused counted as an attack, and cut off all its callers.
 #[tokio::test]
 async fn what_comes_late_for_refused_requests_ends_no_other() {
     let (_upstream, gateway) = library().await;
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let [a, b, c, d] = id.to_be_bytes();
-        [&[length[1], length[2], length[3], kind, flags, a, b, c, d], payload].concat()
-    };
+    let mut stream = http2(&gateway, &[]).await;
     // All answers may come: WINDOW_UPDATE of the connection.
     stream.write_all(&frame(8, 0, 0, &[0x3f, 0xff, 0xff, 0xff])).await.unwrap();
     // `:method: POST`, `:scheme: http`, and by their index in the static table `:authority` and `:path`.
@@ -133,6 +146,43 @@ async fn what_comes_late_for_refused_requests_ends_no_other() {
     // `:method: GET` of `/`.
     stream.write_all(&frame(HEADERS, 5, ids.next().unwrap(), b"\x82\x86\x01\x01x\x84")).await.unwrap();
     frames(&mut stream, HEADERS, 1).await;
+}
+
+/// Whoever asked for large documents and took nothing of them had the gateway keep them all.
+#[tokio::test]
+async fn answers_that_nobody_takes_cost_others_nothing_but_the_same() {
+    const CONNECTIONS_MAX: usize = 20;
+    // The connection takes some of each, which is its own to bound.
+    const TAKEN_MAX: usize = 64 * 1024;
+    let (_upstream, gateway) = library().await;
+    let document = gateway.get("/openapi.json").await.body.len();
+    let [_, kept_max] = causeway::http::limits::UNREAD_BYTES_MAX;
+    let mut left = kept_max / document.checked_sub(TAKEN_MAX).expect("it is larger") + 1;
+    let mut idle = Vec::new();
+    while left > 0 {
+        assert!(idle.len() < CONNECTIONS_MAX, "a document of {document} bytes is too small for this");
+        // INITIAL_WINDOW_SIZE: nothing is taken.
+        let mut stream = http2(&gateway, &[0, 4, 0, 0, 0, 0]).await;
+        let some = left.min(100);
+        for id in (1_u32..).step_by(2).take(some) {
+            // `:method: GET`, `:scheme: http`, and by their index in the static table `:authority` and `:path`.
+            stream
+                .write_all(&frame(HEADERS, 5, id, b"\x82\x86\x01\x01x\x04\x0d/openapi.json"))
+                .await
+                .unwrap();
+        }
+        frames(&mut stream, HEADERS, some).await;
+        idle.push(stream);
+        left -= some;
+    }
+    let refused = gateway.get("/openapi.json").await;
+    assert_eq!(refused.status, 503);
+    refused.refused(503, "OVERLOADED");
+    assert_eq!(gateway.get("/healthz").await.status, 200);
+    assert_eq!(gateway.get("/v1/shelves/s/books/b").await.status, 200);
+    drop(idle);
+    let again = async { while gateway.get("/openapi.json").await.status != 200 {} };
+    timeout(Duration::from_secs(20), again).await.expect("who has gone keeps nothing");
 }
 
 #[tokio::test]
