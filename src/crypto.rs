@@ -327,6 +327,13 @@ pub fn uuid_text(id: &[u8; 16]) -> String {
     text
 }
 
+/// Reads a UUID in the form of [`uuid_text`], in which each has one name only.
+pub fn uuid_of(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+    let id = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+    (uuid_text(&id) == text).then_some(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,6 +378,16 @@ mod tests {
         assert!(!verify(&signer.public_key(), b"rood", &signature));
         assert!(Keys::new(&B, &[A]).signer(Purpose::AuditSeal).is_ours(&signer.public_key()));
         assert!(!Keys::new(&B, &[]).signer(Purpose::AuditSeal).is_ours(&signer.public_key()));
+    }
+
+    #[test]
+    fn a_uuid_is_read_as_it_is_written() {
+        let text = "0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e";
+        assert_eq!(uuid_of(text).map(|id| uuid_text(&id)).as_deref(), Some(text));
+        for other in [&text.replace('-', ""), &text.to_uppercase(), &text[1..], "", "+", "é", &"9".repeat(60)]
+        {
+            assert_eq!(uuid_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Server, body::Body, own::Asked};
 use crate::{
     audit::filter,
     crypto,
-    error::{Error, Result},
+    error::{Code, Error, Reason, Result},
     identity::access,
     model::{Entry, Outcome, Role},
     store::{
@@ -23,9 +23,12 @@ use crate::{
 };
 
 /// What is needed, and by which least role.
+pub(super) const GET: (&str, Role) = ("causeway.auditEntries.get", Role::Admin);
 pub(super) const LIST: (&str, Role) = ("causeway.auditEntries.list", Role::Admin);
 pub(super) const EXPORT: (&str, Role) = ("causeway.auditEntries.export", Role::Admin);
 
+/// Stands for every project.
+const ALL: &str = "projects/-";
 /// Where they are.
 const COLLECTION: &str = "auditEntries";
 /// Entries of a page, if nobody says, and at most.
@@ -35,13 +38,16 @@ const EXPORT_ROWS_MAX: u32 = 10_000;
 /// Says where an export goes on.
 const NEXT: &str = "causeway-next-page-token";
 
+/// Letters of a name that an error repeats.
+const NAME_CHARS_MAX: usize = 120;
+
 /// Tag of these endpoints.
 const TAG: &str = "audit";
 
 /// Describes them.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    paths(list, list_of_project, export, export_of_project),
+    paths(list, list_of_project, get, get_of_project, export, export_of_project),
     tags((name = TAG, description = "Who did what, when, and how it ended: one entry for each request."))
 )]
 pub(super) struct Described;
@@ -186,6 +192,28 @@ pub(super) async fn list_of_project(server: &Server, asked: Asked<'_>) -> Result
     list(server, asked).await
 }
 
+/// Shows one request of a project.
+///
+/// By the name that lists give it. With `-` for the project it is looked for in all of yours.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/auditEntries/{auditEntry}",
+    tag = TAG,
+    operation_id = "audit.GetOfProject",
+    params(
+        ("project" = String, Path, description = "Id of the project.", example = "acme-data", pattern = "^[^/]+$"),
+        ("auditEntry" = String, Path, description = "Id of the entry.", example = "0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e", pattern = "^[^/]+$")
+    ),
+    responses(
+        (status = 200, description = "The entry.", body = AuditEntry),
+        (status = 404, description = "There is none of this name."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn get_of_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    get(server, asked).await
+}
+
 /// Exports the requests of one project.
 ///
 /// Oldest first, one entry on each line, 10000 at most; `Causeway-Next-Page-Token` says where to go on.
@@ -227,6 +255,38 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
         answer["nextPageToken"] = json!(token);
     }
     Ok(super::json(&answer))
+}
+
+/// Shows one request that was about no project.
+///
+/// By the name that lists give it, to those who may see everything.
+#[utoipa::path(
+    get,
+    path = "/v1/auditEntries/{auditEntry}",
+    tag = TAG,
+    operation_id = "audit.Get",
+    params(("auditEntry" = String, Path, description = "Id of the entry.", example = "0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e", pattern = "^[^/]+$")),
+    responses(
+        (status = 200, description = "The entry.", body = AuditEntry),
+        (status = 404, description = "There is none of this name for you."),
+        (status = 503, description = "The store cannot be used.")
+    )
+)]
+pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    asked.no_parameters()?;
+    let name = asked.captures.first().map(AsRef::as_ref).unwrap_or_default();
+    let (parent, id) = name.split_once("/auditEntries/").unwrap_or(("", name));
+    let wanted = if parent.is_empty() { format!("{COLLECTION}/{id}") } else { name.to_owned() };
+    asked.notes.entry.resource_names = vec![wanted.clone()];
+    let of = if parent.is_empty() { ALL } else { parent };
+    let projects = access::projects(asked.exchange.principal()?, GET, of, COLLECTION)?;
+    server.audit.sealer.catch_up(&server.audit.recorder).await?;
+    let found = match crypto::uuid_of(id) {
+        Some(id) => server.store.audit_entry(&id, &projects).await?,
+        None => None,
+    };
+    let found = found.filter(|row| parent == ALL || row.columns.project == parent);
+    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(&wanted))
 }
 
 /// Exports the requests to the gateway.
@@ -272,7 +332,7 @@ fn wanted<'c>(
         notes.entry.resource_names = vec![parent.to_owned()];
     }
     // Without a parent it is everybody's entries that are asked for.
-    let all = if parent.is_empty() { "projects/-" } else { parent };
+    let all = if parent.is_empty() { ALL } else { parent };
     let projects = access::projects(exchange.principal()?, needed, all, COLLECTION)?;
     let mut rows = if export { rows_max } else { PAGE_SIZES[0] };
     let (mut filter_text, mut order, mut token) = (String::new(), String::new(), String::new());
@@ -323,6 +383,11 @@ async fn page(server: &Server, wanted: Wanted<'_>) -> Result<(Vec<Sealed>, Strin
             .token(&server.audit.tokens, &[COLLECTION, wanted.parent, &wanted.filter_text, direction])
     });
     Ok((rows, token))
+}
+
+fn missing(name: &str) -> Error {
+    let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+    Error::new(Code::NotFound, Reason::ResourceNotFound, format!("There is no {name} for you."))
 }
 
 /// Prints an entry as callers read it, on one line.

@@ -8,7 +8,12 @@
 
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Projects, Store, both, instance::time_ordered, plain, projects::Globs};
+use super::{
+    Projects, Store, both,
+    instance::{time_ordered, times_of},
+    plain,
+    projects::Globs,
+};
 use crate::{
     crypto::{self, Signer},
     error::Result,
@@ -236,6 +241,27 @@ pub(super) fn chain(
     (sealed, seal)
 }
 
+/// How a statement begins that reads entries; a condition follows.
+const SELECT: &str = "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
+                      request_id, principal, project, method, resource, status FROM audit_entries WHERE ";
+
+/// Writes the statement that finds the entry with an id, if it is of these projects. Its id says when it was made, and so
+/// needs no index of its own.
+pub(super) fn entry_query<DB>(id: &[u8; 16], projects: &Projects) -> QueryBuilder<DB>
+where
+    DB: Globs,
+    String: Type<DB> + for<'q> Encode<'q, DB>,
+    Vec<u8>: Type<DB> + for<'q> Encode<'q, DB>,
+    i64: Type<DB> + for<'q> Encode<'q, DB>,
+{
+    let [from, before] = times_of(id);
+    let mut query = QueryBuilder::new(SELECT);
+    query.push("opened_at >= ").push_bind(from).push(" AND opened_at < ").push_bind(before);
+    query.push(" AND id = ").push_bind(id.to_vec());
+    projects.narrow(&mut query, "project", "projects/");
+    query
+}
+
 /// Writes the statement of a page.
 pub(super) fn page_query<DB>(filter: &Filter, walk: Walk) -> QueryBuilder<DB>
 where
@@ -243,10 +269,8 @@ where
     String: Type<DB> + for<'q> Encode<'q, DB>,
     i64: Type<DB> + for<'q> Encode<'q, DB>,
 {
-    let mut query = QueryBuilder::new(
-        "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
-         request_id, principal, project, method, resource, status FROM audit_entries WHERE TRUE",
-    );
+    let mut query = QueryBuilder::new(SELECT);
+    query.push("TRUE");
     filter.projects.narrow(&mut query, "project", "projects/");
     let texts = [
         (" AND principal = ", &filter.principal),
@@ -315,6 +339,14 @@ impl Store {
     /// The database is away.
     pub async fn audit_page(&self, filter: &Filter, walk: Walk) -> Result<Vec<Sealed>> {
         both!(self, audit_log::page(filter, walk))
+    }
+
+    /// Finds the entry with an id, if it is of these projects.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn audit_entry(&self, id: &[u8; 16], projects: &Projects) -> Result<Option<Sealed>> {
+        both!(self, audit_log::entry(id, projects))
     }
 
     /// Returns seals behind a number, in order.

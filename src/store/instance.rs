@@ -43,6 +43,12 @@ pub fn time_ordered(micros: i64) -> [u8; 16] {
     time_ordered_id(Timestamp::from_microsecond(micros).unwrap_or_default())
 }
 
+/// Returns the microseconds since 1970 in which an id of [`time_ordered`] was made: from the first to before the second.
+pub(super) fn times_of(id: &[u8; 16]) -> [i64; 2] {
+    let millis = id[..6].iter().fold(0, |millis, byte| millis << 8 | i64::from(*byte));
+    [millis * 1000, (millis + 1) * 1000]
+}
+
 impl Store {
     /// Returns who this process is.
     pub fn instance(&self) -> InstanceId {

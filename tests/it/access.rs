@@ -195,8 +195,10 @@ const OWN: &[(&str, &str, Option<Role>)] = &[
     ("get", "/v1/apiKeys/{key}", Some(Role::Admin)),
     ("delete", "/v1/apiKeys/{key}", Some(Role::Admin)),
     ("get", "/v1/auditEntries", Some(Role::Admin)),
+    ("get", "/v1/auditEntries/{auditEntry}", Some(Role::Admin)),
     ("get", "/v1/auditEntries:export", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries", Some(Role::Admin)),
+    ("get", "/v1/projects/{project}/auditEntries/{auditEntry}", Some(Role::Admin)),
     ("get", "/v1/projects/{project}/auditEntries:export", Some(Role::Admin)),
     ("get", "/v1/operations", Some(Role::Viewer)),
     ("get", "/v1/operations:watch", Some(Role::Viewer)),
@@ -268,7 +270,12 @@ async fn every_endpoint_of_our_own_is_open_to_the_right_roles() {
         let named =
             [("{project}", "own"), ("{key}", "nobody"), ("{file}", "index.css"), ("{endpoint}", "we_1")];
         let numbered = [("{event}", "evt_1"), ("{delivery}", "evt_1"), ("{replay}", "rp_1")];
-        let slow = [("{location}", "eu"), ("{operation}", "nobody"), ("{task}", "nobody")];
+        let slow = [
+            ("{auditEntry}", "nobody"),
+            ("{location}", "eu"),
+            ("{operation}", "nobody"),
+            ("{task}", "nobody"),
+        ];
         let target = named
             .iter()
             .chain(&numbered)

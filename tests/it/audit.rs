@@ -1,9 +1,10 @@
 //! The audit log: what is in it, what never is, and that it shows when it was changed.
 
+use causeway::model::Role;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::harness::{Answer, Database, Gateway, Scripted};
+use crate::harness::{Answer, Database, Gateway, Keyring, Scripted};
 
 const BOOK: &str = "/v1/shelves/s/books/b";
 
@@ -56,6 +57,62 @@ async fn every_request_has_its_entry() {
         let ids: Vec<_> =
             found["auditEntries"].as_array().unwrap().iter().map(|e| e["requestId"].clone()).collect();
         assert_eq!(ids, ["r5", "r3"], "newest first, and only these");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_is_read_by_its_name() {
+    for database in Database::each().await {
+        let (upstream, ring) = (Scripted::start(|_| book()).await, Keyring::of(database).await);
+        let settings = ring.settings();
+        let gateway = Gateway::library_with(&upstream, &[&settings[0], &settings[1]]).await;
+        let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+        let (_, own) = ring.make("own", Role::Admin, &["projects/acme"]).await;
+        let get = async |target: &str, key: &str, id: &str| {
+            let headers = [("x-goog-api-key", key), ("x-request-id", id)];
+            gateway.send("GET", target, &headers, "").await
+        };
+        get("/v1/projects/acme/operations", &own, "ours").await;
+        get("/v1/projects/other/operations", &root, "theirs").await;
+        gateway
+            .send(
+                "POST",
+                &format!("{BOOK}:archive"),
+                &[("x-goog-api-key", &root), ("x-request-id", "nobodys")],
+                "{}",
+            )
+            .await;
+        let all = get("/v1/auditEntries", &root, "list").await.json();
+        let named = |id: &str| {
+            let entry = all["auditEntries"].as_array().unwrap().iter().find(|entry| entry["requestId"] == id);
+            (entry.unwrap().clone(), format!("/v1/{}", entry.unwrap()["name"].as_str().unwrap()))
+        };
+        let [(ours, our_name), (theirs, their_name), (none, no_name)] =
+            ["ours", "theirs", "nobodys"].map(named);
+        for (entry, name) in [(&ours, &our_name), (&theirs, &their_name), (&none, &no_name)] {
+            assert_eq!(get(name, &root, "r").await.json(), *entry);
+        }
+        assert_eq!(get(&our_name, &own, "r").await.json(), ours);
+        assert_eq!(get(&our_name.replace("/acme/", "/-/"), &own, "r").await.json(), ours);
+        get(&their_name, &own, "r").await.refused(403, "PERMISSION_DENIED");
+        let id = our_name.rsplit('/').next().unwrap();
+        for (target, key) in [
+            (&*their_name.replace("/other/", "/-/"), &own),
+            (&*no_name, &own),
+            (&*their_name.replace("/other/", "/acme/"), &root),
+            (&*format!("/v1/auditEntries/{id}"), &root),
+            (
+                &*our_name
+                    .to_uppercase()
+                    .replace("/V1/PROJECTS/ACME/AUDITENTRIES/", "/v1/projects/acme/auditEntries/"),
+                &own,
+            ),
+            ("/v1/auditEntries/0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e", &root),
+            ("/v1/auditEntries/ffffffff-ffff-ffff-ffff-ffffffffffff", &root),
+            ("/v1/auditEntries/x", &root),
+        ] {
+            get(target, key, "r").await.refused(404, "RESOURCE_NOT_FOUND");
+        }
     }
 }
 

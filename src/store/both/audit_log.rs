@@ -3,7 +3,10 @@
 use sqlx::Row as _;
 
 use super::{Connection, Handle, Row, reader, writer};
-use crate::store::audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, page_query};
+use crate::store::{
+    Projects,
+    audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, entry_query, page_query},
+};
 
 /// A day, in microseconds.
 const DAY: i64 = 24 * 3600 * 1_000_000;
@@ -88,6 +91,16 @@ pub(in crate::store) async fn page(
 ) -> sqlx::Result<Vec<Sealed>> {
     let rows = page_query(filter, walk).build().fetch_all(&mut *reader(handle).await?).await?;
     rows.iter().map(sealed).collect()
+}
+
+/// Finds one entry.
+pub(in crate::store) async fn entry(
+    handle: &Handle,
+    id: &[u8; 16],
+    projects: &Projects,
+) -> sqlx::Result<Option<Sealed>> {
+    let row = entry_query(id, projects).build().fetch_optional(&mut *reader(handle).await?).await?;
+    row.as_ref().map(sealed).transpose()
 }
 
 /// Lists the ends of batches behind the one that begins with `after`.
