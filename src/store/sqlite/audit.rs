@@ -1,6 +1,8 @@
 //! The audit log, in one table.
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::sync::{Arc, LazyLock};
+
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     Files,
@@ -11,8 +13,37 @@ use crate::{
     store::audit::{Closed, chain},
 };
 
-/// Rows of one statement. Each statement is a way to SQLite's thread and back, which costs more than a row does.
+/// Rows that one statement deletes. Each statement is a way to SQLite's thread and back, which costs more than a row does.
 const ROWS_PER_STATEMENT: usize = 100;
+
+/// Columns of the log, in the order in which they are bound.
+const COLUMNS: [&str; 14] = [
+    "seq",
+    "sealed_at",
+    "id",
+    "opened_at",
+    "closed_at",
+    "request_id",
+    "principal",
+    "project",
+    "method",
+    "resource",
+    "status",
+    "entry",
+    "outcome",
+    "digest",
+];
+
+/// Statements that insert 1, 2, 4 … rows. Any number of rows is a few of them, and each is written and prepared once:
+/// writing as many parameters as a batch has costs more than binding them.
+static INSERTS: LazyLock<[Arc<str>; 9]> = LazyLock::new(|| {
+    std::array::from_fn(|power| {
+        let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
+        let rows = vec![row; 1 << power].join(", ");
+        // What fails is rolled back whole, and need not be undone row by row.
+        format!("INSERT OR FAIL INTO audit_entries ({}) VALUES {rows}", COLUMNS.join(", ")).into()
+    })
+});
 
 /// Writes what needed no intent into the log, together with closed rows of the journal. Returns how many of these there
 /// were.
@@ -62,33 +93,28 @@ async fn append(
 ) -> sqlx::Result<()> {
     let end = audit_log::end(connection).await?;
     let (sealed, seal) = chain(rows, end.seq, &end.root, now.max(end.sealed_at), signer);
-    let mut sealed = sealed.into_iter().peekable();
-    while sealed.peek().is_some() {
-        let mut rows = 0;
-        // What fails is rolled back whole, and need not be undone row by row.
-        let mut insert = QueryBuilder::<Sqlite>::new(
-            "INSERT OR FAIL INTO audit_entries (seq, sealed_at, id, opened_at, closed_at, request_id, principal, project, method,
-                                        resource, status, entry, outcome, digest) ",
-        );
-        insert.push_values(sealed.by_ref().take(ROWS_PER_STATEMENT), |mut values, row| {
-            rows += 1;
-            values
-                .push_bind(row.seq)
-                .push_bind(row.sealed_at)
-                .push_bind(row.id)
-                .push_bind(row.opened_at)
-                .push_bind(row.closed_at)
-                .push_bind(row.columns.request_id)
-                .push_bind(row.columns.principal)
-                .push_bind(row.columns.project)
-                .push_bind(row.columns.method)
-                .push_bind(row.columns.resource)
-                .push_bind(row.columns.status)
-                .push_bind(row.entry)
-                .push_bind(row.outcome)
-                .push_bind(row.digest);
-        });
-        insert.build().persistent(rows == ROWS_PER_STATEMENT).execute(&mut *connection).await?;
+    let mut sealed = sealed.into_iter();
+    while let Some(power) = sealed.len().checked_ilog2() {
+        let power = (power as usize).min(INSERTS.len() - 1);
+        let mut insert = sqlx::query(AssertSqlSafe(INSERTS[power].clone()));
+        for row in sealed.by_ref().take(1 << power) {
+            insert = insert
+                .bind(row.seq)
+                .bind(row.sealed_at)
+                .bind(row.id)
+                .bind(row.opened_at)
+                .bind(row.closed_at)
+                .bind(row.columns.request_id)
+                .bind(row.columns.principal)
+                .bind(row.columns.project)
+                .bind(row.columns.method)
+                .bind(row.columns.resource)
+                .bind(row.columns.status)
+                .bind(row.entry)
+                .bind(row.outcome)
+                .bind(row.digest);
+        }
+        insert.execute(&mut *connection).await?;
     }
     match seal {
         Some(seal) => audit_log::insert_seal(connection, seal).await,
