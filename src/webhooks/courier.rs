@@ -137,11 +137,13 @@ impl Courier {
         settler.spawn(settler::settle_all(self.0.store.clone(), receiver));
         let mut attempts = JoinSet::new();
         let mut claimed = Claimed::default();
+        // In a file there are no events of others.
+        let idle = if self.0.store.is_embedded() { CLAIM_EVERY } else { IDLE_WAIT };
         while !stop.is_cancelled() {
             let wait = match self.tick(&mut claimed, &mut attempts, &sender).await {
                 Ok(true) => BUSY_WAIT,
                 Ok(false) if !self.known().is_empty() => CLAIM_KNOWN_EVERY,
-                Ok(false) => IDLE_WAIT,
+                Ok(false) => idle,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "webhooks wait for the database");
                     AWAY_WAIT
@@ -149,7 +151,7 @@ impl Courier {
             };
             while attempts.try_join_next().is_some() {}
             let pause = async {
-                if wait == IDLE_WAIT {
+                if wait == idle {
                     let _told = timeout(wait, self.0.store.told()).await;
                 } else {
                     sleep(wait).await;
