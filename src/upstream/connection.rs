@@ -257,7 +257,7 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
     let mut heard_before = pulse.heard();
     loop {
         sleep(PING_EVERY).await;
-        let was_used = pulse.was_used();
+        let was_used = pulse.take_used();
         let heard = pulse.heard();
         if std::mem::replace(&mut heard_before, heard) != heard {
             asked = None;
@@ -268,7 +268,7 @@ async fn silence(mut ping: PingPong, pulse: &Pulse) {
         }
         asked = Some(Instant::now());
         match timeout(PING_TIME_MAX, ping.ping(Ping::opaque())).await {
-            Ok(Ok(_pong)) => pulse.answered(),
+            Ok(Ok(_pong)) => pulse.ponged(),
             // Broken for another reason, of which the connection itself will say more.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => return,

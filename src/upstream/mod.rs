@@ -7,8 +7,8 @@
 //! - `limit` → `gate` around `breaker` → `endpoints` → `frame` → `status`, and `retry` around the last four: a place, leave
 //!   to call, an endpoint, messages, the verdict, another try.
 //! - `way` → `connector` → `tls`, `gathered` → `connection`: which connections of an endpoint there are, how one is made,
-//!   what it writes together, and how calls take their streams of it. `pulse`: how many there are, who waits, and whether
-//!   anything was heard.
+//!   what it writes together, and how calls take their streams of it. `pulse`: how many calls are on one, who waits, and
+//!   whether anything was heard.
 //! - `credentials` (`adc`, `token_file`), `metadata`, `deadline`: what a call carries. `failure`: what the caller
 //!   is told when there is no answer. [`Health`]: what operators are told.
 //!

@@ -51,13 +51,13 @@ impl Pulse {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Whether there was a call since this was last asked.
-    pub(super) fn was_used(&self) -> bool {
+    /// Whether there was a call since this was last asked. For one who asks.
+    pub(super) fn take_used(&self) -> bool {
         self.is_used.swap(false, Ordering::Relaxed) || self.calls.load(Ordering::Relaxed) > 0
     }
 
     /// The other side said that it lives.
-    pub(super) fn answered(&self) {
+    pub(super) fn ponged(&self) {
         self.pongs.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -66,12 +66,12 @@ impl Pulse {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Has one, or all, who wait for a stream look whether there is one now.
+    /// Has one who waits for a stream look whether there is one now.
     pub(super) fn wake_one(&self) {
         self.ended.notify_one();
     }
 
-    /// See [`Self::wake_one`].
+    /// Has all of them look.
     pub(super) fn wake_all(&self) {
         self.ended.notify_waiters();
     }
@@ -79,6 +79,12 @@ impl Pulse {
     /// Waits until there may be a stream. To be made before it is looked whether there is one.
     pub(super) fn change(&self) -> Notified<'_> {
         self.ended.notified()
+    }
+
+    /// Nothing was heard for too long.
+    #[cfg(test)]
+    pub(super) fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Relaxed);
     }
 
     /// Differs when there was any sign of life in between.
@@ -124,7 +130,7 @@ impl Drop for Beat {
 pub(super) struct Waiting<'p>(&'p Pulse);
 
 impl<'p> Waiting<'p> {
-    /// Waits until it is dropped.
+    /// Counts as waiting until it is dropped.
     pub(super) fn begin(pulse: &'p Pulse) -> Self {
         pulse.waiting.fetch_add(1, Ordering::Relaxed);
         Self(pulse)

@@ -76,6 +76,7 @@ impl Way {
                 if until <= now {
                     // Nobody waits for it: it may take long, and fail again.
                     *states.mine(purpose) = State::Denied(now + self.connector.longest() + LENT_FOR);
+                    drop(states);
                     self.tasks.spawn(keep(Arc::clone(self), purpose, watch::Sender::new(None)));
                 }
                 return Ok(connection);
@@ -86,7 +87,13 @@ impl Way {
             }
             match state {
                 State::Coming(arrival) => arrival.clone(),
-                State::Absent | State::Denied(_) | State::Open(_) => self.begin(purpose, state),
+                State::Absent | State::Denied(_) | State::Open(_) => {
+                    let told = state.begin();
+                    drop(states);
+                    let arrival = told.subscribe();
+                    self.tasks.spawn(keep(Arc::clone(self), purpose, told));
+                    arrival
+                }
             }
         };
         // Nobody tells where the task has panicked, or its runtime ends.
@@ -105,10 +112,14 @@ impl Way {
     pub(super) fn look(self: &Arc<Self>) {
         let mut states = self.lock();
         let state = states.mine(Purpose::Calls);
-        if state.usable().is_some() {
-            self.link.found();
-        } else if !matches!(state, State::Coming(_)) {
-            self.begin(Purpose::Calls, state);
+        match state {
+            State::Open(connection) if !connection.pulse().is_doubtful() => self.link.found(),
+            State::Coming(_) => {}
+            State::Absent | State::Denied(_) | State::Open(_) => {
+                let told = state.begin();
+                drop(states);
+                self.tasks.spawn(keep(Arc::clone(self), Purpose::Calls, told));
+            }
         }
     }
 
@@ -122,14 +133,6 @@ impl Way {
         self.lock().end(|state| matches!(state, State::Open(open) if Arc::ptr_eq(open.pulse(), pulse)));
     }
 
-    /// Begins to make a connection, for all who want one.
-    fn begin(self: &Arc<Self>, purpose: Purpose, state: &mut State) -> watch::Receiver<Arrival> {
-        let (told, arrival) = watch::channel(None);
-        *state = State::Coming(arrival.clone());
-        self.tasks.spawn(keep(Arc::clone(self), purpose, told));
-        arrival
-    }
-
     /// Waits no longer for a connection of which nobody will tell.
     fn forget(&self, arrival: &watch::Receiver<Arrival>) {
         self.lock().end(|state| matches!(state, State::Coming(coming) if coming.same_channel(arrival)));
@@ -141,6 +144,13 @@ impl Way {
 }
 
 impl State {
+    /// Has all who come from now on wait for what [`keep`] is to tell.
+    fn begin(&mut self) -> watch::Sender<Arrival> {
+        let told = watch::Sender::new(None);
+        *self = Self::Coming(told.subscribe());
+        told
+    }
+
     fn usable(&self) -> Option<Connection> {
         match self {
             Self::Open(connection) if !connection.pulse().is_doubtful() => Some(connection.clone()),

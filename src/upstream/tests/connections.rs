@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason as H2;
 use tokio::io::copy_bidirectional;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::super::connection::Lost;
+use super::super::connection::{Lost, Purpose};
+use super::super::connector::Connector;
+use super::super::way::Way;
 use super::sharing::{SETTINGS, greeted, request};
 use super::tls::{server as encrypted, trusting, with};
 use super::*;
@@ -191,6 +193,29 @@ async fn a_process_that_hangs_is_avoided() {
     for _ in 0..10 {
         assert_eq!(upstream.unary(call()).await.unwrap().message, "here");
     }
+}
+
+/// An endpoint whose only connection was one that nobody trusts counted as found again.
+#[tokio::test]
+async fn an_endpoint_is_found_again_by_a_connection_that_can_be_trusted() {
+    let server = Server::saying(b"");
+    let way = Way::new(Connector {
+        host: server.address.ip().to_string().into(),
+        port: server.address.port(),
+        tls: None,
+        time_max: Duration::from_secs(10),
+    });
+    let first = way.connection(Purpose::Calls).await.unwrap();
+    let now = Instant::now();
+    way.link().failed(now, now);
+    way.look();
+    assert!(way.link().stands(), "it has a connection");
+    way.link().failed(now, now);
+    first.pulse().doubt();
+    way.look();
+    assert!(!way.link().stands());
+    let second = way.connection(Purpose::Calls).await.unwrap();
+    assert!(way.link().stands() && !Arc::ptr_eq(first.pulse(), second.pulse()));
 }
 
 /// An upstream that allows fewer connections than there are threads failed every call of some callers.
