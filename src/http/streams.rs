@@ -77,8 +77,8 @@ mod tests {
     use crate::workers::{self, Place, Workers};
 
     /// Has so many streams of one connection begin on the thread of `place`. Each does `first`, tells on which thread it is,
-    /// and goes on until nobody listens.
-    async fn begun(place: &Place, count: usize, first: fn()) -> UnboundedReceiver<usize> {
+    /// and goes on until nobody listens. In a burst they come together, else each when the one before has done that.
+    async fn begun(place: &Place, count: usize, is_burst: bool, first: fn()) -> UnboundedReceiver<usize> {
         let streams = Streams { home: Home::here() };
         let (tell, told) = mpsc::unbounded_channel();
         let connection = async move {
@@ -89,7 +89,9 @@ mod tests {
                     tell.send(workers::current()).unwrap();
                     tell.closed().await;
                 });
-                tokio::task::yield_now().await;
+                if !is_burst {
+                    tokio::task::yield_now().await;
+                }
             }
         };
         done(place, connection).await;
@@ -108,7 +110,7 @@ mod tests {
     async fn a_crowd_of_streams_is_shared() {
         let workers = Workers::start(1).unwrap();
         let place = workers.place();
-        let mut told = begun(&place, STREAMS_HERE_MAX + 3, || ()).await;
+        let mut told = begun(&place, STREAMS_HERE_MAX + 3, true, || ()).await;
         let mut shared = 0;
         for _ in 0..STREAMS_HERE_MAX + 3 {
             shared += usize::from(told.recv().await == Some(0));
@@ -128,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn who_only_waits_is_no_crowd() {
         let workers = Workers::start(1).unwrap();
-        let mut told = begun(&workers.place(), 3 * STREAMS_HERE_MAX, waits).await;
+        let mut told = begun(&workers.place(), 3 * STREAMS_HERE_MAX, false, waits).await;
         for _ in 0..3 * STREAMS_HERE_MAX {
             assert_eq!(told.recv().await, Some(1));
         }
