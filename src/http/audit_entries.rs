@@ -16,7 +16,7 @@ use crate::{
     identity::access,
     model::{Entry, Outcome, Role},
     store::{
-        Cursor,
+        Cursor, Projects,
         audit::{Filter, Sealed, Walk},
     },
     transcode::Query,
@@ -206,12 +206,19 @@ pub(super) async fn list_of_project(server: &Server, asked: Asked<'_>) -> Result
     ),
     responses(
         (status = 200, description = "The entry.", body = AuditEntry),
-        (status = 404, description = "There is none of this name."),
+        (status = 404, description = "There is no such entry in this project."),
         (status = 503, description = "The store cannot be used.")
     )
 )]
 pub(super) async fn get_of_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
-    get(server, asked).await
+    let name = asked.captures.first().map(AsRef::as_ref).unwrap_or_default();
+    let (parent, id) = name.rsplit_once("/auditEntries/").unwrap_or_default();
+    asked.no_parameters()?;
+    asked.notes.entry.resource_names = vec![name.to_owned()];
+    let projects = access::projects(asked.exchange.principal()?, GET, parent, COLLECTION)?;
+    // `-` stands for any project, and not for none.
+    let found = find(server, id, &projects).await?.filter(|row| !row.columns.project.is_empty());
+    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(name))
 }
 
 /// Exports the requests of one project.
@@ -268,25 +275,28 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
     params(("auditEntry" = String, Path, description = "Id of the entry.", example = "0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e", pattern = "^[^/]+$")),
     responses(
         (status = 200, description = "The entry.", body = AuditEntry),
-        (status = 404, description = "There is none of this name for you."),
+        (status = 404, description = "There is no such entry for you."),
         (status = 503, description = "The store cannot be used.")
     )
 )]
 pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
+    let id = asked.captures.first().map(AsRef::as_ref).unwrap_or_default();
+    let name = format!("{COLLECTION}/{id}");
     asked.no_parameters()?;
-    let name = asked.captures.first().map(AsRef::as_ref).unwrap_or_default();
-    let (parent, id) = name.split_once("/auditEntries/").unwrap_or(("", name));
-    let wanted = if parent.is_empty() { format!("{COLLECTION}/{id}") } else { name.to_owned() };
-    asked.notes.entry.resource_names = vec![wanted.clone()];
-    let of = if parent.is_empty() { ALL } else { parent };
-    let projects = access::projects(asked.exchange.principal()?, GET, of, COLLECTION)?;
+    asked.notes.entry.resource_names = vec![name.clone()];
+    let projects = access::projects(asked.exchange.principal()?, GET, ALL, COLLECTION)?;
+    let found = find(server, id, &projects).await?.filter(|row| row.columns.project.is_empty());
+    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(&name))
+}
+
+/// Finds an entry. What was asked before is found, even if it is not written yet.
+async fn find(server: &Server, id: &str, projects: &Projects) -> Result<Option<Sealed>> {
+    let Some(id) = crypto::uuid_of(id) else { return Ok(None) };
+    if let Some(found) = server.store.audit_entry(&id, projects).await? {
+        return Ok(Some(found));
+    }
     server.audit.sealer.catch_up(&server.audit.recorder).await?;
-    let found = match crypto::uuid_of(id) {
-        Some(id) => server.store.audit_entry(&id, &projects).await?,
-        None => None,
-    };
-    let found = found.filter(|row| parent == ALL || row.columns.project == parent);
-    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(&wanted))
+    server.store.audit_entry(&id, projects).await
 }
 
 /// Exports the requests to the gateway.

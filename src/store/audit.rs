@@ -30,7 +30,7 @@ pub struct Sealed {
     pub seq: i64,
     /// When it was sealed, in microseconds since 1970.
     pub sealed_at: i64,
-    /// Id of the intent.
+    /// Id of the intent. It says when that was opened, to the millisecond.
     pub id: Vec<u8>,
     /// When the request arrived, in microseconds since 1970.
     pub opened_at: i64,
@@ -177,13 +177,13 @@ impl Columns {
 
 /// Returns the digest of an entry behind another.
 pub fn digest(previous: &[u8], seq: i64, id: &[u8], times: [i64; 2], entry: &str, outcome: &str) -> [u8; 32] {
-    let numbers = [seq, times[0], times[1]].map(i64::to_be_bytes).concat();
-    let lengths = [id.len(), entry.len(), outcome.len()].map(|length| (length as u64).to_be_bytes()).concat();
+    let numbers = [seq, times[0], times[1]].map(i64::to_be_bytes);
+    let lengths = [id.len(), entry.len(), outcome.len()].map(|length| (length as u64).to_be_bytes());
     crypto::sha256(&[
         b"causeway audit entry 1\0",
         previous,
-        &numbers,
-        &lengths,
+        numbers.as_flattened(),
+        lengths.as_flattened(),
         id,
         entry.as_bytes(),
         outcome.as_bytes(),
@@ -198,8 +198,8 @@ pub fn signed_message(
     previous: &[u8],
     root: &[u8],
 ) -> Vec<u8> {
-    let numbers = [first_seq, last_seq, sealed_at].map(i64::to_be_bytes).concat();
-    [b"causeway audit seal 1\0", &numbers[..], previous, root].concat()
+    let numbers = [first_seq, last_seq, sealed_at].map(i64::to_be_bytes);
+    [b"causeway audit seal 1\0", numbers.as_flattened(), previous, root].concat()
 }
 
 /// Chains closed rows behind a root, and signs the result.
@@ -245,8 +245,8 @@ pub(super) fn chain(
 const SELECT: &str = "SELECT seq, sealed_at, id, opened_at, closed_at, entry, outcome, digest, \
                       request_id, principal, project, method, resource, status FROM audit_entries WHERE ";
 
-/// Writes the statement that finds the entry with an id, if it is of these projects. Its id says when it was made, and so
-/// needs no index of its own.
+/// Writes the statement that finds the entry with an id, if it is of these projects. Its id says when it was made, so the
+/// index of times finds it: neither store may take that of projects instead, and read all of one.
 pub(super) fn entry_query<DB>(id: &[u8; 16], projects: &Projects) -> QueryBuilder<DB>
 where
     DB: Globs,
@@ -257,8 +257,9 @@ where
     let [from, before] = times_of(id);
     let mut query = QueryBuilder::new(SELECT);
     query.push("opened_at >= ").push_bind(from).push(" AND opened_at < ").push_bind(before);
-    query.push(" AND id = ").push_bind(id.to_vec());
+    query.push(" AND id = ").push_bind(id.to_vec()).push(" AND CASE WHEN TRUE");
     projects.narrow(&mut query, "project", "projects/");
+    query.push(" THEN TRUE ELSE FALSE END");
     query
 }
 

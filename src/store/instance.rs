@@ -72,3 +72,18 @@ impl Store {
         both!(self, instance::leave(self.0.instance.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_when_it_was_made() {
+        for micros in [0, 1, 999, 1000, 1_767_225_600_123_999] {
+            let [from, before] = times_of(&time_ordered(micros));
+            assert!((from..before).contains(&micros), "{micros}");
+            assert_eq!(before - from, 1000);
+        }
+        assert!(times_of(&[255; 16])[0] > 0, "what others send is a time, too");
+    }
+}

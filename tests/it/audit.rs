@@ -68,6 +68,7 @@ async fn an_entry_is_read_by_its_name() {
         let gateway = Gateway::library_with(&upstream, &[&settings[0], &settings[1]]).await;
         let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
         let (_, own) = ring.make("own", Role::Admin, &["projects/acme"]).await;
+        let (_, every_project) = ring.make("lead", Role::Admin, &["projects/*"]).await;
         let get = async |target: &str, key: &str, id: &str| {
             let headers = [("x-goog-api-key", key), ("x-request-id", id)];
             gateway.send("GET", target, &headers, "").await
@@ -99,6 +100,10 @@ async fn an_entry_is_read_by_its_name() {
         for (target, key) in [
             (&*their_name.replace("/other/", "/-/"), &own),
             (&*no_name, &own),
+            (&*no_name, &every_project),
+            (&*no_name.replace("/v1/", "/v1/projects/-/"), &root),
+            (&*no_name.replace("/auditEntries/", "/auditEntries/%2FauditEntries%2F"), &root),
+            (&*format!("/v1/auditEntries/{}", our_name["/v1/".len()..].replace('/', "%2F")), &root),
             (&*their_name.replace("/other/", "/acme/"), &root),
             (&*format!("/v1/auditEntries/{id}"), &root),
             (

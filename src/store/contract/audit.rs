@@ -3,6 +3,8 @@
 super::contract! {
     entries_are_numbered_as_they_end,
     a_page_has_what_was_asked_for,
+    an_entry_is_found_by_its_id,
+    a_large_batch_is_kept_in_order,
     old_entries_are_forgotten_and_the_chain_goes_on,
 }
 
@@ -14,7 +16,7 @@ mod tell {
         model::{Ending, Entry, Outcome},
         store::{
             Projects, Store,
-            audit::{Closed, Filter, Sealed, Walk},
+            audit::{Closed, Filter, GENESIS, Sealed, Walk, digest},
             journal::{Effects, Intent, Journal, Opened, Settlement},
         },
     };
@@ -116,6 +118,65 @@ mod tell {
         let now = store.now().as_microsecond();
         assert!(sorted(Filter { from: Some(now + 1), ..Filter::default() }).await.is_empty());
         assert_eq!(sorted(Filter { before: Some(now + 1), ..Filter::default() }).await.len(), 4);
+    }
+
+    pub(super) async fn an_entry_is_found_by_its_id(store: Store) {
+        let (journal, work) = Journal::new(store.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(work);
+        let resource_names = vec!["projects/p/x".to_owned()];
+        let entry = Entry { request_id: "changed".to_owned(), resource_names, ..Entry::default() };
+        let Opened::Go(ticket) = journal.open(Intent { entry, key: None }).await.unwrap() else {
+            panic!("it has no key")
+        };
+        journal.settle(ticket, Settlement::default(), Effects::default()).await;
+        let rows = [("read", "projects/p/x"), ("elsewhere", "projects/q/x"), ("nowhere", "x")];
+        let rows = rows.map(|(id, name)| observed(&store, id, name, 200)).to_vec();
+        assert_eq!(store.observe(&signer(), rows, 100).await.unwrap(), 1);
+        let all = store.audit_page(&Filter::default(), ALL).await.unwrap();
+        assert_eq!(all.len(), 4);
+        let like = |glob: &str| Projects::Like(vec!["none".into(), glob.into()]);
+        for row in all {
+            let id: [u8; 16] = row.id.as_slice().try_into().unwrap();
+            let found = async |projects: &Projects| store.audit_entry(&id, projects).await.unwrap();
+            let name = &*row.columns.request_id;
+            assert_eq!(found(&Projects::All).await.as_ref(), Some(&row));
+            assert_eq!(
+                found(&Projects::One("p".into())).await.is_some(),
+                ["changed", "read"].contains(&name)
+            );
+            assert_eq!(found(&like("p")).await.is_some(), ["changed", "read"].contains(&name));
+            assert_eq!(found(&like("*")).await.is_some(), name != "nowhere");
+            let mut other = id;
+            other[15] ^= 1;
+            assert_eq!(store.audit_entry(&other, &Projects::All).await.unwrap(), None);
+        }
+        drop(journal);
+        tasks.join_next().await;
+    }
+
+    pub(super) async fn a_large_batch_is_kept_in_order(store: Store) {
+        const ROWS: usize = 811;
+        let now = store.now().as_microsecond();
+        let wanted: Vec<String> = (0..ROWS).map(|number| format!("r{number}")).collect();
+        let mut rows: Vec<Closed> =
+            wanted.iter().map(|id| observed(&store, id, "projects/p/x", 200)).collect();
+        for (later, row) in (0..).zip(&mut rows) {
+            row.opened_at = now + later;
+        }
+        store.observe(&signer(), rows, 100).await.unwrap();
+        let found = store.audit_page(&Filter::default(), ALL).await.unwrap();
+        let columns =
+            |row: &Sealed| (row.columns.principal.clone(), row.columns.method.clone(), row.columns.status);
+        let mut root = GENESIS.to_vec();
+        for (place, row) in found.iter().enumerate() {
+            assert_eq!((row.seq, &row.columns.request_id), (place as i64 + 1, &wanted[place]));
+            assert_eq!(columns(row), ("alice".to_owned(), "a.B.C".to_owned(), 200));
+            let times = [row.opened_at, row.closed_at];
+            root = digest(&root, row.seq, &row.id, times, &row.entry, &row.outcome).to_vec();
+            assert_eq!(row.digest, root);
+        }
+        assert_eq!(found.len(), ROWS);
     }
 
     pub(super) async fn old_entries_are_forgotten_and_the_chain_goes_on(store: Store) {

@@ -127,3 +127,26 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64) -> sqlx::Result<
     sqlx::query("DELETE FROM audit_entries WHERE sealed_at < $1").bind(floor).execute(files.writer()).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::store::{Backend, Projects, audit::entry_query, contract};
+
+    /// The entries of a whole project were read for one of them.
+    #[tokio::test]
+    async fn an_entry_is_looked_up_by_its_time() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
+        for projects in [Projects::All, Projects::One("p".into()), Projects::Like(vec!["p-*".into()])] {
+            let query = entry_query::<Sqlite>(&[1; 16], &projects);
+            let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+            let steps = sqlx::query(AssertSqlSafe(explain)).fetch_all(files.reader()).await.expect("a plan");
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let wanted = "SEARCH audit_entries USING INDEX audit_entries_time (opened_at>? AND opened_at<?)";
+            assert_eq!(steps, [wanted], "{projects:?}");
+        }
+    }
+}
