@@ -20,7 +20,6 @@
 )]
 
 use std::{
-    collections::BTreeSet,
     fs,
     net::SocketAddr,
     sync::{
@@ -61,6 +60,11 @@ const RATE_MIN: f64 = 1500.0;
 const P99_MAX: f64 = 150.0;
 const RATE_SHARE_MIN: f64 = 0.85;
 const P99_TIMES_MAX: f64 = 2.0;
+
+/// Key of the upstream whose events one endpoint of each project wants.
+fn upstream(n: usize) -> String {
+    format!("u{n}")
+}
 
 #[derive(Default)]
 struct Arrivals {
@@ -127,7 +131,7 @@ impl Bench {
                 let address = if n < dead { self.silent } else { self.address };
                 let draft = Draft {
                     url: Some(format!("http://{address}/")),
-                    kinds: Some(vec![format!("k{n}")]),
+                    upstreams: Some(vec![upstream(n)]),
                     ..Draft::default()
                 };
                 self.endpoints.create(&format!("{part}{project}"), draft, None).await.unwrap();
@@ -153,7 +157,7 @@ impl Bench {
                         format!(r#"{{"operation":{{"name":"projects/p/operations/{n}","done":true}}}}"#);
                     let mut event =
                         store.new_event(&format!("{part}{}", n % PROJECTS), "operation.succeeded", data);
-                    event.source = format!("k{}", n / PROJECTS % ENDPOINTS);
+                    event.upstream = upstream(n / PROJECTS % ENDPOINTS);
                     event
                 };
                 let events: Vec<_> = (first..first + BATCH).map(event).collect();
@@ -244,7 +248,7 @@ fn main() {
         let running =
             tokio::spawn(Courier::new(deliverer.clone(), egress.clone(), sealer.clone()).run(stop.clone()));
         let (events, runs) = if quick { (EVENTS_QUICK, 1) } else { (EVENTS, RUNS) };
-        let endpoints = Endpoints::new(deliverer, egress, sealer, BTreeSet::new());
+        let endpoints = Endpoints::new(deliverer, egress, sealer, (0..ENDPOINTS).map(upstream).collect());
         let server = Postgres::find(&url).await.unwrap();
         let bench = Bench { endpoints, store, writer, arrivals, server, address, silent, events, runs };
         measure(&bench).await;
