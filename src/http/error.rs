@@ -1,6 +1,6 @@
 //! The error envelope of AIP-193: the only JSON of ours that a Google client must be able to read.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
@@ -78,13 +78,24 @@ pub(super) fn envelope(
     printed.expect("strings, numbers and lists print as JSON")
 }
 
+/// Returns what `Allow` says of the path that an error is about (RFC 9110, section 10.2.1): its verbs, and those that are
+/// answered without being asked of anybody.
+pub(super) fn allow(error: &Error) -> Option<HeaderValue> {
+    let mut verbs: BTreeSet<&str> = error.allow()?.split(", ").collect();
+    verbs.insert("OPTIONS");
+    if verbs.contains("GET") {
+        verbs.insert("HEAD");
+    }
+    HeaderValue::from_str(&Vec::from_iter(verbs).join(", ")).ok()
+}
+
 /// Wraps a printed envelope into an answer, with the headers that an error brings.
 pub(super) fn response(error: &Error, envelope: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::full(envelope));
     *response.status_mut() = status::of(error);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, super::JSON);
-    if let Some(allow) = error.allow().and_then(|verbs| HeaderValue::from_str(verbs).ok()) {
+    if let Some(allow) = allow(error) {
         headers.insert(header::ALLOW, allow);
     }
     if error.reason() == Some(Reason::Unauthenticated) && error.code() == Code::Unauthenticated {

@@ -44,7 +44,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::{admit::Verdicts, body::Inbound};
-use super::{Server, Target, body::Body, idempotency, in_flight::InFlight, own, proxied, watch::Activity};
+use super::{
+    Server, Target, body::Body, error, idempotency, in_flight::InFlight, own, proxied, watch::Activity,
+};
 use crate::{
     error::{Error, Reason, Result},
     gateway::Notes,
@@ -280,7 +282,7 @@ fn options(error: Error) -> Result<Response<Body>> {
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    if let Some(allow) = error.allow().and_then(|verbs| HeaderValue::from_str(verbs).ok()) {
+    if let Some(allow) = error::allow(&error) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     Ok(response)
