@@ -45,9 +45,12 @@ const READERS: u32 = 4;
 /// How long to wait for another process, such as `causeway audit export`, to let go of the file.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Pages of 4 KiB in the write-ahead log that are enough to copy them into the file: 32 MiB. A page that is written often,
-/// such as the last of an index, is then copied once for many times.
-const WAL_PAGES: &str = "8192";
+/// Bytes of a page, in files that are made from now on. An entry of the audit log takes about one kilobyte, and each page
+/// is written twice and read once on its way through the write-ahead log.
+const PAGE_BYTES: u32 = 8192;
+/// Pages in the write-ahead log that are enough to copy them into the file: 32 MiB. A page that is written often, such as
+/// the last of an index, is then copied once for many times.
+const WAL_PAGES: &str = "4096";
 
 /// The connections to one file.
 pub(super) struct Files {
@@ -116,6 +119,7 @@ async fn open_with(options: SqliteConnectOptions, synchronous: SqliteSynchronous
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .foreign_keys(true)
+        .page_size(PAGE_BYTES)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .busy_timeout(BUSY_TIME_MAX);
     let pool = |connections| {
