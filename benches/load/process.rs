@@ -22,7 +22,10 @@ const READY_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const ASK_EVERY: Duration = Duration::from_millis(1);
 
-/// A running process. Killed when dropped.
+/// How long it has to end when it is asked to.
+const END_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A running process. Ended when dropped.
 pub(crate) struct Process {
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -98,8 +101,15 @@ impl Process {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the thread that ends a process serves nobody")]
 impl Drop for Process {
     fn drop(&mut self) {
+        // A gateway takes its temporary files along when it is asked to end, and leaves them when it is killed.
+        let _asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        let until = Instant::now() + END_TIME_MAX;
+        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(ASK_EVERY);
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
