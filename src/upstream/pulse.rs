@@ -82,7 +82,6 @@ impl Pulse {
     }
 
     /// Nothing was heard for too long.
-    #[cfg(test)]
     pub(super) fn doubt(&self) {
         self.is_doubtful.store(true, Ordering::Relaxed);
     }
@@ -119,7 +118,7 @@ impl Drop for Beat {
     fn drop(&mut self) {
         let pulse = &self.pulse;
         if pulse.signs() == self.signs_before && self.began.elapsed() >= UNHEARD_MIN {
-            pulse.is_doubtful.store(true, Ordering::Relaxed);
+            pulse.doubt();
         }
         pulse.calls.fetch_sub(1, Ordering::Relaxed);
         pulse.ended.notify_one();
