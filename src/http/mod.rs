@@ -12,7 +12,6 @@
 //!
 //! It deliberately holds no rule about upstreams or messages (see `gateway`), and no state between requests.
 
-mod audit_entries;
 mod body;
 mod conditional;
 mod connection;
@@ -44,8 +43,8 @@ use serde::Serialize;
 use self::body::Body;
 
 pub use self::{
-    audit_entries::audit_line,
     listener::Listener,
+    own::audit_line,
     server::{About, Audit, Parts, Server},
     status::of_error as status_of,
 };

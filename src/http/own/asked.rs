@@ -89,7 +89,7 @@ impl<'r> Asked<'r> {
     }
 
     /// Refuses parameters where there are none.
-    pub(in crate::http) fn no_parameters(&self) -> Result<()> {
+    pub(super) fn no_parameters(&self) -> Result<()> {
         match Query::parse(self.query, |_| false)?.pairs.first() {
             Some((name, _)) => Err(Error::unknown_field(name.clone(), "this method takes no parameters")),
             None => Ok(()),

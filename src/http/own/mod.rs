@@ -20,6 +20,7 @@
 
 mod api_keys;
 mod asked;
+mod audit_entries;
 mod cache;
 mod docs;
 mod fields;
@@ -39,8 +40,10 @@ mod webhooks;
 use http::{HeaderValue, Response, header};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
-use super::{Server, audit_entries, body::Body, openapi};
+use super::{Server, body::Body, openapi};
 use crate::{error::Result, identity::access, model::Role};
+
+pub use self::audit_entries::audit_line;
 
 pub(super) use self::{asked::Asked, spec::Spec};
 

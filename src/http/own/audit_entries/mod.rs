@@ -2,19 +2,25 @@
 //!
 //! Newest first, or oldest first with `orderBy=time`. Pages follow the numbers that the sealer gave, so no entry is ever
 //! skipped: one that is sealed later has a larger number. What was asked before a list is in it, since the log is brought
-//! up to date first.
+//! up to date first. Each entry can be read again by the name that a list gives it: see `entry` for how it looks.
+
+mod entry;
 
 use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Server, body::Body, own::Asked};
+pub use self::entry::audit_line;
+
+use self::entry::{AuditEntry, show};
+use super::Asked;
 use crate::{
     audit::filter,
     crypto,
     error::{Code, Error, Reason, Result},
+    http::{Server, body::Body, json},
     identity::access,
-    model::{Entry, Outcome, Role},
+    model::Role,
     store::{
         Cursor, Projects,
         audit::{Filter, Sealed, Walk},
@@ -51,92 +57,6 @@ const TAG: &str = "audit";
     tags((name = TAG, description = "Who did what, when, and how it ended: one entry for each request."))
 )]
 pub(super) struct Described;
-
-/// One request, as the audit log has it. What does not apply is left out.
-#[expect(dead_code, reason = "it describes what is printed field by field")]
-#[derive(ToSchema)]
-#[schema(as = audit::Entry)]
-#[serde(rename_all = "camelCase")]
-struct AuditEntry {
-    /// Name of the entry, below its project if it has one.
-    #[schema(example = "projects/acme-data/auditEntries/0198c5b2-6d1e-7c44-9a3f-5b0f4a1c2d3e")]
-    name: String,
-    /// Its number in the log; a 64-bit integer.
-    #[schema(example = "42", format = "int64")]
-    sequence: String,
-    /// When the request came.
-    #[schema(format = "date-time", example = "2026-05-04T08:30:00Z")]
-    time: String,
-    /// When it was answered.
-    #[schema(format = "date-time", example = "2026-05-04T08:30:00.120Z")]
-    end_time: String,
-    /// Its id, as in `X-Request-Id`.
-    #[schema(required = false, example = "0a8af425842aa95403d5c6998ec6ebbe")]
-    request_id: String,
-    /// Trace that it belongs to.
-    #[schema(required = false)]
-    trace_id: String,
-    /// Who asked.
-    #[schema(required = false, example = "anonymous")]
-    principal: String,
-    /// How they proved it.
-    #[schema(required = false, example = "none")]
-    authentication: String,
-    /// What was called.
-    #[schema(required = false, example = "google.cloud.datastream.v1.Datastream.ListStreams")]
-    method: String,
-    /// Key of the upstream that it was for.
-    #[schema(required = false, example = "datastream")]
-    upstream: String,
-    /// What it was about.
-    #[schema(required = false, example = json!(["projects/acme-data/locations/europe-west1"]))]
-    resource_names: Vec<String>,
-    /// What one had to be allowed.
-    #[schema(required = false, example = "datastream.streams.list")]
-    permission: String,
-    /// Whether it was allowed.
-    #[schema(required = false, example = true)]
-    granted: bool,
-    /// How it ended, in a word.
-    #[schema(required = false, example = "SUCCESS")]
-    result: String,
-    /// HTTP status of the answer.
-    #[schema(required = false, example = 200)]
-    http_status: u16,
-    /// Canonical code of the answer, as a number.
-    #[schema(required = false, example = 0)]
-    grpc_code: i32,
-    /// Why the gateway refused, if it did.
-    #[schema(required = false)]
-    reason: String,
-    /// How long it took, in seconds.
-    #[schema(required = false, example = 0.12)]
-    latency_seconds: f64,
-    /// Address that it came from.
-    #[schema(required = false, example = "127.0.0.1")]
-    caller_address: String,
-    /// Program that sent it, by its own account.
-    #[schema(required = false, example = "curl/8.5.0")]
-    user_agent: String,
-    /// Path that was asked for.
-    #[schema(required = false, example = "/v1/projects/acme-data/locations/europe-west1/streams")]
-    target: String,
-    /// Operation that it started.
-    #[schema(required = false)]
-    operation: String,
-    /// Whether the answer was that of an earlier request with the same `Idempotency-Key`.
-    #[schema(required = false)]
-    replayed: bool,
-    /// Requests that this entry stands for besides its own; a 64-bit integer.
-    #[schema(required = false, format = "int64")]
-    further_requests: String,
-    /// The request, without its secrets.
-    #[schema(required = false)]
-    request: serde_json::Value,
-    /// What chains it to the entry before it, as base64.
-    #[schema(required = false, example = "ZHVtbXk=")]
-    digest: String,
-}
 
 /// One page of the audit log.
 #[expect(dead_code, reason = "it describes what is printed field by field")]
@@ -218,7 +138,7 @@ pub(super) async fn get_of_project(server: &Server, asked: Asked<'_>) -> Result<
     let projects = access::projects(asked.exchange.principal()?, GET, parent, COLLECTION)?;
     // `-` stands for any project, and not for none.
     let found = find(server, id, &projects).await?.filter(|row| !row.columns.project.is_empty());
-    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(name))
+    found.map(|row| json(&show(&row))).ok_or_else(|| missing(name))
 }
 
 /// Exports the requests of one project.
@@ -261,7 +181,7 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
     if !token.is_empty() {
         answer["nextPageToken"] = json!(token);
     }
-    Ok(super::json(&answer))
+    Ok(json(&answer))
 }
 
 /// Shows one request that was about no project.
@@ -286,7 +206,7 @@ pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Bo
     asked.notes.entry.resource_names = vec![name.clone()];
     let projects = access::projects(asked.exchange.principal()?, GET, ALL, COLLECTION)?;
     let found = find(server, id, &projects).await?.filter(|row| row.columns.project.is_empty());
-    found.map(|row| super::json(&show(&row))).ok_or_else(|| missing(&name))
+    found.map(|row| json(&show(&row))).ok_or_else(|| missing(&name))
 }
 
 /// Finds an entry. What was asked before is found, even if it is not written yet.
@@ -398,57 +318,4 @@ async fn page(server: &Server, wanted: Wanted<'_>) -> Result<(Vec<Sealed>, Strin
 fn missing(name: &str) -> Error {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
     Error::new(Code::NotFound, Reason::ResourceNotFound, format!("There is no {name} for you."))
-}
-
-/// Prints an entry as callers read it, on one line.
-pub fn audit_line(row: &Sealed) -> String {
-    show(row).to_string()
-}
-
-/// Prints an entry as callers read it.
-fn show(row: &Sealed) -> Value {
-    let entry: Entry = serde_json::from_str(&row.entry).unwrap_or_default();
-    let outcome: Outcome = serde_json::from_str(&row.outcome).unwrap_or_default();
-    let time =
-        |micros| jiff::Timestamp::from_microsecond(micros).map(|at| at.to_string()).unwrap_or_default();
-    let id: [u8; 16] = row.id.as_slice().try_into().unwrap_or_default();
-    let prefix = if entry.project().is_empty() { String::new() } else { format!("{}/", entry.project()) };
-    let request: Value = serde_json::from_str(&entry.request).unwrap_or(Value::Null);
-    let mut shown = json!({
-        "name": format!("{prefix}auditEntries/{}", crypto::uuid_text(&id)),
-        "sequence": row.seq.to_string(),
-        "time": time(row.opened_at),
-        "endTime": time(row.closed_at),
-        "requestId": entry.request_id,
-        "traceId": entry.trace_id,
-        "principal": entry.principal,
-        "authentication": entry.authentication,
-        "method": entry.method,
-        "upstream": entry.upstream,
-        "resourceNames": entry.resource_names,
-        "permission": entry.permission,
-        "granted": entry.granted,
-        "result": outcome.ending,
-        "httpStatus": outcome.status,
-        "grpcCode": outcome.code,
-        "reason": outcome.reason,
-        "latencySeconds": outcome.latency_us as f64 / 1e6,
-        "callerAddress": entry.caller,
-        "userAgent": entry.user_agent,
-        "target": entry.target,
-        "operation": outcome.operation,
-        "replayed": outcome.replayed,
-        "furtherRequests": outcome.further.to_string(),
-        "request": request,
-        "digest": base64_simd::STANDARD.encode_to_string(&row.digest),
-    });
-    if let Some(members) = shown.as_object_mut() {
-        members.retain(|name, value| {
-            let empty = value.is_null() || *value == json!("") || *value == json!([]);
-            let absent = name == "furtherRequests" && *value == json!("0")
-                || name == "replayed" && *value == json!(false);
-            !empty && !absent
-        });
-    }
-    shown
 }
