@@ -25,18 +25,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes a Rust array of the files in `openapi/examples/`, each with its name, which is the key of an upstream.
+/// Writes a Rust array of the files in `openapi/examples/`, each with its name, which is the key of an upstream. Where they are
+/// is left to the compiler: what is written here outlives a checkout that is moved.
 fn examples() -> Result<String, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir("openapi/examples")? {
-        let path = entry?.path().canonicalize()?;
+        let path = entry?.path();
         let key = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a file has no name")?.to_owned();
         files.push((key, path));
     }
     files.sort();
     let lines: Vec<String> = files
         .iter()
-        .map(|(key, path)| format!("({key:?}, include_str!({:?})),", path.display().to_string()))
+        .map(|(key, path)| {
+            let path = format!("/{}", path.display());
+            format!("({key:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),")
+        })
         .collect();
     Ok(format!("&[{}]", lines.join("\n")))
 }
