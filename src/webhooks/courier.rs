@@ -21,7 +21,7 @@ use super::{
     message,
     settler::{self, SETTLE_MAX},
     verdict::{self, Judged, Timing},
-    window::Windows,
+    window::{Places, Windows},
 };
 use crate::{
     crypto::Sealer,
@@ -46,6 +46,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How often due deliveries are looked for: everywhere, and of endpoints that are known to have some and a place for them.
 const CLAIM_EVERY: Duration = Duration::from_millis(200);
 const CLAIM_KNOWN_EVERY: Duration = Duration::from_millis(20);
+/// How often events are looked for in a file although this process knows of none: what it wrote without hearing that it did.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After a failure of the database.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// Delivers. Cheap to clone.
@@ -62,9 +64,10 @@ struct Inner {
     known: Mutex<BTreeSet<String>>,
 }
 
-/// When deliveries were last claimed.
+/// When events were last looked for, and deliveries last claimed.
 #[derive(Default)]
 struct Claimed {
+    looked: Option<Instant>,
     everywhere: Option<Instant>,
     known: Option<Instant>,
 }
@@ -73,6 +76,7 @@ struct Claimed {
 struct Job {
     receiver: Arc<Receiver>,
     leased: Leased,
+    place: Places,
 }
 
 /// What one round came to.
@@ -118,8 +122,9 @@ impl Courier {
     /// # Errors
     /// The database is away.
     pub async fn round(&self) -> Result<Round> {
-        let (events, mut jobs) = self.dispatch().await?;
-        jobs.extend(self.claim_everywhere().await?);
+        let mut jobs = Vec::new();
+        let events = self.dispatch(&mut jobs).await?;
+        self.claim_everywhere(&mut jobs).await?;
         let mut attempts = JoinSet::new();
         for job in jobs {
             let courier = self.clone();
@@ -137,10 +142,12 @@ impl Courier {
         settler.spawn(settler::settle_all(self.0.store.clone(), receiver));
         let mut attempts = JoinSet::new();
         let mut claimed = Claimed::default();
-        // In a file there are no events of others.
-        let idle = if self.0.store.is_embedded() { CLAIM_EVERY } else { IDLE_WAIT };
+        // In a file there are no events of others, and of its own this process is told.
+        let alone = self.0.store.is_embedded();
+        let idle = if alone { CLAIM_EVERY } else { IDLE_WAIT };
+        let mut news = true;
         while !stop.is_cancelled() {
-            let wait = match self.tick(&mut claimed, &mut attempts, &sender).await {
+            let wait = match self.tick(news, &mut claimed, &mut attempts, &sender).await {
                 Ok(true) => BUSY_WAIT,
                 Ok(false) if !self.known().is_empty() => CLAIM_KNOWN_EVERY,
                 Ok(false) => idle,
@@ -152,36 +159,30 @@ impl Courier {
             while attempts.try_join_next().is_some() {}
             let pause = async {
                 if wait == idle {
-                    let _told = timeout(wait, self.0.store.told()).await;
-                } else {
-                    sleep(wait).await;
+                    return timeout(wait, self.0.store.told()).await.is_ok() || !alone;
                 }
+                sleep(wait).await;
+                true
             };
-            stop.run_until_cancelled(pause).await;
+            news = stop.run_until_cancelled(pause).await.unwrap_or(true);
         }
         drop(sender);
         while attempts.join_next().await.is_some() {}
         settler.join_all().await;
     }
 
-    /// Begins what is due; tells whether there was anything.
+    /// Begins what is due, after a look at events if there may be `news`; tells whether there was anything. What became ours
+    /// before the database was away is begun too: nobody else may for the time of a lease.
     async fn tick(
         &self,
+        news: bool,
         claimed: &mut Claimed,
         attempts: &mut JoinSet<()>,
         sender: &mpsc::Sender<Judged>,
     ) -> Result<bool> {
-        let (events, mut jobs) = self.dispatch().await?;
-        let is_time = |last: Option<Instant>, every| last.is_none_or(|at: Instant| at.elapsed() >= every);
-        if is_time(claimed.everywhere, CLAIM_EVERY) {
-            claimed.everywhere = Some(Instant::now());
-            jobs.extend(self.claim_everywhere().await?);
-        } else if is_time(claimed.known, CLAIM_KNOWN_EVERY) {
-            claimed.known = Some(Instant::now());
-            let known = std::mem::take(&mut *self.known());
-            jobs.extend(self.claim_of(known.into_iter().collect()).await?);
-        }
-        let busy = events > 0 || !jobs.is_empty();
+        let mut jobs = Vec::new();
+        let found = self.find(news, claimed, &mut jobs).await;
+        let busy = !jobs.is_empty();
         for job in jobs {
             let (courier, sender) = (self.clone(), sender.clone());
             attempts.spawn(async move {
@@ -190,19 +191,38 @@ impl Courier {
                 drop(sender.send(judged).await);
             });
         }
-        Ok(busy)
+        Ok(found? > 0 || busy)
     }
 
-    /// Turns events into deliveries; those that can be made at once are ours.
-    async fn dispatch(&self) -> Result<(usize, Vec<Job>)> {
+    /// Finds what is due. Returns how many events there were.
+    async fn find(&self, news: bool, claimed: &mut Claimed, jobs: &mut Vec<Job>) -> Result<usize> {
+        let is_time = |last: Option<Instant>, every| last.is_none_or(|at: Instant| at.elapsed() >= every);
+        let mut events = 0;
+        if news || is_time(claimed.looked, LOOK_EVERY) {
+            claimed.looked = Some(Instant::now());
+            events = self.dispatch(jobs).await?;
+        }
+        if is_time(claimed.everywhere, CLAIM_EVERY) {
+            claimed.everywhere = Some(Instant::now());
+            self.claim_everywhere(jobs).await?;
+        } else if is_time(claimed.known, CLAIM_KNOWN_EVERY) {
+            claimed.known = Some(Instant::now());
+            let known = std::mem::take(&mut *self.known());
+            self.claim_of(known.into_iter().collect(), jobs).await?;
+        }
+        Ok(events)
+    }
+
+    /// Turns events into deliveries; those that can be made at once are ours. Returns how many events there were.
+    async fn dispatch(&self, jobs: &mut Vec<Job>) -> Result<usize> {
         let Inner { store, directory, windows, .. } = &*self.0;
         let mut events = store.undispatched_events(EVENTS_MAX as i64).await?;
         if events.is_empty() {
-            return Ok((0, Vec::new()));
+            return Ok(0);
         }
         directory.refresh().await?;
         let now = store.now();
-        let mut planned: Vec<(NewDelivery, Arc<Receiver>, usize)> = Vec::new();
+        let mut planned: Vec<(NewDelivery, Arc<Receiver>, usize, Option<Places>)> = Vec::new();
         for (at, event) in events.iter().enumerate() {
             if planned.len() >= DELIVERIES_MAX {
                 events.truncate(at);
@@ -214,99 +234,84 @@ impl Courier {
                 }
                 let endpoint = receiver.endpoint.id.clone();
                 let is_limited = receiver.is_limited(now);
-                let leased = !is_limited && windows.take(&endpoint, 1) == 1;
+                let place = if is_limited { None } else { windows.take(&endpoint, 1).one() };
+                let leased = place.is_some();
                 if is_limited || (!leased && windows.pass_by(&endpoint)) {
                     self.known().insert(endpoint.clone());
                 }
                 let new = NewDelivery { endpoint, event: event.id.clone(), kind: event.kind.clone(), leased };
-                planned.push((new, receiver, at));
+                planned.push((new, receiver, at, place));
             }
         }
         let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
-        let new: Vec<NewDelivery> = planned.iter().map(|(new, _, _)| new.clone()).collect();
-        let made = store.dispatch(&ids, &new, now, later(now, LEASE)).await;
-        let made = made.inspect_err(|_| {
-            for new in new.iter().filter(|new| new.leased) {
-                windows.give(&new.endpoint, 1);
-            }
-        })?;
+        let new: Vec<NewDelivery> = planned.iter().map(|(new, ..)| new.clone()).collect();
+        let made = store.dispatch(&ids, &new, now, later(now, LEASE)).await?;
         let mut made = made.into_iter().peekable();
-        let mut jobs = Vec::new();
-        for (index, (new, receiver, at)) in planned.into_iter().enumerate() {
+        for (index, (new, receiver, at, place)) in planned.into_iter().enumerate() {
             let is_made = made.next_if_eq(&index).is_some();
-            if is_made && new.leased {
+            if let Some(place) = place.filter(|_| is_made) {
                 let leased = Leased { endpoint: new.endpoint, event: events[at].clone(), fence: 1, step: 0 };
-                jobs.push(Job { receiver, leased });
-            } else if new.leased {
-                windows.give(&new.endpoint, 1);
+                jobs.push(Job { receiver, leased, place });
             }
         }
-        Ok((ids.len(), jobs))
+        Ok(ids.len())
     }
 
     /// Leases deliveries that are due, a few of each endpoint.
-    async fn claim_everywhere(&self) -> Result<Vec<Job>> {
+    async fn claim_everywhere(&self, jobs: &mut Vec<Job>) -> Result<()> {
         let now = self.0.store.now();
         let mut after = String::new();
-        let mut jobs = Vec::new();
         self.known().clear();
         loop {
             let ready = self.0.store.ready_webhook_endpoints(now, &after, ENDPOINTS_PER_CLAIM_MAX).await?;
-            let Some(last) = ready.last().cloned() else { return Ok(jobs) };
+            let Some(last) = ready.last().cloned() else { return Ok(()) };
             after = last;
-            jobs.extend(self.claim_of(ready).await?);
+            self.claim_of(ready, jobs).await?;
         }
     }
 
     /// Leases deliveries of these endpoints that are due, a few of each.
-    async fn claim_of(&self, endpoints: Vec<String>) -> Result<Vec<Job>> {
+    async fn claim_of(&self, endpoints: Vec<String>, jobs: &mut Vec<Job>) -> Result<()> {
         let Inner { store, directory, windows, .. } = &*self.0;
         if endpoints.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         directory.refresh().await?;
         let now = store.now();
         let mut wanted = Vec::new();
         for id in endpoints {
             let Some(receiver) = directory.endpoint(&id).await? else { continue };
-            let slots = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
+            let places = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
+            let slots = places.count();
             if slots > 0 {
                 let settings = &receiver.endpoint.settings;
                 let (rate, concurrency) = (settings.rate, settings.concurrency);
-                wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver));
+                wanted.push((Wanted { endpoint: id, slots, rate, concurrency }, receiver, places));
             } else {
                 windows.pass_by(&id);
             }
         }
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let asked: Vec<Wanted> = wanted.iter().map(|(wanted, _)| wanted.clone()).collect();
-        let leased = store.claim_deliveries(&asked, now, later(now, LEASE)).await.inspect_err(|_| {
-            for wanted in &asked {
-                windows.give(&wanted.endpoint, wanted.slots);
+        let asked: Vec<Wanted> = wanted.iter().map(|(wanted, ..)| wanted.clone()).collect();
+        let leased = store.claim_deliveries(&asked, now, later(now, LEASE)).await?;
+        for (wanted, receiver, mut places) in wanted {
+            for leased in leased.iter().filter(|leased| leased.endpoint == wanted.endpoint) {
+                let Some(place) = places.one() else { break };
+                jobs.push(Job { receiver: receiver.clone(), leased: leased.clone(), place });
             }
-        })?;
-        let mut jobs = Vec::new();
-        for (wanted, receiver) in wanted {
-            let mine: Vec<&Leased> =
-                leased.iter().filter(|leased| leased.endpoint == wanted.endpoint).collect();
-            let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
-            windows.give(&wanted.endpoint, wanted.slots - count.min(wanted.slots));
-            if count == wanted.slots {
+            if places.count() == 0 {
                 // There may be more. The end of one of these will tell that there is a place for it.
                 windows.pass_by(&wanted.endpoint);
             }
-            jobs.extend(
-                mine.into_iter().map(|leased| Job { receiver: receiver.clone(), leased: leased.clone() }),
-            );
         }
-        Ok(jobs)
+        Ok(())
     }
 
     /// Makes one attempt.
     async fn attempt(&self, job: Job) -> Judged {
-        let Inner { store, egress, windows, .. } = &*self.0;
+        let Inner { store, egress, .. } = &*self.0;
         let (started_at, began) = (store.now(), Instant::now());
         let answer = match &job.receiver.target {
             Err(refusal) => Err(Fault::Refused(refusal.clone())),
@@ -317,7 +322,7 @@ impl Courier {
         };
         let timing = Timing { started_at, took: began.elapsed(), random: fastrand::f64() };
         let judged = verdict::of(&job.leased, &job.receiver.endpoint.settings.url, answer, timing);
-        if windows.done(&job.leased.endpoint, judged.succeeded) {
+        if job.place.done(judged.succeeded) {
             self.known().insert(job.leased.endpoint.clone());
         }
         let attempt = &judged.verdict.attempt;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Deliveries under way in one process.
@@ -44,9 +44,9 @@ impl Window {
     }
 }
 
-/// The windows of all endpoints.
-#[derive(Default)]
-pub(super) struct Windows(Mutex<State>);
+/// The windows of all endpoints. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Windows(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -55,9 +55,49 @@ struct State {
     failing: usize,
 }
 
+/// Places of one endpoint that are taken. Those with which nothing was done are given back when this is dropped: an endpoint
+/// that fails has only one, and would be left alone for ever.
+#[must_use]
+pub(super) struct Places {
+    windows: Windows,
+    endpoint: String,
+    count: u32,
+}
+
+impl Places {
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Takes one of these, if there is one.
+    pub(super) fn one(&mut self) -> Option<Self> {
+        self.count = self.count.checked_sub(1)?;
+        Some(Self { windows: self.windows.clone(), endpoint: self.endpoint.clone(), count: 1 })
+    }
+
+    /// Gives them back after an attempt. Returns whether something had been passed by for want of a place.
+    pub(super) fn done(mut self, succeeded: bool) -> bool {
+        let mut passed_by = false;
+        self.windows.end(&self.endpoint, std::mem::take(&mut self.count), |window| {
+            passed_by = std::mem::take(&mut window.passed_by);
+            if succeeded { window.succeeded() } else { window.failed() }
+        });
+        passed_by
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.windows.end(&self.endpoint, self.count, |_| {});
+        }
+    }
+}
+
 impl Windows {
-    /// Takes up to `wanted` places for an endpoint and returns how many there were.
-    pub(super) fn take(&self, endpoint: &str, wanted: u32) -> u32 {
+    /// Takes up to `wanted` places for an endpoint.
+    pub(super) fn take(&self, endpoint: &str, wanted: u32) -> Places {
         let mut state = self.lock();
         let (all, failing) = (
             IN_FLIGHT_MAX - state.in_flight.min(IN_FLIGHT_MAX),
@@ -69,13 +109,11 @@ impl Windows {
         let taken = free.min(u32::try_from(room).unwrap_or(u32::MAX));
         window.in_flight += taken;
         let is_failing = window.failing;
-        state.count(taken, is_failing, |count, by| count + by);
-        taken
-    }
-
-    /// Gives places back that nothing was done with.
-    pub(super) fn give(&self, endpoint: &str, places: u32) {
-        self.end(endpoint, places, |_| {});
+        state.in_flight += taken as usize;
+        if is_failing {
+            state.failing += taken as usize;
+        }
+        Places { windows: self.clone(), endpoint: endpoint.to_owned(), count: taken }
     }
 
     /// Notes that something is due that found no place. Returns whether it has to be looked for: nothing to this endpoint is
@@ -87,16 +125,6 @@ impl Windows {
         };
         window.passed_by = true;
         false
-    }
-
-    /// Gives a place back after an attempt. Returns whether something had been passed by for want of it.
-    pub(super) fn done(&self, endpoint: &str, succeeded: bool) -> bool {
-        let mut passed_by = false;
-        self.end(endpoint, 1, |window| {
-            passed_by = std::mem::take(&mut window.passed_by);
-            if succeeded { window.succeeded() } else { window.failed() }
-        });
-        passed_by
     }
 
     /// Places that are taken.
@@ -124,15 +152,6 @@ impl Windows {
     }
 }
 
-impl State {
-    fn count(&mut self, places: u32, failing: bool, change: fn(usize, usize) -> usize) {
-        self.in_flight = change(self.in_flight, places as usize);
-        if failing {
-            self.failing = change(self.failing, places as usize);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,46 +159,45 @@ mod tests {
     #[test]
     fn an_endpoint_that_accepts_gets_more_and_one_that_does_not_gets_one() {
         let windows = Windows::default();
-        assert_eq!(windows.take("a", 100), 2);
-        assert_eq!(windows.take("a", 100), 0);
-        windows.done("a", true);
-        assert_eq!(windows.take("a", 100), 2, "one is back, and one more is allowed");
+        let mut held = windows.take("a", 100);
+        assert_eq!(held.count(), 2);
+        assert_eq!(windows.take("a", 100).count(), 0);
+        held.one().unwrap().done(true);
+        assert_eq!(windows.take("a", 100).count(), 2, "one is back, and one more is allowed");
         for _ in 0..40 {
-            windows.done("a", true);
-            windows.take("a", 1);
+            windows.take("a", 1).done(true);
         }
-        windows.give("a", 100);
-        assert_eq!(windows.take("a", 100), SIZE_MAX);
-        windows.done("a", false);
-        assert_eq!(windows.take("a", 100), 0);
-        windows.give("a", 15);
-        assert_eq!(windows.take("a", 100), 1);
-        assert_eq!(windows.in_flight(), 1);
+        drop(held);
+        let mut held = windows.take("a", 100);
+        assert_eq!(held.count(), SIZE_MAX);
+        held.one().unwrap().done(false);
+        assert_eq!(windows.take("a", 100).count(), 0);
+        drop(held);
+        let held = windows.take("a", 100);
+        assert_eq!((held.count(), windows.in_flight()), (1, 1));
     }
 
     #[test]
     fn what_was_passed_by_is_looked_for_when_there_is_a_place() {
         let windows = Windows::default();
         assert!(windows.pass_by("a"), "nothing is under way whose end would tell");
-        assert_eq!(windows.take("a", 2), 2);
-        assert!(!windows.done("a", true), "nothing was passed by");
+        let mut held = windows.take("a", 2);
+        assert!(!held.one().unwrap().done(true), "nothing was passed by");
         assert!(!windows.pass_by("a"));
-        assert!(windows.done("a", false));
-        assert_eq!(windows.take("a", 1), 1);
-        assert!(!windows.done("a", true), "it was told once");
+        assert!(held.done(false));
+        assert!(!windows.take("a", 1).done(true), "it was told once");
     }
 
     #[test]
     fn those_that_fail_leave_room_for_the_others() {
         let windows = Windows::default();
         for n in 0..2000 {
-            let name = format!("dead{n}");
-            if windows.take(&name, 1) == 1 {
-                windows.done(&name, false);
-            }
+            windows.take(&format!("dead{n}"), 1).done(false);
         }
-        let held: u32 = (0..2000).map(|n| windows.take(&format!("dead{n}"), 1)).sum();
-        assert_eq!(held as usize, FAILING_MAX);
-        assert_eq!(windows.take("alive", 2), 2);
+        let held: Vec<Places> = (0..2000).map(|n| windows.take(&format!("dead{n}"), 1)).collect();
+        assert_eq!(held.iter().map(Places::count).sum::<u32>() as usize, FAILING_MAX);
+        assert_eq!(windows.take("alive", 2).count(), 2);
+        drop(held);
+        assert_eq!(windows.in_flight(), 0);
     }
 }

@@ -12,7 +12,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use super::Store;
+use super::{Backend, Store};
 use crate::{
     clock::{Clock, SystemClock},
     config, crypto,
@@ -38,6 +38,16 @@ pub(crate) async fn each(clock: Arc<dyn Clock>) -> Vec<Store> {
 /// A fresh, migrated store in a schema of its own on Postgres; `None` without a server.
 pub(super) async fn on_postgres() -> Option<Store> {
     Some(open(Some(schema().await?), Arc::new(SystemClock)).await)
+}
+
+/// Changes the schema under a store, so that some of its statements fail and others do not.
+pub(crate) async fn alter(store: &Store, statement: &'static str) {
+    match &store.0.backend {
+        Backend::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.expect("it is SQL")),
+        Backend::Sqlite(files) => {
+            drop(sqlx::query(statement).execute(files.writer()).await.expect("it is SQL"));
+        }
+    }
 }
 
 /// Two replicas on one fresh schema of Postgres; `None` without a server.

@@ -9,6 +9,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use super::{Ear, Got, MINUTE, Stage};
 use crate::{
     model::{DeliveryState, EndpointState},
+    store::contract,
     webhooks::Draft,
 };
 
@@ -194,5 +195,32 @@ async fn a_silent_receiver_delays_nobody() {
         };
         assert!(tried < 12, "after its first failures it gets one place at a time: {tried}");
         assert_eq!(stage.courier.in_flight(), 0);
+    }
+}
+
+/// A place stayed taken for each delivery that became ours just before the database went away, and was never attempted. An
+/// endpoint that fails has one place, so it was left alone until a restart.
+#[tokio::test]
+async fn places_are_free_again_when_the_database_goes_away_half_way() {
+    for stage in Stage::each().await {
+        stage.endpoint(&["operation.succeeded"]).await;
+        let (late, _) = stage.endpoint(&["operation.failed"]).await;
+        let limited = Draft { rate: Some(Some(10)), ..Draft::default() };
+        stage.endpoints.patch("p", &late.id, limited).await.unwrap();
+        stage.ear.says(503, "");
+        stage.happens("operation.failed").await;
+        stage.courier.round().await.unwrap();
+        stage.later(SignedDuration::from_hours(1));
+        stage.happens("operation.succeeded").await;
+        // What is new can be dispatched, what is late cannot be claimed.
+        contract::alter(&stage.store, "ALTER TABLE webhook_endpoints RENAME COLUMN rate_due_at TO away")
+            .await;
+        stage.courier.round().await.unwrap_err();
+        assert_eq!(stage.courier.in_flight(), 0);
+        contract::alter(&stage.store, "ALTER TABLE webhook_endpoints RENAME COLUMN away TO rate_due_at")
+            .await;
+        assert_eq!(stage.courier.round().await.unwrap().attempts, 1, "what is late");
+        stage.later(MINUTE);
+        assert_eq!(stage.courier.round().await.unwrap().attempts, 1, "what was new, after its lease");
     }
 }
