@@ -42,12 +42,11 @@ pub(super) async fn on_postgres() -> Option<Store> {
 
 /// Changes the schema under a store, so that some of its statements fail and others do not.
 pub(crate) async fn alter(store: &Store, statement: &'static str) {
-    match &store.0.backend {
-        Backend::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.expect("it is SQL")),
-        Backend::Sqlite(files) => {
-            drop(sqlx::query(statement).execute(files.writer()).await.expect("it is SQL"));
-        }
-    }
+    let done = match &store.0.backend {
+        Backend::Postgres(pool) => sqlx::query(statement).execute(pool).await.map(|_| ()),
+        Backend::Sqlite(files) => sqlx::query(statement).execute(files.writer()).await.map(|_| ()),
+    };
+    done.expect("it is SQL");
 }
 
 /// Two replicas on one fresh schema of Postgres; `None` without a server.
