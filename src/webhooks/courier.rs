@@ -46,8 +46,9 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How often due deliveries are looked for: everywhere, and of endpoints that are known to have some and a place for them.
 const CLAIM_EVERY: Duration = Duration::from_millis(200);
 const CLAIM_KNOWN_EVERY: Duration = Duration::from_millis(20);
-/// How often events are looked for in a file although this process knows of none: what it wrote without hearing that it did.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often events are looked for in a file although this process knows of none: what it wrote without hearing that it did,
+/// and what another process wrote, which there should not be.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a failure of the database.
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// Delivers. Cheap to clone.
@@ -148,20 +149,21 @@ impl Courier {
         let mut news = true;
         while !stop.is_cancelled() {
             let wait = match self.tick(news, &mut claimed, &mut attempts, &sender).await {
-                Ok(true) => BUSY_WAIT,
-                Ok(false) if !self.known().is_empty() => CLAIM_KNOWN_EVERY,
-                Ok(false) => idle,
+                Ok(true) => Some(BUSY_WAIT),
+                Ok(false) if !self.known().is_empty() => Some(CLAIM_KNOWN_EVERY),
+                Ok(false) => None,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "webhooks wait for the database");
-                    AWAY_WAIT
+                    Some(AWAY_WAIT)
                 }
             };
             while attempts.try_join_next().is_some() {}
             let pause = async {
-                if wait == idle {
-                    return timeout(wait, self.0.store.told()).await.is_ok() || !alone;
+                match wait {
+                    // Nobody listens meanwhile, so there may be news when it is over.
+                    Some(wait) => sleep(wait).await,
+                    None => return timeout(idle, self.0.store.told()).await.is_ok() || !alone,
                 }
-                sleep(wait).await;
                 true
             };
             news = stop.run_until_cancelled(pause).await.unwrap_or(true);

@@ -20,6 +20,7 @@ mod tell {
         model::{Ending, Entry, Outcome},
         store::{
             Store,
+            contract::is_told,
             journal::{Effects, Intent, Journal, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
         },
     };
@@ -99,7 +100,9 @@ mod tell {
         let event = store.new_event("p", "connection.created", r#"{"resourceName":"c"}"#.to_owned());
         assert_eq!(store.event("p", &event.id).await.unwrap(), None);
         let effects = Effects { events: vec![event.clone()], ..Effects::default() };
+        assert!(!is_told(&store).await, "nothing has happened yet");
         gateway.journal.settle(ticket, Settlement::default(), effects).await;
+        assert!(is_told(&store).await);
         assert_eq!(store.event("p", &event.id).await.unwrap().as_ref(), Some(&event));
         assert_eq!(store.undispatched_events(10).await.unwrap(), [event]);
         gateway.end().await;

@@ -10,7 +10,9 @@ mod keys;
 mod operations;
 mod webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{Backend, Store};
 use crate::{
@@ -47,6 +49,12 @@ pub(crate) async fn alter(store: &Store, statement: &'static str) {
         Backend::Sqlite(files) => sqlx::query(statement).execute(files.writer()).await.map(|_| ()),
     };
     done.expect("it is SQL");
+}
+
+/// Whether anybody was to be woken for events since this was last asked. Who forgets to wake couriers has them find the event
+/// a second later, which nobody would see.
+async fn is_told(store: &Store) -> bool {
+    timeout(Duration::ZERO, store.told()).await.is_ok()
 }
 
 /// Two replicas on one fresh schema of Postgres; `None` without a server.

@@ -18,6 +18,7 @@ mod tell {
         model::{Entry, Event, EventKind, Kind, Operation, OperationId, State},
         store::{
             Projects, Store,
+            contract::is_told,
             journal::{Effects, Intent, Journal, Opened, Settlement},
             operations::{Birth, Change, Comparison, Condition, LEASE, Page, Room, TextColumn, TimeColumn},
             time_ordered,
@@ -78,7 +79,9 @@ mod tell {
         let it = operation(store, parent, name);
         let birth = Birth { events: vec![event(&it, EventKind::Created)], operation: it.clone() };
         assert!(store.insert_operation(&birth).await.unwrap());
+        assert!(is_told(store).await);
         assert!(!store.insert_operation(&birth).await.unwrap(), "once is enough");
+        let _for_nothing = is_told(store).await;
         it
     }
 
@@ -131,6 +134,7 @@ mod tell {
         let awake = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         let now = store.now().as_microsecond();
         assert_eq!(store.write_claimed(&[ended(&awake, now)]).await.unwrap(), 0);
+        assert!(is_told(&store).await);
         assert_eq!(store.write_claimed(&[ended(&slept, now + 1)]).await.unwrap(), 1, "fenced");
         let quiet = Change { operation: slept, visible: false, events: Vec::new() };
         assert_eq!(store.write_claimed(&[quiet]).await.unwrap(), 1, "fenced");
@@ -172,6 +176,7 @@ mod tell {
         let claimed = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         let now = store.now().as_microsecond();
         assert!(store.write_seen(&ended(&it, now), 1).await.unwrap());
+        assert!(is_told(&store).await);
         assert!(!store.write_seen(&ended(&it, now), 1).await.unwrap(), "it is at another version now");
         assert_eq!(store.write_claimed(&[ended(&claimed, now)]).await.unwrap(), 1);
         assert_eq!(kinds(&store, it.id).await, [EventKind::Created, EventKind::Succeeded]);

@@ -13,6 +13,7 @@ super::contract! {
     failures_are_counted_from_the_first_to_the_next_success,
     a_replay_goes_on_where_it_was_left,
     what_is_old_goes,
+    who_writes_an_event_wakes_couriers,
 }
 
 mod tell {
@@ -22,7 +23,7 @@ mod tell {
 
     use crate::{
         model::{Attempt, DeliveryState, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
-        store::{DeliveryQuery, EventQuery, Leased, NewDelivery, Store, Verdict, Wanted},
+        store::{DeliveryQuery, EventQuery, Leased, NewDelivery, Store, Verdict, Wanted, contract::is_told},
     };
 
     const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -386,6 +387,22 @@ mod tell {
         };
         store.insert_events(&[found_out(0), found_out(5)]).await.unwrap();
         assert_eq!(store.undispatched_events(10).await.unwrap(), [found_out(0)]);
+    }
+
+    pub(super) async fn who_writes_an_event_wakes_couriers(store: Store) {
+        endpoint(&store, "we_a").await;
+        assert!(!is_told(&store).await);
+        let event = event(&store).await;
+        assert!(is_told(&store).await);
+        dispatch(&store, &event, &["we_a"]).await;
+        assert!(!is_told(&store).await, "it is no event");
+        let about = |kind| store.new_event("p", kind, "{}".into());
+        let recovered = about("webhook_endpoint.recovered");
+        store.recover_webhook_endpoint("we_a", Some(&recovered)).await.unwrap();
+        assert!(is_told(&store).await);
+        let disabled = about("webhook_endpoint.disabled");
+        assert!(store.disable_webhook_endpoint("we_a", "enough", &disabled).await.unwrap());
+        assert!(is_told(&store).await);
     }
 
     pub(super) async fn what_is_old_goes(store: Store) {

@@ -54,7 +54,7 @@ pub(in crate::store) async fn seal(
     mut rows: Vec<Closed>,
     rows_max: u32,
 ) -> sqlx::Result<usize> {
-    // Nothing, most of the time. To see that takes no lock from those who write.
+    // Mostly nothing has ended. To see that takes no lock from those who write.
     if rows.is_empty() && !has_closed(files).await? {
         return Ok(0);
     }

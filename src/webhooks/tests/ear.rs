@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::HeaderMap;
@@ -11,10 +12,15 @@ use standardwebhooks::Webhook;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::webhooks::Secret;
+
+/// How long a story waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a receiver got.
 #[derive(Clone, Debug)]
@@ -41,7 +47,7 @@ impl Got {
 /// Somebody who listens, and answers as told.
 pub(super) struct Ear {
     pub(super) address: SocketAddr,
-    heard: Arc<Mutex<Vec<Got>>>,
+    heard: watch::Sender<Vec<Got>>,
     answer: Arc<Mutex<String>>,
     _task: JoinSet<()>,
 }
@@ -50,7 +56,7 @@ impl Ear {
     pub(super) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, answer) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::new(Mutex::new(String::new())));
+        let (heard, answer) = (watch::Sender::default(), Arc::new(Mutex::new(String::new())));
         let (ears, says) = (heard.clone(), answer.clone());
         let mut task = JoinSet::new();
         task.spawn(async move {
@@ -76,11 +82,22 @@ impl Ear {
     }
 
     pub(super) fn heard(&self) -> Vec<Got> {
-        self.heard.lock().unwrap().clone()
+        self.heard.borrow().clone()
+    }
+
+    /// Waits until it has heard as many.
+    pub(super) async fn hears(&self, count: usize) {
+        let mut heard = self.heard.subscribe();
+        let enough = heard.wait_for(|heard| heard.len() >= count);
+        timeout(PATIENCE, enough).await.expect("it hears as many").unwrap();
     }
 }
 
-async fn converse(mut stream: TcpStream, heard: &Mutex<Vec<Got>>, answer: &Mutex<String>) -> io::Result<()> {
+async fn converse(
+    mut stream: TcpStream,
+    heard: &watch::Sender<Vec<Got>>,
+    answer: &Mutex<String>,
+) -> io::Result<()> {
     loop {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -96,7 +113,7 @@ async fn converse(mut stream: TcpStream, heard: &Mutex<Vec<Got>>, answer: &Mutex
         let length: usize = headers["content-length"].to_str().unwrap().parse().unwrap();
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        heard.lock().unwrap().push(Got { headers, body });
+        heard.send_modify(|heard| heard.push(Got { headers, body }));
         let answer = answer.lock().unwrap().clone();
         if answer.is_empty() {
             return Ok(());

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::{Ear, Got, MINUTE, Stage};
 use crate::{
@@ -198,29 +199,52 @@ async fn a_silent_receiver_delays_nobody() {
     }
 }
 
-/// A place stayed taken for each delivery that became ours just before the database went away, and was never attempted. An
-/// endpoint that fails has one place, so it was left alone until a restart.
+/// A place stayed taken for each delivery that became ours just before the database went away, and was never attempted. Once
+/// an endpoint fails it has one place, so it was left alone until a restart.
 #[tokio::test]
 async fn places_are_free_again_when_the_database_goes_away_half_way() {
     for stage in Stage::each().await {
-        stage.endpoint(&["operation.succeeded"]).await;
-        let (late, _) = stage.endpoint(&["operation.failed"]).await;
-        let limited = Draft { rate: Some(Some(10)), ..Draft::default() };
-        stage.endpoints.patch("p", &late.id, limited).await.unwrap();
-        stage.ear.says(503, "");
-        stage.happens("operation.failed").await;
-        stage.courier.round().await.unwrap();
-        stage.later(SignedDuration::from_hours(1));
-        stage.happens("operation.succeeded").await;
-        // What is new can be dispatched, what is late cannot be claimed.
-        contract::alter(&stage.store, "ALTER TABLE webhook_endpoints RENAME COLUMN rate_due_at TO away")
-            .await;
+        stage.is_late_for_one_and_has_news_for_another().await;
+        contract::alter(&stage.store, CLAIMS_FAIL).await;
         stage.courier.round().await.unwrap_err();
         assert_eq!(stage.courier.in_flight(), 0);
-        contract::alter(&stage.store, "ALTER TABLE webhook_endpoints RENAME COLUMN away TO rate_due_at")
-            .await;
+        contract::alter(&stage.store, CLAIMS_WORK).await;
         assert_eq!(stage.courier.round().await.unwrap().attempts, 1, "what is late");
         stage.later(MINUTE);
         assert_eq!(stage.courier.round().await.unwrap().attempts, 1, "what was new, after its lease");
+    }
+}
+
+#[tokio::test]
+async fn what_became_ours_is_attempted_although_the_database_went_away_then() {
+    for stage in Stage::each().await {
+        stage.is_late_for_one_and_has_news_for_another().await;
+        contract::alter(&stage.store, CLAIMS_FAIL).await;
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        running.spawn(stage.courier.clone().run(stop.clone()));
+        stage.ear.hears(2).await;
+        stop.cancel();
+        running.join_all().await;
+        assert_eq!(stage.courier.in_flight(), 0);
+    }
+}
+
+/// What is new can be dispatched, what is late cannot be claimed: claims read when the next delivery is due.
+const CLAIMS_FAIL: &str = "ALTER TABLE webhook_endpoints RENAME COLUMN rate_due_at TO away";
+const CLAIMS_WORK: &str = "ALTER TABLE webhook_endpoints RENAME COLUMN away TO rate_due_at";
+
+impl Stage {
+    /// One attempt has failed and is due again, to an endpoint whose rate is limited; an event has happened for another.
+    async fn is_late_for_one_and_has_news_for_another(&self) {
+        self.endpoint(&["operation.succeeded"]).await;
+        let (late, _) = self.endpoint(&["operation.failed"]).await;
+        let limited = Draft { rate: Some(Some(10)), ..Draft::default() };
+        self.endpoints.patch("p", &late.id, limited).await.unwrap();
+        self.ear.says(503, "");
+        self.happens("operation.failed").await;
+        assert_eq!(self.courier.round().await.unwrap().attempts, 1);
+        self.later(SignedDuration::from_hours(1));
+        self.happens("operation.succeeded").await;
     }
 }
