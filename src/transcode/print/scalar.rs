@@ -2,7 +2,6 @@
 
 use super::{Printer, Stop};
 use crate::transcode::{
-    decimal::put_decimal,
     tables::{FieldTable, Op},
     text::put_string,
     wire::{Cursor, Malformed},
@@ -84,15 +83,12 @@ impl Printer<'_, '_> {
         if quoted {
             self.out.push(b'"');
         }
-        match number {
-            Integer::Narrow(value) | Integer::Signed(value) => {
-                if value < 0 {
-                    self.out.push(b'-');
-                }
-                put_decimal(self.out, value.unsigned_abs());
-            }
-            Integer::Unsigned(value) => put_decimal(self.out, value),
-        }
+        let mut buffer = itoa::Buffer::new();
+        let text = match number {
+            Integer::Narrow(value) | Integer::Signed(value) => buffer.format(value),
+            Integer::Unsigned(value) => buffer.format(value),
+        };
+        self.out.extend_from_slice(text.as_bytes());
         if quoted {
             self.out.push(b'"');
         }
