@@ -8,7 +8,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 COPY Cargo.toml Cargo.lock build.rs ./
-COPY .cargo .cargo
+COPY .cargo/config.toml .cargo/
 COPY proto proto
 COPY openapi/examples openapi/examples
 # The manifest names benches and tests, so the files must be there; none is built.
