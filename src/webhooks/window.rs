@@ -76,7 +76,7 @@ impl Places {
         Some(Self { windows: self.windows.clone(), endpoint: self.endpoint.clone(), count: 1 })
     }
 
-    /// Gives one place back after an attempt. Returns whether something had been passed by for want of it.
+    /// Gives the place of an attempt back. Returns whether something had been passed by for want of it.
     pub(super) fn done(mut self, succeeded: bool) -> bool {
         let mut passed_by = false;
         self.windows.end(&self.endpoint, std::mem::take(&mut self.count), |window| {
