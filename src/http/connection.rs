@@ -24,6 +24,7 @@ use super::{
         PARSER_HEADER_LIST_BYTES_MAX, PARSER_HEADERS_MAX, RESETS_MAX, STREAM_WINDOW_BYTES,
         STREAMS_PER_CONNECTION_MAX,
     },
+    refusal::Refusals,
     streams::Streams,
     watch::{Activity, Watched},
 };
@@ -118,7 +119,7 @@ impl Protocols {
         I: Read + Write + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
-        let io = Watched::http1(io, activity.clone(), self.idle);
+        let io = Refusals::new(Watched::http1(io, activity.clone(), self.idle), server.clone());
         // Boxed, so that a connection between two requests holds two words for them.
         let service =
             service_fn(move |request| Box::pin(edge::serve(server.clone(), request, peer, activity.clone())));

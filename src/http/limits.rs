@@ -1,4 +1,4 @@
-//! What a request may weigh. The HTTP parser's own limits are wider, so that ours answer first, with an envelope.
+//! What a request may weigh. The HTTP parser's own limits are mostly wider, so that ours answer first, and say more.
 
 use std::time::Duration;
 
@@ -33,8 +33,9 @@ pub const COMPRESS_BYTES_MIN: usize = 1024;
 /// How many bytes are compressed in one go, between two yields to other requests.
 pub const COMPRESS_CHUNK_BYTES: usize = 64 * 1024;
 
-/// Header lines that the HTTP/1 parser takes.
-pub(super) const PARSER_HEADERS_MAX: usize = 256;
+/// Header lines that the HTTP/1 parser takes: as many as it has places for on its stack. With more it would ask for sixteen
+/// kilobytes of heap for each request. What has too many it refuses itself (see `refusal`).
+pub(super) const PARSER_HEADERS_MAX: usize = HEADERS_MAX;
 
 /// Bytes of a request head, and of unsent response, that HTTP/1 buffers per connection at most.
 pub(super) const PARSER_BUFFER_BYTES_MAX: usize = 256 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -88,6 +88,46 @@ async fn a_request_has_one_host() {
     assert!(upstream.calls().is_empty());
     let old = exchange(&gateway, &["GET /healthz HTTP/1.0\r\n\r\n"]).await;
     assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "{old}");
+}
+
+/// The parser answered these by itself: a bare status, without a word of what is wrong.
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_an_envelope() {
+    let (upstream, gateway) = library().await;
+    let lines = |count: usize, bytes: usize| -> String {
+        (0..count).map(|n| format!("x-{n}: {}\r\n", "v".repeat(bytes))).collect()
+    };
+    for (request, status, reason) in [
+        ("GET /v1/shelves/s/books/b HTTP/1.1\r\nHost x\r\n\r\n".to_owned(), 400, "INVALID_FIELD"),
+        ("GET  HTTP/1.1\r\n\r\n".to_owned(), 400, "INVALID_FIELD"),
+        ("\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), 400, "INVALID_FIELD"),
+        (format!("GET /{} HTTP/1.1\r\n{CLOSE}\r\n", "s".repeat(70_000)), 414, "LIMIT_EXCEEDED"),
+        (format!("GET / HTTP/1.1\r\n{CLOSE}{}\r\n", lines(101, 1)), 431, "LIMIT_EXCEEDED"),
+        // Still being written when it is refused.
+        (format!("GET / HTTP/1.1\r\n{CLOSE}{}\r\n", lines(2_000, 2_000)), 431, "LIMIT_EXCEEDED"),
+        (format!("GET / HTTP/1.1\r\n{CLOSE}x: {}\r\n\r\n", "v".repeat(4 << 20)), 431, "LIMIT_EXCEEDED"),
+    ] {
+        let answer = exchange(&gateway, &[&request]).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let body: Value = serde_json::from_str(body).expect(body);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        for header in ["x-request-id: ", "content-type: application/json", "connection: close"] {
+            assert!(head.contains(header), "{head}");
+        }
+        assert_eq!(body["error"]["details"][0]["reason"], reason, "{body}");
+    }
+    assert!(upstream.calls().is_empty());
+}
+
+/// Who has sent a request ahead of it still gets its answer.
+#[tokio::test]
+async fn what_cannot_be_read_takes_nothing_along() {
+    let (_upstream, gateway) = library().await;
+    let first = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = exchange(&gateway, &[first, "nonsense\r\n\r\n"]).await;
+    let statuses: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).map(|text| &text[..3]).collect();
+    assert_eq!(statuses, ["200", "400"], "{answer}");
+    assert!(answer.contains("INVALID_FIELD"), "{answer}");
 }
 
 /// Reads frames until so many of a kind have come.

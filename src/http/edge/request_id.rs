@@ -10,7 +10,7 @@ pub(in crate::http) const HEADER: HeaderName = HeaderName::from_static("x-reques
 
 /// Takes over the caller's id when it is harmless to print and to send on, else makes one. Ours grow with time, so that
 /// the index of the audit log grows at its end and not all over.
-pub(super) fn of(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
+pub(in crate::http) fn of(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
     match headers.get(HEADER) {
         Some(id) if is_safe(id.as_bytes()) => id.clone(),
         Some(_) | None => fresh(now),
