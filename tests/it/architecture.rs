@@ -198,6 +198,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ),
     ("prost_reflect", NOTHING, "it is the oracle of tests, and five times slower than the rest of a request"),
     ("clap", &["cli", "main.rs"], "the command line is one way to start, not part of the gateway"),
+    ("mimalloc", &["main.rs"], "how memory is shared out is for the executable to say, not for a library"),
     ("toml", &["config", "cli/check.rs"], "configuration is read in one place"),
     ("tracing_subscriber", &["telemetry.rs", "config/telemetry.rs"], "the log is set up once"),
     ("metrics_exporter_prometheus", &["telemetry.rs"], "metrics are set up once"),
