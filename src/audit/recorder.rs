@@ -21,8 +21,10 @@ use crate::{
 
 /// Entries that are not yet written; more are dropped and counted.
 pub const ROWS_MAX: usize = 1000;
-/// How many have gathered when they are written: early enough that there is room for more until they are.
-const BATCH_ROWS: usize = ROWS_MAX * 2 / 5;
+/// How many are written together, unless their time is over: two statements of SQLite, and early enough that there is room
+/// for more until they are.
+const BATCH_ROWS: usize = 512;
+const _: () = assert!(BATCH_ROWS < ROWS_MAX);
 /// The longest that an entry waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -94,7 +96,7 @@ struct Ended {
 
 impl Ended {
     fn close(self) -> Closed {
-        Closed::observed(self.opened_at, self.entry, &self.outcome)
+        Closed::observed(self.opened_at, &self.entry, &self.outcome)
     }
 }
 
@@ -152,19 +154,18 @@ async fn write(store: Store, signer: Signer, shared: Arc<Shared>) {
                 at => at,
             };
             let full = gathered.rows.len() >= BATCH_ROWS;
-            let wanted =
-                full || gathered.over || !gathered.flushes.is_empty() || due.is_some_and(|at| at <= now);
-            flush_at = due.filter(|_| !wanted);
-            if !wanted {
+            let all = gathered.over || !gathered.flushes.is_empty();
+            if !full && !all && due.is_none_or(|at| at > now) {
+                flush_at = due;
                 continue;
             }
-            gathered.leaving = gathered.rows.len();
-            let room = if full { Vec::with_capacity(BATCH_ROWS) } else { Vec::new() };
-            (
-                std::mem::replace(&mut gathered.rows, room),
-                std::mem::take(&mut gathered.flushes),
-                gathered.over,
-            )
+            let rows = gathered.take(if all { usize::MAX } else { BATCH_ROWS });
+            flush_at = match gathered.rows.len() {
+                0 => None,
+                BATCH_ROWS.. => Some(now),
+                _ => Some(now + FLUSH_EVERY),
+            };
+            (rows, std::mem::take(&mut gathered.flushes), gathered.over)
         };
         keep(&store, &signer, rows).await;
         shared.gathered().leaving = 0;
@@ -219,6 +220,17 @@ impl Gathered {
         self.rows.len()
     }
 
+    /// Takes so many rows to write them. Of those that are left no further one tells that they are there.
+    fn take(&mut self, rows_max: usize) -> Vec<Closed> {
+        // Where many come many will come.
+        let room = if self.rows.len() < BATCH_ROWS { 0 } else { BATCH_ROWS };
+        let mut left = Vec::with_capacity(room);
+        left.extend(self.rows.drain(rows_max.min(self.rows.len())..));
+        let rows = std::mem::replace(&mut self.rows, left);
+        self.leaving = rows.len();
+        rows
+    }
+
     /// Ends a window: what was not kept by itself becomes one entry for each kind.
     fn sum_up(&mut self) {
         let samples = std::mem::take(&mut self.kinds).into_values().filter_map(|kind| kind.sample);
@@ -256,5 +268,22 @@ mod tests {
         assert_eq!(gathered.rows.len(), 102);
         let stood_for: u64 = gathered.rows.iter().map(|row| 1 + row.outcome().further).sum();
         assert_eq!(stood_for, 100_001, "every one is counted");
+    }
+
+    #[test]
+    fn what_is_more_than_a_batch_waits_for_the_next() {
+        let mut gathered = Gathered::default();
+        for _ in 0..BATCH_ROWS + 100 {
+            gathered.push(refusal(404).close());
+        }
+        assert_eq!(gathered.take(BATCH_ROWS).len(), BATCH_ROWS);
+        assert_eq!(gathered.rows.len(), 100);
+        for _ in 0..ROWS_MAX {
+            gathered.push(refusal(404).close());
+        }
+        assert_eq!(gathered.rows.len(), ROWS_MAX - BATCH_ROWS, "what is being written takes room too");
+        gathered.leaving = 0;
+        assert_eq!(gathered.take(usize::MAX).len(), ROWS_MAX - BATCH_ROWS);
+        assert!(gathered.rows.is_empty());
     }
 }

@@ -126,7 +126,7 @@ async fn check_entries(
             return altered("it was changed");
         }
         let whole = serde_json::from_str(&entry.entry).ok().zip(serde_json::from_str(&entry.outcome).ok());
-        if !whole.is_some_and(|(whole, outcome)| Columns::of(whole, &outcome) == entry.columns) {
+        if !whole.is_some_and(|(whole, outcome)| Columns::of(&whole, &outcome) == entry.columns) {
             return altered("the columns it is searched by were changed");
         }
         if verified.entries == 0 {

@@ -6,6 +6,8 @@
 //! whole, so whoever has read up to a number never misses an entry with a smaller one. Within a batch, entries stand in
 //! the order in which their requests arrived.
 
+use std::sync::Arc;
+
 use sqlx::{Encode, QueryBuilder, Type};
 
 use super::{
@@ -37,28 +39,28 @@ pub struct Sealed {
     /// When it ended, in microseconds since 1970.
     pub closed_at: i64,
     /// The [`Entry`] as JSON.
-    pub entry: String,
+    pub entry: Arc<str>,
     /// The [`Outcome`] as JSON.
-    pub outcome: String,
+    pub outcome: Arc<str>,
     /// Digest of this entry and of everything before it.
     pub digest: Vec<u8>,
     /// The columns that are searched, as they are kept; they repeat what entry and outcome say.
     pub columns: Columns,
 }
 
-/// What is searched.
+/// What is searched. Texts are of the kind that SQLite's thread is handed as it is: any other is given a wrapping first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// Of the entry.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Of the entry.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// Of its first resource name that has one.
-    pub project: String,
+    pub project: Arc<str>,
     /// Of the entry.
-    pub method: String,
+    pub method: Arc<str>,
     /// The first resource name.
-    pub resource: String,
+    pub resource: Arc<str>,
     /// HTTP status of the outcome.
     pub status: i32,
 }
@@ -86,10 +88,10 @@ pub struct Seal {
 const ENTRY_BYTES: usize = 640;
 const OUTCOME_BYTES: usize = 96;
 
-fn printed(what: &impl serde::Serialize, bytes: usize) -> String {
+fn printed(what: &impl serde::Serialize, bytes: usize) -> Arc<str> {
     let mut text = Vec::with_capacity(bytes);
     serde_json::to_writer(&mut text, what).expect("plain data prints as JSON");
-    String::from_utf8(text).expect("JSON is UTF-8")
+    String::from_utf8(text).expect("JSON is UTF-8").into()
 }
 
 /// What has ended and has no number yet, as it will be kept.
@@ -97,19 +99,19 @@ fn printed(what: &impl serde::Serialize, bytes: usize) -> String {
 pub struct Closed {
     pub(super) id: Vec<u8>,
     pub(super) opened_at: i64,
-    pub(super) entry: String,
+    pub(super) entry: Arc<str>,
     pub(super) closed_at: i64,
-    pub(super) outcome: String,
+    pub(super) outcome: Arc<str>,
     pub(super) columns: Columns,
 }
 
 impl Closed {
     /// Prepares a request that needed no intent. It arrived at `opened_at`, in microseconds since 1970.
-    pub fn observed(opened_at: i64, entry: Entry, outcome: &Outcome) -> Self {
+    pub fn observed(opened_at: i64, entry: &Entry, outcome: &Outcome) -> Self {
         Self {
             id: time_ordered(opened_at).to_vec(),
             opened_at,
-            entry: printed(&entry, ENTRY_BYTES),
+            entry: printed(entry, ENTRY_BYTES),
             closed_at: opened_at.saturating_add_unsigned(outcome.latency_us),
             outcome: printed(outcome, OUTCOME_BYTES),
             columns: Columns::of(entry, outcome),
@@ -120,6 +122,11 @@ impl Closed {
     pub fn outcome(&self) -> Outcome {
         serde_json::from_str(&self.outcome).unwrap_or_default()
     }
+}
+
+/// Prepares a text that is searched: as it is, unless it has a NUL.
+fn searched(text: &str) -> Arc<str> {
+    if text.contains('\0') { plain(text).into() } else { text.into() }
 }
 
 /// Which entries are wanted. What is not set does not matter.
@@ -159,17 +166,17 @@ impl Columns {
     pub fn read(entry: &str, outcome: &str) -> Self {
         let entry: Entry = serde_json::from_str(entry).unwrap_or_default();
         let outcome: Outcome = serde_json::from_str(outcome).unwrap_or_default();
-        Self::of(entry, &outcome)
+        Self::of(&entry, &outcome)
     }
 
     /// Returns what is searched of an entry with its outcome.
-    pub fn of(entry: Entry, outcome: &Outcome) -> Self {
+    pub fn of(entry: &Entry, outcome: &Outcome) -> Self {
         Self {
-            project: plain(entry.project()),
-            request_id: plain(entry.request_id),
-            principal: plain(entry.principal),
-            method: plain(entry.method),
-            resource: entry.resource_names.into_iter().next().map(plain).unwrap_or_default(),
+            request_id: searched(&entry.request_id),
+            principal: searched(&entry.principal),
+            project: searched(entry.project()),
+            method: searched(&entry.method),
+            resource: searched(entry.resource()),
             status: outcome.status.into(),
         }
     }
@@ -295,7 +302,8 @@ where
         let is_whole = is_within && prefix.len() == project.len() + 1;
         query.push(if is_whole { " AND CASE WHEN resource >= " } else { " AND resource >= " });
         // Up to the last text with this prefix, in the order of bytes.
-        query.push_bind(plain(prefix)).push(" AND resource < ").push_bind(plain(prefix) + "\u{10ffff}");
+        let prefix = plain(prefix);
+        query.push_bind(prefix.clone()).push(" AND resource < ").push_bind(prefix + "\u{10ffff}");
         query.push(if is_whole { " THEN TRUE ELSE FALSE END" } else { "" });
     }
     if let Some((low, high)) = filter.status {

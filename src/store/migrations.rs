@@ -22,4 +22,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     5 "0005_audit_refusals"
     6 "0006_keep_room"
     7 "0007_truncate"
+    8 "0008_narrow_indexes"
 };

@@ -13,33 +13,34 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 
 /// Reads a row of the journal that has ended.
 pub(in crate::store) fn closed(row: &Row) -> sqlx::Result<Closed> {
-    let (entry, outcome): (String, String) = (row.try_get(2)?, row.try_get(4)?);
+    let (entry, outcome): (&str, &str) = (row.try_get(2)?, row.try_get(4)?);
     Ok(Closed {
         id: row.try_get(0)?,
         opened_at: row.try_get(1)?,
         closed_at: row.try_get(3)?,
-        columns: Columns::read(&entry, &outcome),
-        entry,
-        outcome,
+        columns: Columns::read(entry, outcome),
+        entry: entry.into(),
+        outcome: outcome.into(),
     })
 }
 
 fn sealed(row: &Row) -> sqlx::Result<Sealed> {
+    let text = |at: usize| row.try_get::<&str, _>(at).map(Into::into);
     Ok(Sealed {
         seq: row.try_get(0)?,
         sealed_at: row.try_get(1)?,
         id: row.try_get(2)?,
         opened_at: row.try_get(3)?,
         closed_at: row.try_get(4)?,
-        entry: row.try_get(5)?,
-        outcome: row.try_get(6)?,
+        entry: text(5)?,
+        outcome: text(6)?,
         digest: row.try_get(7)?,
         columns: Columns {
-            request_id: row.try_get(8)?,
-            principal: row.try_get(9)?,
-            project: row.try_get(10)?,
-            method: row.try_get(11)?,
-            resource: row.try_get(12)?,
+            request_id: text(8)?,
+            principal: text(9)?,
+            project: text(10)?,
+            method: text(11)?,
+            resource: text(12)?,
             status: row.try_get(13)?,
         },
     })

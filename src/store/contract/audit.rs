@@ -36,12 +36,12 @@ mod tell {
             ..Entry::default()
         };
         let outcome = Outcome { ending: Ending::Success, status, ..Outcome::default() };
-        Closed::observed(store.now().as_microsecond(), entry, &outcome)
+        Closed::observed(store.now().as_microsecond(), &entry, &outcome)
     }
 
     async fn ids(store: &Store, filter: &Filter, walk: Walk) -> Vec<String> {
         let rows: Vec<Sealed> = store.audit_page(filter, walk).await.unwrap();
-        rows.into_iter().map(|row| row.columns.request_id).collect()
+        rows.iter().map(|row| row.columns.request_id.to_string()).collect()
     }
 
     pub(super) async fn entries_are_numbered_as_they_end(store: Store) {
@@ -166,12 +166,11 @@ mod tell {
         }
         store.observe(&signer(), rows, 100).await.unwrap();
         let found = store.audit_page(&Filter::default(), ALL).await.unwrap();
-        let columns =
-            |row: &Sealed| (row.columns.principal.clone(), row.columns.method.clone(), row.columns.status);
         let mut root = GENESIS.to_vec();
         for (place, row) in found.iter().enumerate() {
-            assert_eq!((row.seq, &row.columns.request_id), (place as i64 + 1, &wanted[place]));
-            assert_eq!(columns(row), ("alice".to_owned(), "a.B.C".to_owned(), 200));
+            assert_eq!((row.seq, &*row.columns.request_id), (place as i64 + 1, wanted[place].as_str()));
+            let columns = (&*row.columns.principal, &*row.columns.method, row.columns.status);
+            assert_eq!(columns, ("alice", "a.B.C", 200));
             let times = [row.opened_at, row.closed_at];
             root = digest(&root, row.seq, &row.id, times, &row.entry, &row.outcome).to_vec();
             assert_eq!(row.digest, root);
