@@ -1,12 +1,13 @@
 //! The audit log, in one table.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     Files,
     audit_log::{self, closed},
+    statements::Statements,
 };
 use crate::{
     crypto::Signer,
@@ -34,14 +35,10 @@ const COLUMNS: [&str; 14] = [
     "digest",
 ];
 
-/// Statements that insert 1, 2, 4 … rows. Any number of rows is a few of them, and each is written and prepared once:
-/// writing as many parameters as a batch has costs more than binding them.
-static INSERTS: LazyLock<[Arc<str>; 9]> = LazyLock::new(|| {
-    std::array::from_fn(|power| {
-        let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
-        let rows = vec![row; 1 << power].join(", ");
-        // What fails is rolled back whole, and need not be undone row by row.
-        format!("INSERT OR FAIL INTO audit_entries ({}) VALUES {rows}", COLUMNS.join(", ")).into()
+static INSERTS: LazyLock<Statements> = LazyLock::new(|| {
+    // What fails is rolled back whole, and need not be undone row by row.
+    Statements::new(8, COLUMNS.len(), |rows| {
+        format!("INSERT OR FAIL INTO audit_entries ({}) VALUES {rows}", COLUMNS.join(", "))
     })
 });
 
@@ -105,11 +102,9 @@ async fn append(
     let end = audit_log::end(connection).await?;
     let (sealed, seal) = chain(rows, end.seq, &end.root, now.max(end.sealed_at), signer);
     let mut sealed = sealed.into_iter();
-    while let Some(power) = sealed.len().checked_ilog2() {
-        let power = (power as usize).min(INSERTS.len() - 1);
-        let mut insert = sqlx::query(AssertSqlSafe(INSERTS[power].clone()));
-        for row in sealed.by_ref().take(1 << power) {
-            insert = insert
+    while let Some((statement, count)) = INSERTS.next(sealed.len()) {
+        let insert = sealed.by_ref().take(count).fold(sqlx::query(statement), |insert, row| {
+            insert
                 .bind(row.seq)
                 .bind(row.sealed_at)
                 .bind(row.id)
@@ -123,8 +118,8 @@ async fn append(
                 .bind(row.columns.status)
                 .bind(row.entry)
                 .bind(row.outcome)
-                .bind(row.digest);
-        }
+                .bind(row.digest)
+        });
         insert.execute(&mut *connection).await?;
     }
     match seal {
@@ -141,10 +136,14 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64) -> sqlx::Result<
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
+    use sqlx::{AssertSqlSafe, Row as _};
 
     use super::*;
-    use crate::store::{Backend, Projects, audit::entry_query, contract};
+    use crate::store::{
+        Backend, Projects,
+        audit::{Filter, Walk, entry_query, page_query},
+        contract,
+    };
 
     /// The entries of a whole project were read for one of them.
     #[tokio::test]
@@ -158,6 +157,33 @@ mod tests {
             let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
             let wanted = "SEARCH audit_entries USING INDEX audit_entries_time (opened_at>? AND opened_at<?)";
             assert_eq!(steps, [wanted], "{projects:?}");
+        }
+    }
+
+    /// A page is read in the order of an index, and no entry of it is sorted.
+    #[tokio::test]
+    async fn pages_are_in_the_order_of_their_index() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
+        let said = || Some("x".to_owned());
+        let filters = [
+            ("principal", Filter { principal: said(), ..Filter::default() }),
+            ("method", Filter { method: said(), ..Filter::default() }),
+            ("project", Filter { projects: Projects::One("p".into()), ..Filter::default() }),
+        ];
+        for (index, filter) in filters {
+            for ascending in [true, false] {
+                let query = page_query::<Sqlite>(&filter, Walk { ascending, after: Some(7), rows_max: 50 });
+                let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+                let steps =
+                    sqlx::query(AssertSqlSafe(explain)).fetch_all(files.reader()).await.expect("a plan");
+                let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+                let after = if ascending { ">" } else { "<" };
+                let wanted = format!(
+                    "SEARCH audit_entries USING INDEX audit_entries_{index} ({index}=? AND rowid{after}?)"
+                );
+                assert_eq!(steps, [wanted]);
+            }
         }
     }
 }

@@ -1,12 +1,32 @@
-//! The journal: everything that one commit makes durable, row by row in one transaction of the one writer.
+//! The journal: everything that one commit makes durable, in one transaction of the one writer.
+//!
+//! Each statement is a way to SQLite's thread and back, which costs more than the row that it writes: intents and outcomes
+//! that came together are written together, and only what has a key takes statements of its own.
+
+use std::sync::LazyLock;
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Files, operation_records, webhook_events};
+use super::{Files, operation_records, statements::Statements, webhook_events};
 use crate::store::journal::{
     KeyFate,
     batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
 };
+
+/// Intents that one statement writes, or outcomes: half a batch, as most of them are of both.
+static OPENS: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(7, 4, |rows| {
+        format!("INSERT INTO journal (id, instance, opened_at, entry) VALUES {rows} ON CONFLICT DO NOTHING")
+    })
+});
+static SETTLES: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(7, 3, |rows| {
+        format!(
+            "UPDATE journal SET closed_at = ended.column2, outcome = ended.column3 FROM (VALUES {rows}) AS ended
+             WHERE journal.id = ended.column1 AND journal.closed_at IS NULL"
+        )
+    })
+});
 
 /// Makes a batch durable.
 pub(in crate::store) async fn flush(
@@ -23,19 +43,26 @@ pub(in crate::store) async fn flush(
             None => Decision::Go,
             Some(key) => decide(connection, row, key, instance, now).await?,
         };
-        if decision == Decision::Go {
-            sqlx::query("INSERT INTO journal (id, instance, opened_at, entry) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
-                .bind(&row.id[..])
-                .bind(instance)
-                .bind(row.opened_at)
-                .bind(&row.entry)
-                .execute(&mut *connection)
-                .await?;
-        }
         decisions.push(decision);
     }
+    let opened = batch.opens.iter().zip(&decisions).filter(|(_, decision)| **decision == Decision::Go);
+    let opened: Vec<&OpenRow> = opened.map(|(row, _)| row).collect();
+    let mut opened = opened.into_iter();
+    while let Some((statement, count)) = OPENS.next(opened.len()) {
+        let insert = opened.by_ref().take(count).fold(sqlx::query(statement), |insert, row| {
+            insert.bind(&row.id[..]).bind(instance).bind(row.opened_at).bind(&row.entry)
+        });
+        insert.execute(&mut *connection).await?;
+    }
+    let mut settled = batch.settles.iter();
+    while let Some((statement, count)) = SETTLES.next(settled.len()) {
+        let update = settled.by_ref().take(count).fold(sqlx::query(statement), |update, row| {
+            update.bind(&row.id[..]).bind(row.closed_at).bind(&row.outcome)
+        });
+        update.execute(&mut *connection).await?;
+    }
     for row in &batch.settles {
-        settle(connection, row).await?;
+        settle_key(connection, row).await?;
     }
     for event in batch.events() {
         webhook_events::insert(&mut *connection, event, None).await?;
@@ -112,13 +139,8 @@ async fn decide(
     Ok(Decision::Go)
 }
 
-async fn settle(connection: &mut SqliteConnection, row: &SettleRow) -> sqlx::Result<()> {
-    sqlx::query("UPDATE journal SET closed_at = $1, outcome = $2 WHERE id = $3 AND closed_at IS NULL")
-        .bind(row.closed_at)
-        .bind(&row.outcome)
-        .bind(&row.id[..])
-        .execute(&mut *connection)
-        .await?;
+/// Writes what came of a key.
+async fn settle_key(connection: &mut SqliteConnection, row: &SettleRow) -> sqlx::Result<()> {
     let Some((scope, fate)) = &row.key else { return Ok(()) };
     let (state, answer) = match fate {
         KeyFate::Release => return release(connection, scope, &row.id).await,
@@ -143,4 +165,28 @@ async fn release(connection: &mut SqliteConnection, scope: &[u8], intent: &[u8])
         .execute(connection)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Row as _};
+
+    use super::*;
+    use crate::store::{Backend, contract};
+
+    /// With thousands of intents open, or waiting to be sealed, outcomes find theirs by the key.
+    #[tokio::test]
+    async fn outcomes_find_their_intents_by_the_key() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
+        for rows in [1, 2, 128] {
+            let (statement, count) = SETTLES.next(rows).expect("there are rows");
+            assert_eq!(count, rows);
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));
+            let steps = sqlx::query(explain).fetch_all(files.reader()).await.expect("a plan");
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let search = "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (id=?)";
+            assert!(steps.iter().any(|step| step == search), "{steps:?}");
+        }
+    }
 }

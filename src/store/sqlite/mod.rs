@@ -19,6 +19,7 @@ pub(super) mod operation_counts;
 #[path = "../both/operation_records.rs"]
 pub(super) mod operation_records;
 pub(super) mod operations;
+mod statements;
 #[path = "../both/webhook_endpoints.rs"]
 pub(super) mod webhook_endpoints;
 #[path = "../both/webhook_events.rs"]
