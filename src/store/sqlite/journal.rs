@@ -183,7 +183,7 @@ mod tests {
             let (statement, count) = SETTLES.next(rows).expect("there are rows");
             assert_eq!(count, rows);
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));
-            let steps = sqlx::query(explain).fetch_all(files.reader()).await.expect("a plan");
+            let steps = sqlx::query(explain).fetch_all(files.writer()).await.expect("a plan");
             let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
             let search = "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (id=?)";
             assert!(steps.iter().any(|step| step == search), "{steps:?}");
