@@ -21,10 +21,8 @@ use crate::{
 
 /// Entries that are not yet written; more are dropped and counted.
 pub const ROWS_MAX: usize = 1000;
-/// How many are written together, unless their time is over: two statements of SQLite, and early enough that there is room
-/// for more until they are.
-const BATCH_ROWS: usize = 512;
-const _: () = assert!(BATCH_ROWS < ROWS_MAX);
+/// How many are written together, unless their time is over: while they are there is room for as many.
+const BATCH_ROWS: usize = ROWS_MAX / 2;
 /// The longest that an entry waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -220,7 +218,7 @@ impl Gathered {
         self.rows.len()
     }
 
-    /// Takes so many rows to write them. Of those that are left no further one tells that they are there.
+    /// Takes so many rows to write them. Nothing wakes the task for those that are left: it sets their time itself.
     fn take(&mut self, rows_max: usize) -> Vec<Closed> {
         // Where many come many will come.
         let room = if self.rows.len() < BATCH_ROWS { 0 } else { BATCH_ROWS };

@@ -119,7 +119,9 @@ impl Protocols {
         I: Read + Write + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
-        let io = Refusals::new(Watched::http1(io, activity.clone(), self.idle), server.clone());
+        let io = Watched::http1(io, activity.clone(), self.idle);
+        let unread = server.clone();
+        let io = Refusals::new(io, activity.clone(), move |status| unread.note_unread(status));
         // Boxed, so that a connection between two requests holds two words for them.
         let service =
             service_fn(move |request| Box::pin(edge::serve(server.clone(), request, peer, activity.clone())));

@@ -7,9 +7,9 @@
 //! - [`openapi`] describes all of it.
 //! - `error` prints the one envelope, `status` is the one table of codes.
 //!
-//! What holds: every answer carries a request id; every failure is an envelope, also what the HTTP/1 parser refuses (see
-//! `refusal`); a request of the caller's making never becomes a 500; nothing waits, grows or repeats without a limit of
-//! [`limits`].
+//! What holds: every answer carries a request id and every failure is an envelope, also what the HTTP/1 parser refuses (see
+//! `refusal`; only that of HTTP/2 resets its stream, or ends it with a bare status); a request of the caller's making never
+//! becomes a 500; nothing waits, grows or repeats without a limit of [`limits`].
 //!
 //! It deliberately holds no rule about upstreams or messages (see `gateway`), and no state between requests.
 

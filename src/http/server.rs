@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Response, StatusCode, request};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
 use metrics::{Gauge, gauge};
 use tokio::sync::Semaphore;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     body::Body,
     details::Details,
-    edge::Exchange,
+    edge::{Exchange, request_id},
     error::{self, Style},
     in_flight::Unread,
     limits::UNREAD_BYTES_MAX,
@@ -186,6 +186,15 @@ impl Server {
                 "a request was refused"
             );
         }
+    }
+
+    /// Counts an answer to what could not be read, and returns its id. There is nobody and nothing that the audit log could
+    /// name.
+    pub(super) fn note_unread(&self, status: u16) -> HeaderValue {
+        let id = request_id::of(&HeaderMap::new(), self.store.now());
+        self.unrouted.record(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), Duration::ZERO);
+        tracing::debug!(request.id = id.to_str().unwrap_or_default(), status, "a request cannot be read");
+        id
     }
 
     /// Counts an answer.

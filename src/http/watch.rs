@@ -53,7 +53,8 @@ impl Activity {
         self.started.load(Ordering::Relaxed)
     }
 
-    fn is_busy(&self) -> bool {
+    /// Whether a request runs whose answer was not handed over.
+    pub(super) fn is_busy(&self) -> bool {
         self.running.load(Ordering::Relaxed) > 0
     }
 }

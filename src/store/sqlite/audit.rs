@@ -35,9 +35,12 @@ const COLUMNS: [&str; 14] = [
     "digest",
 ];
 
+/// Half of the entries of reads that are written together.
+const ROWS_PER_INSERT: usize = 250;
+
 static INSERTS: LazyLock<Statements> = LazyLock::new(|| {
     // What fails is rolled back whole, and need not be undone row by row.
-    Statements::new(8, COLUMNS.len(), |rows| {
+    Statements::new(ROWS_PER_INSERT, COLUMNS.len(), |rows| {
         format!("INSERT OR FAIL INTO audit_entries ({}) VALUES {rows}", COLUMNS.join(", "))
     })
 });

@@ -10,17 +10,22 @@ use sqlx::{Row as _, SqliteConnection};
 use super::{Files, operation_records, statements::Statements, webhook_events};
 use crate::store::journal::{
     KeyFate,
-    batch::{ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, SettleRow, UNKNOWN, judge},
+    batch::{
+        ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, ROWS_MAX, SettleRow, UNKNOWN, judge,
+    },
 };
 
-/// Intents that one statement writes, or outcomes: half a batch, as most of them are of both.
+/// Rows that one statement writes: most batches hold as many intents as outcomes.
+const ROWS_PER_STATEMENT: usize = ROWS_MAX / 2;
+
 static OPENS: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(7, 4, |rows| {
+    Statements::new(ROWS_PER_STATEMENT, 4, |rows| {
         format!("INSERT INTO journal (id, instance, opened_at, entry) VALUES {rows} ON CONFLICT DO NOTHING")
     })
 });
+/// An intent has one outcome: no batch has two for the same, of which SQLite would take any.
 static SETTLES: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(7, 3, |rows| {
+    Statements::new(ROWS_PER_STATEMENT, 3, |rows| {
         format!(
             "UPDATE journal SET closed_at = ended.column2, outcome = ended.column3 FROM (VALUES {rows}) AS ended
              WHERE journal.id = ended.column1 AND journal.closed_at IS NULL"
