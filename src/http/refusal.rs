@@ -161,7 +161,9 @@ where
             // A bare answer is one piece: it has no body.
             [bytes] => self.poll_write(cx, bytes),
             _ => {
-                self.state = State::Busy;
+                if matches!(self.state, State::Between) {
+                    self.state = State::Busy;
+                }
                 Pin::new(&mut self.io).poll_write_vectored(cx, slices)
             }
         }

@@ -115,6 +115,8 @@ async fn what_cannot_be_read_is_refused_with_an_envelope() {
             assert!(head.contains(header), "{head}");
         }
         assert_eq!(body["error"]["details"][0]["reason"], reason, "{body}");
+        let series = format!(r#"causeway_requests_total{{binding="",upstream="",status="{status}"}}"#);
+        assert!(gateway.metric(&series).await >= Some(1.0), "it is counted");
     }
     assert!(upstream.calls().is_empty());
 }
