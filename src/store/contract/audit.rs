@@ -5,10 +5,13 @@ super::contract! {
     a_page_has_what_was_asked_for,
     an_entry_is_found_by_its_id,
     a_large_batch_is_kept_in_order,
+    of_many_that_end_together_each_has_its_own_outcome,
     old_entries_are_forgotten_and_the_chain_goes_on,
 }
 
 mod tell {
+    use std::time::Duration;
+
     use jiff::SignedDuration;
 
     use crate::{
@@ -17,7 +20,7 @@ mod tell {
         store::{
             Projects, Store,
             audit::{Closed, Filter, GENESIS, Sealed, Walk, digest},
-            journal::{Effects, Intent, Journal, Opened, Settlement},
+            journal::{Effects, Intent, Journal, KeyUse, Opened, Settled, Settlement},
         },
     };
 
@@ -193,5 +196,54 @@ mod tell {
         seal("newer").await;
         let seals = store.audit_seals(0, 10).await.unwrap();
         assert_eq!(seals.last().map(|seal| seal.last_seq), Some(3));
+    }
+
+    /// Intents and outcomes that come together are written together, some hundreds at once; among them are repetitions that
+    /// do not go ahead.
+    pub(super) async fn of_many_that_end_together_each_has_its_own_outcome(store: Store) {
+        const INTENTS: u64 = 300;
+        store.stay_alive(store.now() + Duration::from_secs(60)).await.unwrap();
+        let (journal, work) = Journal::new(store.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(work);
+        let intents = (0..INTENTS).map(|number| {
+            let journal = &journal;
+            // Each seventh is one and the same request.
+            let key = (number % 7 == 0).then_some(KeyUse {
+                scope: [1; 32],
+                fingerprint: [1; 32],
+                reissuable: false,
+            });
+            async move {
+                let entry = Entry { request_id: format!("r{number}"), ..Entry::default() };
+                match journal.open(Intent { entry, key }).await.unwrap() {
+                    Opened::Go(ticket) => {
+                        let outcome = Outcome { latency_us: number, ..Outcome::default() };
+                        let settlement = Settlement { outcome, ..Settlement::default() };
+                        assert_eq!(
+                            journal.settle(ticket, settlement, Effects::default()).await,
+                            Settled::Durable
+                        );
+                        true
+                    }
+                    Opened::InProgress => false,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let went = futures_util::future::join_all(intents).await;
+        let count = went.iter().filter(|went| **went).count();
+        assert!((0..INTENTS).zip(&went).all(|(number, went)| *went || number % 7 == 0));
+        assert!(went.iter().step_by(7).any(|went| *went) && went.iter().step_by(7).any(|went| !went));
+        assert_eq!(store.seal(&signer(), 1000).await.unwrap(), count);
+        let rows = store.audit_page(&Filter::default(), Walk { rows_max: 1000, ..ALL }).await.unwrap();
+        assert_eq!(rows.len(), count);
+        for row in rows {
+            let outcome: Outcome = serde_json::from_str(&row.outcome).unwrap();
+            assert_eq!(*row.columns.request_id, format!("r{}", outcome.latency_us));
+            assert!(went[usize::try_from(outcome.latency_us).unwrap()]);
+        }
+        drop(journal);
+        tasks.join_next().await.unwrap().unwrap();
     }
 }
