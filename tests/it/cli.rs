@@ -22,10 +22,16 @@ const PRINT_TIME_MAX: Duration = Duration::from_secs(20);
 
 const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";
 
-/// Prepares the binary, with nothing from the environment of whoever runs the tests.
+/// Prepares the binary, with nothing from the environment of whoever runs the tests but their temporary folder.
 fn causeway(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TMPDIR", std::env::temp_dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 

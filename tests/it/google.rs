@@ -93,7 +93,13 @@ impl Tokens {
 
 fn causeway(arguments: &[&str], environment: &[(&str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TMPDIR", std::env::temp_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.args(["--set", "identity.mode=none"]);
     command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
     command

@@ -26,7 +26,7 @@ impl Process {
         for setting in common.into_iter().chain(settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
         }
-        command.env_clear();
+        command.env_clear().env("TMPDIR", std::env::temp_dir());
         Self::run(command)
     }
 
