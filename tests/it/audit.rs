@@ -4,7 +4,7 @@ use causeway::model::Role;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::harness::{Answer, Database, Gateway, Keyring, Scripted};
+use crate::harness::{Answer, Database, Gateway, Keyring, Scripted, causeway};
 
 const BOOK: &str = "/v1/shelves/s/books/b";
 
@@ -159,11 +159,8 @@ async fn pages_neither_skip_nor_repeat() {
 
 /// Runs `causeway audit verify`, and returns whether it was content and what it said.
 fn verify(database: &Database) -> (bool, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
-        .args(["audit", "verify", "--set", &database.setting()])
-        .env_clear()
-        .output()
-        .expect("the binary starts");
+    let output =
+        causeway(&["audit", "verify", "--set", &database.setting()]).output().expect("the binary starts");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
@@ -178,8 +175,7 @@ async fn an_export_that_is_read_in_part_is_no_failure() {
     gateway.signal().await;
     gateway.ended().await.unwrap();
     let setting = database.setting();
-    let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
-    export.args(["audit", "export", "--set", &setting]).env_clear();
+    let mut export = causeway(&["audit", "export", "--set", &setting]);
     let whole = export.output().expect("the binary starts");
     assert!(!whole.stdout.is_empty(), "there is something to read");
 

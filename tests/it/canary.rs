@@ -16,7 +16,7 @@ use prost_reflect::{DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMess
 use serde_json::Value;
 use sqlx::Row as _;
 
-use crate::harness::{Answer, Connection, Database, Scripted, pool};
+use crate::harness::{Answer, Connection, Database, Scripted, causeway, pool};
 
 const CANARY: &str = "kanarienvogel7391";
 /// How long a gateway may take until it listens.
@@ -31,8 +31,7 @@ struct Process {
 impl Process {
     fn start(database: &Database, upstream: &Scripted) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-        command.args([
+        let mut command = causeway(&[
             "serve",
             "--set",
             "identity.mode=none",
@@ -43,7 +42,7 @@ impl Process {
         for key in ["bigqueryconnection", "datastream"] {
             command.args(["--set", &format!("upstreams.{key}.endpoint=http://{}", upstream.address)]);
         }
-        let child = command.env_clear().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         Self { child, address: port }
     }
 

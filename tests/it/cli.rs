@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::{Database, attempt},
+    harness::{self, Database, attempt},
     tls::fixture,
 };
 
@@ -22,16 +22,10 @@ const PRINT_TIME_MAX: Duration = Duration::from_secs(20);
 
 const CONNECTION: &str = "google.cloud.bigquery.connection.v1.Connection";
 
-/// Prepares the binary, with nothing from the environment of whoever runs the tests but their temporary folder.
+/// Prepares the binary, which is talked to.
 fn causeway(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("TMPDIR", std::env::temp_dir())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = harness::causeway(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

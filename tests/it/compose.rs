@@ -1,11 +1,11 @@
 //! What `docker compose up` runs, as far as that can be told without containers: the same commands with the same settings,
 //! beside the servers of the tests.
 
-use std::{collections::BTreeMap, process::Command};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Connection, Database, Process, Redis};
+use crate::harness::{Connection, Database, Process, Redis, causeway};
 
 const COMPOSE: &str = include_str!("../../compose.yaml");
 const BLANKS: &str = include_str!("../../causeway.compose.env");
@@ -51,8 +51,8 @@ async fn a_team_starts_it_makes_its_first_key_and_is_let_in_with_it() {
         assert!(said.first().is_none_or(|binary| binary == "causeway"), "{said:?}");
         said = said.into_iter().skip(1).chain(words("command")).collect();
         let said = said.iter().map(|word| word.as_str().expect("it is a word"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-        command.args(said).args(typed).env_clear().envs(settings);
+        let mut command = causeway(&[]);
+        command.args(said).args(typed).envs(settings);
         command
     };
     let gateway = Process::run(prepared("gateway", &[]));

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Scripted};
+use crate::harness::{self, Answer, Connection, Scripted};
 
 /// What must never be printed.
 const SECRETS: [&str; 5] =
@@ -92,14 +92,8 @@ impl Tokens {
 }
 
 fn causeway(arguments: &[&str], environment: &[(&str, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("TMPDIR", std::env::temp_dir())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = harness::causeway(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.args(["--set", "identity.mode=none"]);
     command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
     command

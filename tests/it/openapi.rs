@@ -8,7 +8,7 @@ use causeway::{
 };
 use serde_json::Value;
 
-use crate::harness::{Gateway, Response, Scripted};
+use crate::harness::{Gateway, Response, Scripted, causeway};
 
 /// The document as it is kept in the repository.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/causeway.json");
@@ -140,8 +140,7 @@ fn tells(operation: &Operation<'_>, header: &str) -> bool {
 
 #[test]
 fn the_document_in_the_repository_is_the_one_that_is_generated() {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
-    let checked = command.args(["openapi", "--check", "--file", KEPT]).env_clear().output().unwrap();
+    let checked = causeway(&["openapi", "--check", "--file", KEPT]).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
@@ -150,8 +149,7 @@ fn a_document_that_is_out_of_date_is_told_with_the_first_difference() {
     let stale = fs::read_to_string(KEPT).unwrap().replacen("Causeway", "Causway", 1);
     let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/stale.json");
     fs::write(file, stale).unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
-    let checked = command.args(["openapi", "--check", "--file", file]).env_clear().output().unwrap();
+    let checked = causeway(&["openapi", "--check", "--file", file]).output().unwrap();
     assert_eq!(checked.status.code(), Some(1));
     let told = String::from_utf8_lossy(&checked.stderr);
     assert!(

@@ -18,6 +18,6 @@ pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
 pub(crate) use keys::{Keyring, bearer};
 pub(crate) use postgres::Postgres;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, causeway};
 pub(crate) use redis::{Cluster, Redis, Tls};
 pub(crate) use scripted::{Answer, Call, Scripted};

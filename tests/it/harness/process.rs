@@ -8,6 +8,14 @@ use std::{
 
 use serde_json::Value;
 
+/// Prepares the binary, with nothing from the environment of whoever runs the tests but their temporary folder: a gateway
+/// that is killed leaves its own behind in there.
+pub(crate) fn causeway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    command.args(arguments).env_clear().env("TMPDIR", std::env::temp_dir());
+    command
+}
+
 /// A gateway in a process of its own. Killed when dropped, with no chance to finish anything.
 pub(crate) struct Process {
     child: Child,
@@ -21,12 +29,10 @@ impl Process {
     pub(crate) fn start(settings: &[String]) -> Self {
         let key = format!("secrets.key={}=", "A".repeat(43));
         let common = ["identity.mode=none", "http.listen=127.0.0.1:0", "telemetry.log.format=json", &key];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-        command.arg("serve");
+        let mut command = causeway(&["serve"]);
         for setting in common.into_iter().chain(settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
         }
-        command.env_clear().env("TMPDIR", std::env::temp_dir());
         Self::run(command)
     }
 
