@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, reader, writer};
+use super::{Connection, Handle, Row, begin, reader, writer};
 use crate::store::{
     Projects,
     audit::{Closed, Columns, Filter, GENESIS, Seal, Sealed, Walk, entry_query, page_query},
@@ -131,7 +131,8 @@ pub(in crate::store) async fn seals(handle: &Handle, after: i64, rows_max: u32) 
 
 /// Deletes Idempotency-Keys that are over, and gateways that are gone.
 pub(in crate::store) async fn forget_keys(handle: &Handle, now: i64) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1")
         .bind(now)
         .execute(&mut *transaction)

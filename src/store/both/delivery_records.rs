@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, reader, webhook_events, writer};
+use super::{Connection, Handle, Row, begin, reader, webhook_events, writer};
 use crate::{
     model::{Attempt, Delivery, DeliveryState, Replay, WebhookEvent},
     store::{
@@ -134,7 +134,8 @@ pub(in crate::store) async fn resend(
     event: (&str, &str),
     now: i64,
 ) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     if !rearm(&mut transaction, endpoint, event, false, now).await? {
         sqlx::query(
             "UPDATE webhook_deliveries SET due_at = $3, step = 0
@@ -156,7 +157,8 @@ pub(in crate::store) async fn send_to(
     event: &WebhookEvent,
     now: i64,
 ) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     webhook_events::insert(&mut transaction, event, Some(now)).await?;
     rearm(&mut transaction, endpoint, (&event.id, &event.kind), false, now).await?;
     transaction.commit().await
@@ -190,7 +192,8 @@ pub(in crate::store) async fn insert_replay(
     replay: &Replay,
     max: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let old = replay.created_at.as_microsecond() - REPLAY_KEPT_US;
     sqlx::query("DELETE FROM webhook_replays WHERE endpoint_id = $1 AND done AND created_at < $2")
         .bind(&replay.endpoint)
@@ -239,7 +242,8 @@ pub(in crate::store) async fn claim_replay(
     now: i64,
     lease_until: i64,
 ) -> sqlx::Result<Option<Replay>> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let sql = format!(
         "UPDATE webhook_replays SET due_at = $2, fence = fence + 1
          WHERE id = (SELECT id FROM webhook_replays WHERE NOT done AND due_at <= $1 ORDER BY due_at LIMIT 1)
@@ -263,7 +267,8 @@ pub(in crate::store) async fn advance_replay(
     events: &[(String, String)],
     now: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let mut queued = 0_i64;
     for (id, kind) in events {
         queued += i64::from(

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, Handle, Row, events, reader, writer};
+use super::{Connection, Handle, Row, begin, events, reader, writer};
 use crate::{
     model::{Operation, OperationId},
     store::operations::{Birth, COLUMNS, Page, operation, page_query},
@@ -15,7 +15,8 @@ pub(in crate::store) fn read(row: &Row) -> sqlx::Result<Operation> {
 
 /// Puts an operation on record by itself; false if it is there already.
 pub(in crate::store) async fn insert(handle: &Handle, birth: &Birth) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let fresh = insert_all(&mut transaction, &[birth]).await?;
     transaction.commit().await?;
     Ok(fresh == 1)
@@ -114,7 +115,8 @@ pub(in crate::store) async fn page(handle: &Handle, page: &Page) -> sqlx::Result
 
 /// Marks an operation as deleted; false if it was not there.
 pub(in crate::store) async fn delete(handle: &Handle, id: OperationId, now: i64) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let done = sqlx::query(
         "UPDATE operations SET deleted_at = $2, ended_at = COALESCE(ended_at, $2), lease_token = lease_token + 1
          WHERE id = $1 AND deleted_at IS NULL",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, reader, webhook_events, writer};
+use super::{Connection, Handle, Row, begin, reader, webhook_events, writer};
 use crate::{
     model::{Endpoint, EndpointState, WebhookEvent},
     store::{time_of, webhook_endpoints::settings_of},
@@ -52,7 +52,8 @@ pub(in crate::store) async fn insert(
     settings: &str,
     max: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM webhook_endpoints WHERE project = $1 AND state <> 2")
@@ -129,7 +130,8 @@ pub(in crate::store) async fn update(
     settings: &str,
     now: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints
@@ -166,7 +168,8 @@ pub(in crate::store) async fn delete(
     id: &str,
     now: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints SET state = 2, version = version + 1, updated_at = $3
@@ -190,7 +193,8 @@ pub(in crate::store) async fn disable(
     event: &WebhookEvent,
     now: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints SET state = 1, disabled_reason = $2, version = version + 1, updated_at = $3
@@ -216,7 +220,8 @@ pub(in crate::store) async fn recover(
     id: &str,
     event: Option<&WebhookEvent>,
 ) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints SET failing_since = NULL, last_failure_at = NULL
          WHERE id = $1 AND failing_since IS NOT NULL",
@@ -232,7 +237,8 @@ pub(in crate::store) async fn recover(
 
 /// Leaves an endpoint alone until `until`.
 pub(in crate::store) async fn pause(handle: &Handle, id: &str, until: i64) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     sqlx::query("UPDATE webhook_endpoints SET paused_until = $2 WHERE id = $1 AND paused_until < $2")
         .bind(id)
@@ -276,7 +282,8 @@ async fn cancel_all(connection: &mut Connection, id: &str, now: i64) -> sqlx::Re
 
 /// Removes what belongs to endpoints that were deleted, a part at a time; tells whether there may be more.
 pub(in crate::store) async fn sweep(handle: &Handle, limit: i64) -> sqlx::Result<bool> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let gone: Option<String> =
         sqlx::query_scalar("SELECT id FROM webhook_endpoints WHERE state = 2 ORDER BY id LIMIT 1")
             .fetch_optional(&mut *transaction)

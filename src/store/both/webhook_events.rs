@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, reader, writer};
+use super::{Connection, Handle, Row, begin, reader, writer};
 use crate::{
     model::WebhookEvent,
     store::{
@@ -52,7 +52,8 @@ pub(in crate::store) async fn insert(
 
 /// Writes events in a transaction of their own.
 pub(in crate::store) async fn insert_all(handle: &Handle, events: &[WebhookEvent]) -> sqlx::Result<()> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     for event in events {
         insert(&mut transaction, event, None).await?;
     }
@@ -152,7 +153,8 @@ pub(in crate::store) async fn undispatched(handle: &Handle, limit: i64) -> sqlx:
 
 /// Removes events that are older than `before`, with their deliveries and attempts; tells how many.
 pub(in crate::store) async fn expire(handle: &Handle, before: i64, limit: i64) -> sqlx::Result<u64> {
-    let mut transaction = writer(handle).await?;
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
     let rows = sqlx::query(
         "SELECT id, project FROM events WHERE occurred_at < $1 AND dispatched_at IS NOT NULL ORDER BY occurred_at LIMIT $2",
     )

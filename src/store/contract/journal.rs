@@ -2,10 +2,12 @@
 
 super::contract! {
     an_intent_is_closed_by_its_outcome,
+    an_outcome_counts_once,
     an_outcome_is_written_with_what_it_tells,
     one_of_a_hundred_with_one_key_goes_ahead,
     a_key_replays_refuses_and_is_forgotten,
     what_a_dead_gateway_began,
+    many_orphans_are_closed_at_once,
     a_key_expires,
     what_is_dropped_half_way_is_closed_as_unknown,
 }
@@ -17,9 +19,11 @@ mod tell {
     use tokio::task::JoinSet;
 
     use crate::{
+        crypto::{Keys, Purpose},
         model::{Ending, Entry, Outcome},
         store::{
             Store,
+            audit::{Filter, Walk},
             contract::is_told,
             journal::{Effects, Intent, Journal, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
         },
@@ -94,6 +98,28 @@ mod tell {
         gateway.end().await;
     }
 
+    /// What nobody heard of being written is written once more.
+    pub(super) async fn an_outcome_counts_once(store: Store) {
+        let signer = Keys::new(&[3; 32], &[]).signer(Purpose::AuditSeal);
+        let gateway = Running::alive(&store).await;
+        let ticket = go(gateway.open(None).await);
+        let id = ticket.id();
+        gateway.settle(ticket, KeyFate::Release).await;
+        let again = async || {
+            let outcome = Outcome { ending: Ending::Error, status: 500, ..Outcome::default() };
+            let settlement = Settlement { outcome, ..Settlement::default() };
+            store.close_orphans(vec![(id, settlement, Effects::default())]).await.unwrap();
+        };
+        again().await;
+        assert_eq!(store.seal(&signer, 10).await.unwrap(), 1);
+        again().await;
+        assert_eq!(store.seal(&signer, 10).await.unwrap(), 0, "it was in the log already");
+        let walk = Walk { ascending: true, after: None, rows_max: 10 };
+        let entries = store.audit_page(&Filter::default(), walk).await.unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.columns.status).collect::<Vec<_>>(), [200]);
+        gateway.end().await;
+    }
+
     pub(super) async fn an_outcome_is_written_with_what_it_tells(store: Store) {
         let gateway = Running::alive(&store).await;
         let ticket = go(gateway.open(None).await);
@@ -160,6 +186,22 @@ mod tell {
             orphans.iter().map(|orphan| (orphan.id, Settlement::default(), Effects::default())).collect();
         store.close_orphans(found).await.unwrap();
         assert_eq!(store.orphans(10).await.unwrap(), []);
+        dead.end().await;
+    }
+
+    /// As many as are looked for together.
+    pub(super) async fn many_orphans_are_closed_at_once(store: Store) {
+        const ORPHANS: usize = 300;
+        let dead = Running::silent(&store);
+        let opened = futures_util::future::join_all((0..ORPHANS).map(|_| dead.open(None))).await;
+        let left: Vec<Ticket> = opened.into_iter().map(go).collect();
+        let orphans = store.orphans(500).await.unwrap();
+        assert_eq!(orphans.len(), ORPHANS);
+        let found =
+            orphans.iter().map(|orphan| (orphan.id, Settlement::default(), Effects::default())).collect();
+        store.close_orphans(found).await.unwrap();
+        assert_eq!(store.orphans(500).await.unwrap(), []);
+        drop(left);
         dead.end().await;
     }
 

@@ -46,7 +46,10 @@ pub(super) async fn on_postgres() -> Option<Store> {
 pub(crate) async fn alter(store: &Store, statement: &'static str) {
     let done = match &store.0.backend {
         Backend::Postgres(pool) => sqlx::query(statement).execute(pool).await.map(|_| ()),
-        Backend::Sqlite(files) => sqlx::query(statement).execute(files.writer()).await.map(|_| ()),
+        Backend::Sqlite(files) => {
+            let mut writer = files.writer().await.expect("nobody else writes");
+            sqlx::query(statement).execute(&mut *writer).await.map(|_| ())
+        }
     };
     done.expect("it is SQL");
 }

@@ -32,7 +32,7 @@ pub(in crate::store) struct SettleRow {
     pub(in crate::store) effects: Effects,
 }
 
-/// Everything that one commit makes durable.
+/// Everything that one commit makes durable: at most [`ROWS_MAX`] intents and outcomes together.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Batch {
     pub(in crate::store) opens: Vec<OpenRow>,

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use super::{
     Effects, IntentId, Settlement,
-    batch::{Batch, SettleRow},
+    batch::{Batch, ROWS_MAX, SettleRow},
     writer,
 };
 use crate::{
@@ -87,9 +87,12 @@ impl Store {
                 key: None,
                 effects,
             })
-            .collect();
-        let batch = Batch { settles, ..Batch::default() };
-        writer::flush(self, &mut Line::default(), &batch).await.map_err(writer::error_of)?;
+            .collect::<Vec<_>>();
+        // Each stands alone, so what is written before the database goes away may stay.
+        for some in settles.chunks(ROWS_MAX) {
+            let batch = Batch { settles: some.to_vec(), ..Batch::default() };
+            writer::flush(self, &mut Line::default(), &batch).await.map_err(writer::error_of)?;
+        }
         Ok(())
     }
 }

@@ -117,9 +117,14 @@ async fn reader(pool: &Handle) -> sqlx::Result<PoolConnection<Postgres>> {
     pool.acquire().await
 }
 
-/// Begins a transaction that writes.
-async fn writer(pool: &Handle) -> sqlx::Result<PgTransaction<'static>> {
-    pool.begin().await
+/// Takes a connection that writes.
+async fn writer(pool: &Handle) -> sqlx::Result<PoolConnection<Postgres>> {
+    pool.acquire().await
+}
+
+/// Begins a transaction.
+async fn begin(connection: &mut PoolConnection<Postgres>) -> sqlx::Result<PgTransaction<'_>> {
+    connection.begin().await
 }
 
 /// Refuses a server that says "committed" before it is.

@@ -58,7 +58,8 @@ pub(in crate::store) async fn seal(
     if rows.is_empty() && !has_closed(files).await? {
         return Ok(0);
     }
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     // With the limit bound, SQLite would prepare the statement anew each time.
     let moved = QueryBuilder::<Sqlite>::new(
         "SELECT id, opened_at, entry, closed_at, outcome FROM journal WHERE closed_at IS NOT NULL ORDER BY id LIMIT ",
@@ -133,7 +134,8 @@ async fn append(
 
 /// Deletes entries that were sealed before `floor`.
 pub(in crate::store) async fn forget(files: &Files, floor: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM audit_entries WHERE sealed_at < $1").bind(floor).execute(files.writer()).await?;
+    let delete = sqlx::query("DELETE FROM audit_entries WHERE sealed_at < $1").bind(floor);
+    delete.execute(&mut *files.writer().await?).await?;
     Ok(())
 }
 
@@ -156,7 +158,10 @@ mod tests {
         for projects in [Projects::All, Projects::One("p".into()), Projects::Like(vec!["p-*".into()])] {
             let query = entry_query::<Sqlite>(&[1; 16], &projects);
             let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
-            let steps = sqlx::query(AssertSqlSafe(explain)).fetch_all(files.writer()).await.expect("a plan");
+            let steps = sqlx::query(AssertSqlSafe(explain))
+                .fetch_all(&mut *files.writer().await.expect("it is free"))
+                .await
+                .expect("a plan");
             let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
             let wanted = "SEARCH audit_entries USING INDEX audit_entries_time (opened_at>? AND opened_at<?)";
             assert_eq!(steps, [wanted], "{projects:?}");
@@ -179,8 +184,10 @@ mod tests {
                 let query = page_query::<Sqlite>(&filter, Walk { ascending, after: Some(7), rows_max: 50 });
                 let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
                 // By the connection that migrated: others look at a plan's indexes only when they follow it.
-                let steps =
-                    sqlx::query(AssertSqlSafe(explain)).fetch_all(files.writer()).await.expect("a plan");
+                let steps = sqlx::query(AssertSqlSafe(explain))
+                    .fetch_all(&mut *files.writer().await.expect("it is free"))
+                    .await
+                    .expect("a plan");
                 let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
                 let after = if ascending { ">" } else { "<" };
                 let wanted = format!(

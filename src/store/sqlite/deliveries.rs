@@ -21,7 +21,8 @@ pub(in crate::store) async fn dispatch(
     now: i64,
     lease_until: i64,
 ) -> sqlx::Result<Vec<(String, String)>> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     let mut made = Vec::new();
     for event in events {
         let mine =
@@ -63,7 +64,8 @@ pub(in crate::store) async fn claim(
     now: i64,
     lease_until: i64,
 ) -> sqlx::Result<Vec<Leased>> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     let mut leased = Vec::new();
     for wanted in wanted {
         leased.extend(claim_of(&mut transaction, wanted, now, lease_until).await?);
@@ -144,7 +146,8 @@ pub(in crate::store) async fn settle(
     now: i64,
     forgotten: i64,
 ) -> sqlx::Result<Settled> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     let mut settled = Settled::default();
     let mut endpoints: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
     for verdict in verdicts {
@@ -225,7 +228,8 @@ pub(in crate::store) async fn release(
     leased: &[(String, String, i64)],
     now: i64,
 ) -> sqlx::Result<()> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     for (endpoint, event, fence) in leased {
         sqlx::query(
             "UPDATE webhook_deliveries SET leased = FALSE, due_at = $4

@@ -15,7 +15,7 @@ pub(in crate::store) async fn keep(
     .bind(name)
     .bind(fresh)
     .bind(now)
-    .execute(files.writer())
+    .execute(&mut *files.writer().await?)
     .await?;
     sqlx::query_scalar("SELECT value FROM generated_secrets WHERE name = $1")
         .bind(name)

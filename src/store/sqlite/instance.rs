@@ -3,7 +3,8 @@
 use super::Files;
 
 pub(in crate::store) async fn stay_alive(files: &Files, id: &[u8], now: i64, until: i64) -> sqlx::Result<()> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     sqlx::query("DELETE FROM instances WHERE id <> $1").bind(id).execute(&mut *transaction).await?;
     sqlx::query(
         "INSERT INTO instances (id, started_at, alive_until) VALUES ($1, $2, $3)
@@ -18,6 +19,6 @@ pub(in crate::store) async fn stay_alive(files: &Files, id: &[u8], now: i64, unt
 }
 
 pub(in crate::store) async fn leave(files: &Files, id: &[u8]) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM instances WHERE id = $1").bind(id).execute(files.writer()).await?;
+    sqlx::query("DELETE FROM instances WHERE id = $1").bind(id).execute(&mut *files.writer().await?).await?;
     Ok(())
 }

@@ -1,37 +1,73 @@
 //! The journal: everything that one commit makes durable, in one transaction of the one writer.
 //!
-//! Each statement is a way to SQLite's thread and back, which costs more than the row that it writes: intents and outcomes
-//! that came together are written together, and only what has a key takes statements of its own.
+//! Each statement is a way to SQLite's thread and back, which wakes two threads and so costs more than the rows that it
+//! writes: intents and outcomes that came together are one statement, which needs no transaction around it, and only what
+//! has a key takes statements of its own.
 
-use std::sync::LazyLock;
+use std::{
+    array,
+    iter::repeat_n,
+    sync::{Arc, LazyLock},
+};
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, Sqlite, SqliteConnection, query::Query,
+    sqlite::SqliteArguments,
+};
 
-use super::{Files, operation_records, statements::Statements, webhook_events};
-use crate::store::journal::{
-    KeyFate,
-    batch::{
-        ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, ROWS_MAX, SettleRow, UNKNOWN, judge,
+use super::{Files, operation_records, webhook_events};
+use crate::store::{
+    failure,
+    journal::{
+        KeyFate,
+        batch::{
+            ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, ROWS_MAX, SettleRow, UNKNOWN,
+            judge,
+        },
     },
 };
 
-/// Rows that one statement writes: most batches hold as many intents as outcomes.
-const ROWS_PER_STATEMENT: usize = ROWS_MAX / 2;
+/// Statements for one row, two, four, and so on up to all that a commit has. Of statements for any number few would be
+/// prepared already.
+const SIZES: usize = ROWS_MAX.ilog2() as usize + 1;
+const _: () = assert!(ROWS_MAX.is_power_of_two());
 
-static OPENS: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(ROWS_PER_STATEMENT, 4, |rows| {
-        format!("INSERT INTO journal (id, instance, opened_at, entry) VALUES {rows} ON CONFLICT DO NOTHING")
+/// Opens intents and closes others. Rows of NULL fill a statement up and do nothing. An outcome whose intent is gone, as it
+/// was written and sealed before, does nothing either. Of two outcomes for one intent the first stays.
+static WRITES: LazyLock<[SqlStr; SIZES]> = LazyLock::new(|| {
+    array::from_fn(|size| {
+        let rows = vec!["(?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
+        let write = format!(
+            "INSERT INTO journal (id, instance, opened_at, entry, closed_at, outcome)
+             SELECT * FROM (VALUES {rows})
+             WHERE column1 IS NOT NULL AND (column6 IS NULL OR column1 IN (SELECT id FROM journal))
+             ON CONFLICT (id) DO UPDATE SET closed_at = excluded.closed_at, outcome = excluded.outcome
+             WHERE journal.closed_at IS NULL AND excluded.closed_at IS NOT NULL"
+        );
+        // Our own text and placeholders.
+        AssertSqlSafe(Arc::<str>::from(write)).into_sql_str()
     })
 });
-/// An intent has one outcome: no batch has two for the same, of which SQLite would take any.
-static SETTLES: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(ROWS_PER_STATEMENT, 3, |rows| {
-        format!(
-            "UPDATE journal SET closed_at = ended.column2, outcome = ended.column3 FROM (VALUES {rows}) AS ended
-             WHERE journal.id = ended.column1 AND journal.closed_at IS NULL"
-        )
-    })
-});
+
+/// Returns the statement for these intents and outcomes.
+fn write<'q>(
+    opens: &[&'q OpenRow],
+    settles: &'q [SettleRow],
+    instance: &'q [u8],
+) -> Query<'q, Sqlite, SqliteArguments> {
+    let rows = opens.len() + settles.len();
+    let size = rows.next_power_of_two();
+    let mut write = sqlx::query(WRITES[size.ilog2() as usize].clone());
+    for row in opens {
+        write = write.bind(&row.id[..]).bind(instance).bind(row.opened_at).bind(&row.entry);
+        write = write.bind(None::<i64>).bind(None::<String>);
+    }
+    for row in settles {
+        // What an intent says is not looked at in its outcome.
+        write = write.bind(&row.id[..]).bind(&[][..]).bind(0).bind("").bind(row.closed_at).bind(&row.outcome);
+    }
+    repeat_n(None::<i64>, 6 * (size - rows)).fold(write, Query::bind)
+}
 
 /// Makes a batch durable.
 pub(in crate::store) async fn flush(
@@ -40,7 +76,21 @@ pub(in crate::store) async fn flush(
     instance: &[u8],
     now: i64,
 ) -> Result<Vec<Decision>, FlushError> {
-    let mut transaction = files.begin().await?;
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut writer = files.writer().await?;
+    if batch.is_plain() {
+        let opens: Vec<&OpenRow> = batch.opens.iter().collect();
+        let written = write(&opens, &batch.settles, instance).execute(&mut *writer).await;
+        return match written {
+            Ok(_) => Ok(vec![Decision::Go; opens.len()]),
+            // It may have been the commit that failed. If not, an intent that is not there is taken back, which does no harm.
+            Err(error) if failure::is_away(&error) => Err(FlushError::InDoubt(error)),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let mut transaction = writer.begin().await?;
     let connection = &mut *transaction;
     let mut decisions = Vec::with_capacity(batch.opens.len());
     for row in &batch.opens {
@@ -52,19 +102,8 @@ pub(in crate::store) async fn flush(
     }
     let opened = batch.opens.iter().zip(&decisions).filter(|(_, decision)| **decision == Decision::Go);
     let opened: Vec<&OpenRow> = opened.map(|(row, _)| row).collect();
-    let mut opened = opened.into_iter();
-    while let Some((statement, count)) = OPENS.next(opened.len()) {
-        let insert = opened.by_ref().take(count).fold(sqlx::query(statement), |insert, row| {
-            insert.bind(&row.id[..]).bind(instance).bind(row.opened_at).bind(&row.entry)
-        });
-        insert.execute(&mut *connection).await?;
-    }
-    let mut settled = batch.settles.iter();
-    while let Some((statement, count)) = SETTLES.next(settled.len()) {
-        let update = settled.by_ref().take(count).fold(sqlx::query(statement), |update, row| {
-            update.bind(&row.id[..]).bind(row.closed_at).bind(&row.outcome)
-        });
-        update.execute(&mut *connection).await?;
+    if !(opened.is_empty() && batch.settles.is_empty()) {
+        write(&opened, &batch.settles, instance).execute(&mut *connection).await?;
     }
     for row in &batch.settles {
         settle_key(connection, row).await?;
@@ -184,14 +223,16 @@ mod tests {
     async fn outcomes_find_their_intents_by_the_key() {
         let store = contract::on_sqlite().await.expect("a file can be made");
         let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
-        for rows in [1, 2, 128] {
-            let (statement, count) = SETTLES.next(rows).expect("there are rows");
-            assert_eq!(count, rows);
+        for statement in &*WRITES {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));
-            let steps = sqlx::query(explain).fetch_all(files.writer()).await.expect("a plan");
+            let steps = sqlx::query(explain)
+                .fetch_all(&mut *files.writer().await.expect("it is free"))
+                .await
+                .expect("a plan");
             let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
-            let search = "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (id=?)";
+            let search = "USING INDEX sqlite_autoindex_journal_1 FOR IN-OPERATOR";
             assert!(steps.iter().any(|step| step == search), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("journal") && step != search), "{steps:?}");
         }
     }
 }

@@ -9,7 +9,8 @@ const COLUMNS: &str = "id, hash, principal, role, resources, note, created_by, c
 
 /// Inserts if there is room for it.
 pub(in crate::store) async fn insert(files: &Files, row: &Row, room: Room, now: i64) -> sqlx::Result<Kept> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     let (live, alike): (i64, i64) = sqlx::query_as(
         "SELECT count(*), count(CASE WHEN role = $3 AND resources = $4 THEN 1 END) FROM api_keys
          WHERE principal = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
@@ -76,13 +77,18 @@ pub(in crate::store) async fn revoke(files: &Files, id: &str, now: i64) -> sqlx:
     let sql = format!(
         "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1 RETURNING {COLUMNS}"
     );
-    let found =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(now).fetch_optional(files.writer()).await?;
-    found.as_ref().map(read).transpose()
+    let found = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(id)
+        .bind(now)
+        // All of one: who stops at the first row does not hear whether it was committed.
+        .fetch_all(&mut *files.writer().await?)
+        .await?;
+    found.first().map(read).transpose()
 }
 
 pub(in crate::store) async fn touch(files: &Files, ids: &[String], times: &[i64]) -> sqlx::Result<()> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     for (id, at) in ids.iter().zip(times) {
         sqlx::query("UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND COALESCE(last_used_at, 0) < $2")
             .bind(id)

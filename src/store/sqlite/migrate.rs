@@ -36,7 +36,8 @@ pub(in crate::store) async fn apply(
     checksum: &[u8],
     now: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations
          (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL, applied_at INTEGER NOT NULL)",

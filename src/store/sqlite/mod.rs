@@ -24,6 +24,7 @@ mod statements;
 pub(super) mod webhook_endpoints;
 #[path = "../both/webhook_events.rs"]
 pub(super) mod webhook_events;
+mod writer;
 
 use std::{
     path::{self, Path},
@@ -39,6 +40,7 @@ use sqlx::{
     },
 };
 
+use self::writer::{Held, Writer};
 use super::open::ACQUIRE_TIME_MAX;
 
 /// Connections that read.
@@ -55,7 +57,7 @@ const WAL_PAGES: &str = "4096";
 
 /// The connections to one file.
 pub(super) struct Files {
-    writer: SqlitePool,
+    writer: Writer,
     reader: SqlitePool,
 }
 
@@ -66,26 +68,25 @@ async fn reader(files: &Handle) -> sqlx::Result<PoolConnection<Sqlite>> {
     files.reader.acquire().await
 }
 
+/// Waits for the connection that writes.
+async fn writer(files: &Handle) -> sqlx::Result<Held<'_>> {
+    files.writer().await
+}
+
 /// Begins a transaction that writes.
-async fn writer(files: &Handle) -> sqlx::Result<Transaction<'static, Sqlite>> {
-    files.begin().await
+async fn begin<'h>(writer: &'h mut Held<'_>) -> sqlx::Result<Transaction<'h, Sqlite>> {
+    writer.begin().await
 }
 
 impl Files {
-    /// Begins a transaction that writes. It has the write lock from its first moment, so it cannot fail half-way for
-    /// want of it.
-    pub(super) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
-    }
-
     /// Returns the connections that only read.
     pub(super) fn reader(&self) -> &SqlitePool {
         &self.reader
     }
 
-    /// Returns the connection that writes, for a single statement.
-    pub(super) fn writer(&self) -> &SqlitePool {
-        &self.writer
+    /// Waits for the connection that writes.
+    pub(super) async fn writer(&self) -> sqlx::Result<Held<'_>> {
+        self.writer.hold().await
     }
 
     pub(super) async fn close(&self) {
@@ -123,18 +124,18 @@ async fn open_with(options: SqliteConnectOptions, synchronous: SqliteSynchronous
         .page_size(PAGE_BYTES)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .busy_timeout(BUSY_TIME_MAX);
-    let pool = |connections| {
-        SqlitePoolOptions::new()
-            .max_connections(connections)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(ACQUIRE_TIME_MAX)
-            .test_before_acquire(false)
-    };
-    // The writer first: it makes the file and turns on its log.
-    let writer = pool(1).connect_with(options.clone()).await?;
-    let reader = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
+    // The writer first: it makes the file and turns on its log. What it copies for a statement is a batch at most, and needs no
+    // file in a folder that may not be there.
+    let writer = Writer::connect(options.clone().pragma("temp_store", "MEMORY")).await?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(ACQUIRE_TIME_MAX)
+        .test_before_acquire(false)
+        .connect_with(options.pragma("query_only", "ON"))
+        .await?;
     Ok(Files { writer, reader })
 }
 

@@ -61,12 +61,13 @@ pub(in crate::store) async fn claim(
     query.push(" AND mine.lease_until <= ").push_bind(now);
     query.push(" ORDER BY parents.since, mine.poll_at LIMIT ").push_bind(i64::from(room.rows));
     query.push(format!(") RETURNING {COLUMNS}"));
-    let rows = query.build().fetch_all(files.writer()).await?;
+    let rows = query.build().fetch_all(&mut *files.writer().await?).await?;
     rows.iter().map(read).collect()
 }
 
 pub(in crate::store) async fn write_claimed(files: &Files, changes: &[Change]) -> sqlx::Result<usize> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     let mut fenced = 0;
     for change in changes {
         let written = if change.visible {
@@ -136,7 +137,8 @@ pub(in crate::store) async fn write_seen(
     change: &Change,
     version_before: i64,
 ) -> sqlx::Result<bool> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     // Whoever holds a claim saw the operation before this, so its claim ends here.
     let held: Option<i64> = sqlx::query_scalar(
         "UPDATE operations SET lease_token = lease_token + 1
@@ -161,7 +163,8 @@ pub(in crate::store) async fn hurry(
     now: i64,
     pause: i64,
 ) -> sqlx::Result<()> {
-    let mut transaction = files.begin().await?;
+    let mut writer = files.writer().await?;
+    let mut transaction = writer.begin().await?;
     for id in ids {
         sqlx::query(
             "UPDATE operations SET poll_at = $2
@@ -198,7 +201,7 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -
     )
     .bind(floor)
     .bind(i64::from(rows_max))
-    .execute(files.writer())
+    .execute(&mut *files.writer().await?)
     .await?;
     Ok(done.rows_affected())
 }
