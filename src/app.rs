@@ -9,7 +9,7 @@ use crate::{
     cache::PageCache,
     clock::Clock,
     config::{self, Config},
-    crypto::{Keys, Purpose},
+    crypto::{KEY_BYTES, Keys, Purpose},
     egress::{self, Egress, Roots, SystemResolver},
     gateway::{Aftermath, Gateway, Keeping, Ledger},
     http::{self, About, Audit, Listener, Parts, Server},
@@ -187,18 +187,45 @@ pub async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store,
     Ok(store)
 }
 
+/// Name of the secret that the database keeps where none is configured.
+const KEY: &str = "secrets.key";
+
 /// Returns the keys of a configuration, or those made from a secret that the database keeps.
 ///
 /// # Errors
 /// The database is away.
 pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
-    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).collect();
-    if let Some(key) = &secrets.key {
-        return Ok(Keys::new(key.expose(), &old));
+    if let Some(keys) = configured_keys(secrets) {
+        return Ok(keys);
     }
-    let generated = store.generated_secret("secrets.key").await.map_err(|error| one(error.told()))?;
+    let generated = store.generated_secret(KEY).await.map_err(|error| one(error.told()))?;
     tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
-    Ok(Keys::new(&generated, &old))
+    Ok(keys_of(&generated, secrets))
+}
+
+/// Returns the keys as [`keys`] does, but makes none.
+///
+/// # Errors
+/// The database is away; or none is configured, and none is kept.
+pub async fn keys_to_verify(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
+    if let Some(keys) = configured_keys(secrets) {
+        return Ok(keys);
+    }
+    let generated = store.find_generated_secret(KEY).await.map_err(|error| one(error.told()))?;
+    let generated = generated.ok_or_else(|| {
+        one("secrets.key is not set, and no gateway has kept a generated key in this database: set the key that the \
+             gateways have which write to it")
+    })?;
+    Ok(keys_of(&generated, secrets))
+}
+
+fn configured_keys(secrets: &config::Secrets) -> Option<Keys> {
+    secrets.key.as_ref().map(|key| keys_of(key.expose(), secrets))
+}
+
+fn keys_of(key: &[u8; KEY_BYTES], secrets: &config::Secrets) -> Keys {
+    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).collect();
+    Keys::new(key, &old)
 }
 
 /// Reads the descriptor sets and service YAMLs that a configuration names, and puts together what is known about all

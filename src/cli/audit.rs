@@ -91,7 +91,8 @@ impl Audit {
 }
 
 async fn verify_log(config: &Config, store: &Store) -> Outcome {
-    let keys = app::keys(&config.secrets, store).await?;
+    store.require_current().await?;
+    let keys = app::keys_to_verify(&config.secrets, store).await?;
     match verify(store, &keys, config.audit.retention).await? {
         Ok(found) => {
             let root: String = found.root.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -203,7 +203,7 @@ impl Setting for Secret {
 }
 
 impl Setting for SecretUrl {
-    const EXPECTED: &'static str = "a URL with a scheme";
+    const EXPECTED: &'static str = "a URL such as scheme://host or scheme:///path";
     const SECRET: bool = true;
 
     fn read(value: &Value) -> Result<Self, Why> {

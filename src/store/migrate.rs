@@ -87,7 +87,10 @@ impl Store {
     }
 
     /// Refuses a database that is not exactly what this program was made for.
-    pub(super) async fn require_current(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// It is not, or as [`Self::migrate`].
+    pub async fn require_current(&self) -> Result<()> {
         let missing: Vec<String> = self
             .migration_status()
             .await?

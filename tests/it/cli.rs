@@ -355,9 +355,24 @@ fn whoever_only_reads_makes_no_database_of_a_path_with_a_slip_in_it() {
 }
 
 #[test]
-fn a_fault_is_told_by_its_cause_alone_and_once() {
+fn whoever_verifies_a_log_without_its_key_or_schema_hears_what_to_do_and_makes_none() {
     let database = Database::sqlite();
     File::create(file_of(&database)).expect("its folder is there");
+    let verify = || err(&run(&["audit", "verify", "--set", &database.setting()]));
+    assert!(verify().contains("the schema lacks 0001_journal"), "{}", verify());
+    assert!(verify().contains("run `causeway migrate`"), "{}", verify());
+    assert!(run(&["migrate", "--set", &database.setting()]).status.success());
+    // Twice: the first one made a key, and the second was content with it.
+    for _ in 0..2 {
+        assert!(verify().contains("secrets.key is not set"), "{}", verify());
+    }
+}
+
+#[tokio::test]
+async fn a_fault_is_told_by_its_cause_alone_and_once() {
+    let database = Database::sqlite();
+    assert!(run(&["migrate", "--set", &database.setting()]).status.success());
+    database.execute("DROP TABLE generated_secrets").await;
     let output = run(&["audit", "verify", "--set", &database.setting()]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(err(&output).matches("no such table").count(), 1, "{}", err(&output));

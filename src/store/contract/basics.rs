@@ -28,8 +28,10 @@ mod tell {
     }
 
     pub(super) async fn a_generated_secret_stays(store: Store) {
+        assert_eq!(store.find_generated_secret("x").await.unwrap(), None, "to look makes none");
         let (a, b) = tokio::join!(store.generated_secret("x"), store.generated_secret("x"));
-        assert_eq!(a.unwrap(), b.unwrap());
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert_eq!((a, Some(a)), (b, store.find_generated_secret("x").await.unwrap()));
         assert_ne!(store.generated_secret("x").await.unwrap(), store.generated_secret("y").await.unwrap());
     }
 }

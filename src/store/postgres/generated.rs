@@ -19,3 +19,9 @@ pub(in crate::store) async fn keep(
     .await?;
     sqlx::query_scalar("SELECT value FROM generated_secrets WHERE name = $1").bind(name).fetch_one(pool).await
 }
+
+/// Returns the value that is there.
+pub(in crate::store) async fn find(pool: &PgPool, name: &str) -> sqlx::Result<Option<Vec<u8>>> {
+    let query = sqlx::query_scalar("SELECT value FROM generated_secrets WHERE name = $1");
+    query.bind(name).fetch_optional(pool).await
+}

@@ -22,3 +22,9 @@ pub(in crate::store) async fn keep(
         .fetch_one(files.reader())
         .await
 }
+
+/// Returns the value that is there.
+pub(in crate::store) async fn find(files: &Files, name: &str) -> sqlx::Result<Option<Vec<u8>>> {
+    let query = sqlx::query_scalar("SELECT value FROM generated_secrets WHERE name = $1");
+    query.bind(name).fetch_optional(files.reader()).await
+}
