@@ -4,18 +4,11 @@
 //! writes: intents and outcomes that came together are one statement, which needs no transaction around it, and only what
 //! has a key takes statements of its own.
 
-use std::{
-    array,
-    iter::repeat_n,
-    sync::{Arc, LazyLock},
-};
+use std::{iter::repeat_n, sync::LazyLock};
 
-use sqlx::{
-    AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, Sqlite, SqliteConnection, query::Query,
-    sqlite::SqliteArguments,
-};
+use sqlx::{Row as _, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 
-use super::{Files, operation_records, webhook_events};
+use super::{Files, operation_records, statements::Statements, webhook_events};
 use crate::store::{
     failure,
     journal::{
@@ -27,25 +20,21 @@ use crate::store::{
     },
 };
 
-/// Statements for one row, two, four, and so on up to all that a commit has. Of statements for any number few would be
-/// prepared already.
-const SIZES: usize = ROWS_MAX.ilog2() as usize + 1;
-const _: () = assert!(ROWS_MAX.is_power_of_two());
+/// What an intent has in the journal.
+const COLUMNS: usize = 6;
 
-/// Opens intents and closes others. Rows of NULL fill a statement up and do nothing. An outcome whose intent is gone, as it
-/// was written and sealed before, does nothing either. Of two outcomes for one intent the first stays.
-static WRITES: LazyLock<[SqlStr; SIZES]> = LazyLock::new(|| {
-    array::from_fn(|size| {
-        let rows = vec!["(?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
-        let write = format!(
+/// Opens intents and closes others. Rows of NULL fill a statement up and do nothing: of statements for any number few would be
+/// prepared already. An outcome whose intent is gone, as it was written and sealed before, does nothing either. Of two outcomes
+/// for one intent the first stays.
+static WRITES: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(ROWS_MAX, COLUMNS, |rows| {
+        format!(
             "INSERT INTO journal (id, instance, opened_at, entry, closed_at, outcome)
              SELECT * FROM (VALUES {rows})
              WHERE column1 IS NOT NULL AND (column6 IS NULL OR column1 IN (SELECT id FROM journal))
              ON CONFLICT (id) DO UPDATE SET closed_at = excluded.closed_at, outcome = excluded.outcome
              WHERE journal.closed_at IS NULL AND excluded.closed_at IS NOT NULL"
-        );
-        // Our own text and placeholders.
-        AssertSqlSafe(Arc::<str>::from(write)).into_sql_str()
+        )
     })
 });
 
@@ -56,8 +45,8 @@ fn write<'q>(
     instance: &'q [u8],
 ) -> Query<'q, Sqlite, SqliteArguments> {
     let rows = opens.len() + settles.len();
-    let size = rows.next_power_of_two();
-    let mut write = sqlx::query(WRITES[size.ilog2() as usize].clone());
+    let (statement, room) = WRITES.with_room_for(rows).expect("a batch has at most as many rows");
+    let mut write = sqlx::query(statement);
     for row in opens {
         write = write.bind(&row.id[..]).bind(instance).bind(row.opened_at).bind(&row.entry);
         write = write.bind(None::<i64>).bind(None::<String>);
@@ -66,7 +55,7 @@ fn write<'q>(
         // What an intent says is not looked at in its outcome.
         write = write.bind(&row.id[..]).bind(&[][..]).bind(0).bind("").bind(row.closed_at).bind(&row.outcome);
     }
-    repeat_n(None::<i64>, 6 * (size - rows)).fold(write, Query::bind)
+    repeat_n(None::<i64>, COLUMNS * (room - rows)).fold(write, Query::bind)
 }
 
 /// Makes a batch durable.
@@ -223,7 +212,9 @@ mod tests {
     async fn outcomes_find_their_intents_by_the_key() {
         let store = contract::on_sqlite().await.expect("a file can be made");
         let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
-        for statement in &*WRITES {
+        for rows in [1, 2, ROWS_MAX] {
+            let (statement, room) = WRITES.with_room_for(rows).expect("a batch may have as many");
+            assert_eq!(room, rows);
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", statement.as_str()));
             let steps = sqlx::query(explain)
                 .fetch_all(&mut *files.writer().await.expect("it is free"))

@@ -1,7 +1,7 @@
 //! Statements that write many rows.
 //!
 //! There is one for the largest number of rows, one for half of it, and so on down to one row: any number of rows is a few of
-//! them. Each is written and prepared once; writing as many parameters as a batch has costs more than binding them.
+//! them, or less than the half of one is left over. Each is written and prepared once; writing as many parameters as a batch has costs more than binding them.
 
 use std::{iter::successors, sync::Arc};
 
@@ -21,10 +21,18 @@ impl Statements {
 
     /// Returns the statement to write the next of so many rows with, and how many it writes; `None` when none is left.
     pub(super) fn next(&self, left: usize) -> Option<(SqlStr, usize)> {
-        let (rows, statement) = self.0.iter().find(|(rows, _)| *rows <= left)?;
-        // Our own text and placeholders.
-        Some((AssertSqlSafe(statement.clone()).into_sql_str(), *rows))
+        self.0.iter().find(|(rows, _)| *rows <= left).map(taken)
     }
+
+    /// Returns the smallest statement that has room for so many rows, and for how many it has; `None` if none has.
+    pub(super) fn with_room_for(&self, rows: usize) -> Option<(SqlStr, usize)> {
+        self.0.iter().rev().find(|(room, _)| *room >= rows).map(taken)
+    }
+}
+
+fn taken((rows, statement): &(usize, Arc<str>)) -> (SqlStr, usize) {
+    // Our own text and placeholders.
+    (AssertSqlSafe(statement.clone()).into_sql_str(), *rows)
 }
 
 #[cfg(test)]
@@ -39,5 +47,8 @@ mod tests {
             |left| statements.next(left).map(|(statement, count)| (statement.as_str().to_owned(), count));
         assert_eq!([23, 10, 9, 4, 1].map(next), [10, 10, 5, 2, 1].map(|count| Some(of(count))));
         assert_eq!(next(0), None);
+        let room = |rows| statements.with_room_for(rows).map(|(_, room)| room);
+        assert_eq!([1, 2, 3, 5, 6, 10].map(room), [1, 2, 5, 5, 10, 10].map(Some));
+        assert_eq!(room(11), None);
     }
 }
