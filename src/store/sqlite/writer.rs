@@ -160,29 +160,32 @@ mod tests {
         numbers
     }
 
+    /// Given up between two statements, and while one is being done.
     #[tokio::test]
     async fn a_transaction_that_is_given_up_is_undone_before_the_next() {
+        const LONG: &str = "INSERT INTO numbers
+            WITH RECURSIVE n (i) AS (VALUES (10) UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
         let store = with_numbers().await;
         let writer = writer(&store);
-        for given_up_after in 0..3 {
-            let mut steps = 0;
-            let mut given_up = Box::pin(async {
-                let mut held = writer.hold().await.unwrap();
-                let mut transaction = held.begin().await.unwrap();
-                steps += 1;
-                sqlx::query("INSERT INTO numbers VALUES (99)").execute(&mut *transaction).await.unwrap();
-                steps += 1;
-                std::future::pending::<()>().await;
-            });
-            // Polled by hand, so that it is given up while it waits for SQLite, or between two statements.
-            for _ in 0..given_up_after {
-                assert!(poll!(&mut given_up).is_pending());
-                tokio::task::yield_now().await;
-            }
-            drop(given_up);
-            let mine = write(writer, given_up_after).await;
-            assert_eq!(mine, (0..=given_up_after).collect::<Vec<_>>(), "{steps} steps were done");
+        {
+            let mut held = writer.hold().await.unwrap();
+            let mut transaction = held.begin().await.unwrap();
+            sqlx::query("INSERT INTO numbers VALUES (9)").execute(&mut *transaction).await.unwrap();
         }
+        assert_eq!(write(writer, 1).await, [1]);
+        {
+            let mut held = writer.hold().await.unwrap();
+            let mut transaction = held.begin().await.unwrap();
+            let mut long = pin!(sqlx::query(LONG).execute(&mut *transaction));
+            assert!(poll!(&mut long).is_pending(), "it is on its way to SQLite");
+        }
+        assert_eq!(write(writer, 2).await, [1, 2]);
+        {
+            let mut held = writer.hold().await.unwrap();
+            let mut begun = pin!(held.begin());
+            assert!(poll!(&mut begun).is_pending());
+        }
+        assert_eq!(write(writer, 3).await, [1, 2, 3]);
     }
 
     /// Nobody could begin another until the gateway was started again.
