@@ -114,3 +114,44 @@ fn read(row: &SqliteRow) -> sqlx::Result<Row> {
         last_used_at: row.try_get(10)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{
+        Backend, contract,
+        keys::{Kept, Room, Row},
+    };
+
+    /// Whoever revoked it was told that it was.
+    #[tokio::test]
+    async fn a_key_whose_revocation_could_not_be_committed_is_not_said_to_be_revoked() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
+        let row = Row {
+            id: "k".to_owned(),
+            hash: Vec::new(),
+            principal: "alice".to_owned(),
+            role: "viewer".to_owned(),
+            resources: "[]".to_owned(),
+            note: String::new(),
+            created_by: "bob".to_owned(),
+            created_at: 1,
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        let room = Room { live_max: 1, alike_max: 1 };
+        assert_eq!(super::insert(files, &row, room, 1).await.unwrap(), Kept::Yes);
+        // What is wrong here is seen only when all is committed.
+        for statement in [
+            "CREATE TABLE parents (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE children (parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER orphan AFTER UPDATE ON api_keys BEGIN INSERT INTO children VALUES (7); END",
+        ] {
+            contract::alter(&store, statement).await;
+        }
+        assert!(super::revoke(files, "k", 2).await.is_err());
+        let found = super::find(files, "k").await.unwrap().expect("it is there");
+        assert_eq!(found.revoked_at, None);
+    }
+}
