@@ -55,6 +55,15 @@ struct Prepared<'c> {
     kind: Kind,
 }
 
+/// Returns what the caller is told of two tries. That the later one came nowhere says nothing of the one before it, which may
+/// have taken effect.
+fn graver(earlier: Option<Error>, later: Error) -> Error {
+    match earlier {
+        Some(earlier) if later.nothing_sent() && !earlier.nothing_sent() => earlier,
+        _ => later,
+    }
+}
+
 impl Upstream {
     /// Makes the call and waits for its first message; a unary call is over then.
     pub(super) async fn open(&self, call: &Call, kind: Kind, deadline: &Deadline) -> Result<Opened> {
@@ -79,7 +88,10 @@ impl Upstream {
         let mut last: Option<Error> = None;
         loop {
             let shown = self.credentials.show(call.call.authorization.as_ref(), deadline.end()).await;
-            let shown = shown.map_err(|cause| failure::no_token(&self.key, cause))?;
+            let shown = match shown {
+                Ok(shown) => shown,
+                Err(cause) => return Err(graver(last, failure::no_token(&self.key, cause))),
+            };
             // Sent now, the call might take effect and nobody would hear of it.
             if deadline.remaining(Instant::now()).is_zero() {
                 return Err(last.unwrap_or_else(|| failure::no_time_left(&self.key, deadline)));
@@ -105,6 +117,7 @@ impl Upstream {
             }
             let remaining = deadline.remaining(Instant::now());
             let again = if call.call.retryable { self.retry.again(attempt, &error, remaining) } else { None };
+            let error = graver(last.take(), error);
             let Some(wait) = again else { return Err(error) };
             tracing::debug!(upstream = &*self.key, attempt, error = error.chain(), "trying again");
             metrics::counter!("causeway_upstream_retries_total", "upstream" => self.key.clone()).increment(1);

@@ -104,6 +104,7 @@ pub(super) fn no_token(upstream: &str, cause: NoToken) -> Error {
         .with_metadata("credentials", "adc")
         .with_retry_after(TOKEN_RETRY)
         .with_source(cause)
+        .with_nothing_sent()
 }
 
 /// The upstream refused what the gateway itself showed. Its details pass. Whose credential it was is said, because callers

@@ -351,6 +351,23 @@ async fn the_most_talkative_log_has_no_credential() {
     no_secret_in(&log);
 }
 
+/// The key was spent for a day, on a call that was never made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_for_which_there_is_no_token_may_be_repeated_with_its_key() {
+    let revoked = r#"{"error":"invalid_grant","error_description":"expired"}"#;
+    let (tokens, google) = (Tokens::start(400, revoked), answering().await);
+    let settings = upstream("bigqueryconnection", google.address, "adc");
+    let serve = Serve::start(&settings, &[tokens.login("repeated")]);
+    let mut connection = Connection::http1(serve.address).await;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+    for _ in 0..2 {
+        let target = "/v1/projects/p/locations/l/connections?connectionId=c";
+        let refused = connection.send("POST", target, &headers, r#"{"friendlyName": "c"}"#).await;
+        refused.refused(503, "UPSTREAM_UNAVAILABLE");
+    }
+    assert!(google.calls().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_hear_that_there_is_no_token_and_operators_hear_why() {
     let revoked = r#"{"error":"invalid_grant","error_description":"1//refresh has expired"}"#;

@@ -106,6 +106,30 @@ async fn a_server_that_starts_again_costs_no_call() {
     assert_eq!(upstream.unary(call()).await.unwrap().message, "after");
 }
 
+/// An upstream that takes the first call, and is gone without a word: whoever comes then finds nobody.
+async fn gone_with_a_call() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let taken = tokio::spawn(async move {
+        let socket = listener.accept().await.unwrap().0;
+        let mut server = h2::server::handshake(socket).await.unwrap();
+        let (request, _answer) = server.accept().await.unwrap().unwrap();
+        drop(listener);
+        drop((request, server));
+    });
+    (url, taken)
+}
+
+/// The caller was told that nothing was sent, and its Idempotency-Key was free for something else.
+#[tokio::test]
+async fn that_a_second_try_came_nowhere_says_nothing_of_the_first() {
+    let (url, taken) = gone_with_a_call().await;
+    let error = upstream(&url).unary(Call { retryable: true, ..call() }).await.unwrap_err();
+    taken.await.unwrap();
+    assert_eq!((facts(&error), error.nothing_sent()), (UNAVAILABLE, false));
+    assert!(error.message().contains("Whether it took effect is not known"), "{error}");
+}
+
 /// A server behind a door that takes its time, and how often somebody came.
 async fn slow_door(server: std::net::SocketAddr, wait: Duration) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
