@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    directory::{Directory, Receiver},
+    directory::{Directory, Listed, Receiver},
     message,
     settler::{self, SETTLE_MAX},
     verdict::{self, Judged, Timing},
@@ -224,34 +224,35 @@ impl Courier {
         }
         directory.refresh().await?;
         let now = store.now();
-        let mut planned: Vec<(NewDelivery, Arc<Receiver>, usize, Option<Places>)> = Vec::new();
+        let mut planned: Vec<(NewDelivery, Listed, usize, Option<Places>)> = Vec::new();
         for (at, event) in events.iter().enumerate() {
             if planned.len() >= DELIVERIES_MAX {
                 events.truncate(at);
                 break;
             }
-            for receiver in directory.project(&event.project).await? {
-                if !receiver.wants(event) {
+            for listed in directory.project(&event.project).await? {
+                if !listed.wants(event) {
                     continue;
                 }
-                let endpoint = receiver.endpoint.id.clone();
-                let is_limited = receiver.is_limited(now);
-                let place = if is_limited { None } else { windows.take(&endpoint, 1).one() };
+                let endpoint = listed.endpoint.id.clone();
+                let is_closed = listed.receiver.is_none();
+                let is_limited = listed.is_limited(now);
+                let place = if is_closed || is_limited { None } else { windows.take(&endpoint, 1).one() };
                 let leased = place.is_some();
-                if is_limited || (!leased && windows.pass_by(&endpoint)) {
+                if !is_closed && (is_limited || (!leased && windows.pass_by(&endpoint))) {
                     self.known().insert(endpoint.clone());
                 }
                 let new = NewDelivery { endpoint, event: event.id.clone(), kind: event.kind.clone(), leased };
-                planned.push((new, receiver, at, place));
+                planned.push((new, listed, at, place));
             }
         }
         let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
         let new: Vec<NewDelivery> = planned.iter().map(|(new, ..)| new.clone()).collect();
         let made = store.dispatch(&ids, &new, now, later(now, LEASE)).await?;
         let mut made = made.into_iter().peekable();
-        for (index, (new, receiver, at, place)) in planned.into_iter().enumerate() {
+        for (index, (new, listed, at, place)) in planned.into_iter().enumerate() {
             let is_made = made.next_if_eq(&index).is_some();
-            if let Some(place) = place.filter(|_| is_made) {
+            if let (Some(place), Some(receiver)) = (place.filter(|_| is_made), listed.receiver) {
                 let leased = Leased { endpoint: new.endpoint, event: events[at].clone(), fence: 1, step: 0 };
                 jobs.push(Job { receiver, leased, place });
             }
@@ -282,7 +283,9 @@ impl Courier {
         let now = store.now();
         let mut wanted = Vec::new();
         for id in endpoints {
-            let Some(receiver) = directory.endpoint(&id).await? else { continue };
+            let Some(receiver) = directory.endpoint(&id).await?.and_then(|listed| listed.receiver) else {
+                continue;
+            };
             let places = windows.take(&id, CLAIM_PER_ENDPOINT_MAX);
             let slots = places.count();
             if slots > 0 {

@@ -17,22 +17,44 @@ use crate::{
     store::Store,
 };
 
+/// An endpoint, whether or not it can be delivered to.
+#[derive(Clone)]
+pub(super) struct Listed {
+    pub(super) endpoint: Arc<Endpoint>,
+    /// Nothing where its secret cannot be opened here: its deliveries wait for a process that has the key.
+    pub(super) receiver: Option<Arc<Receiver>>,
+}
+
 /// An endpoint with everything worked out that does not depend on the event.
 pub(super) struct Receiver {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) target: Result<Target, Refusal>,
     pub(super) secrets: Secrets,
     pub(super) headers: HeaderMap,
 }
 
 impl Receiver {
-    fn new(endpoint: Endpoint, sealer: &Sealer, policy: &Policy) -> Result<Self> {
+    fn new(endpoint: Arc<Endpoint>, sealer: &Sealer, policy: &Policy) -> Result<Self> {
         Ok(Self {
             target: Target::parse(&endpoint.settings.url, policy),
             secrets: Secrets::open(&endpoint.secrets, sealer, &endpoint.id)?,
             headers: Headers::open(&endpoint.headers, sealer, &endpoint.id)?.to_map(),
             endpoint,
         })
+    }
+}
+
+impl Listed {
+    fn new(endpoint: Endpoint, sealer: &Sealer, policy: &Policy) -> Self {
+        let endpoint = Arc::new(endpoint);
+        let receiver = Receiver::new(endpoint.clone(), sealer, policy).map(Arc::new).inspect_err(|error| {
+            tracing::error!(
+                endpoint = endpoint.id,
+                error = error.chain(),
+                "a webhook endpoint cannot be delivered to until its secret can be opened; its events wait"
+            );
+        });
+        Self { endpoint, receiver: receiver.ok() }
     }
 
     /// Whether its owner wants this event. What is about no upstream and of no kind passes these filters.
@@ -66,8 +88,8 @@ pub(super) struct Directory {
 #[derive(Default)]
 struct Known {
     generation: i64,
-    projects: HashMap<String, Vec<Arc<Receiver>>>,
-    endpoints: HashMap<String, Arc<Receiver>>,
+    projects: HashMap<String, Vec<Listed>>,
+    endpoints: HashMap<String, Listed>,
 }
 
 impl Directory {
@@ -86,43 +108,33 @@ impl Directory {
     }
 
     /// Returns the endpoints of a project.
-    pub(super) async fn project(&self, project: &str) -> Result<Vec<Arc<Receiver>>> {
+    pub(super) async fn project(&self, project: &str) -> Result<Vec<Listed>> {
         let mut known = self.known.lock().await;
-        if let Some(receivers) = known.projects.get(project) {
-            return Ok(receivers.clone());
+        if let Some(all) = known.projects.get(project) {
+            return Ok(all.clone());
         }
         let endpoints = self.store.webhook_endpoints(project, "", super::ENDPOINTS_MAX).await?;
-        let receivers: Vec<_> =
-            endpoints.into_iter().filter_map(|endpoint| self.receiver(endpoint)).collect();
-        for receiver in &receivers {
-            known.endpoints.insert(receiver.endpoint.id.clone(), receiver.clone());
+        let all: Vec<_> = endpoints.into_iter().map(|endpoint| self.listed(endpoint)).collect();
+        for listed in &all {
+            known.endpoints.insert(listed.endpoint.id.clone(), listed.clone());
         }
-        known.projects.insert(project.to_owned(), receivers.clone());
-        Ok(receivers)
+        known.projects.insert(project.to_owned(), all.clone());
+        Ok(all)
     }
 
-    /// Finds an endpoint that is delivered to.
-    pub(super) async fn endpoint(&self, id: &str) -> Result<Option<Arc<Receiver>>> {
+    /// Finds an endpoint.
+    pub(super) async fn endpoint(&self, id: &str) -> Result<Option<Listed>> {
         let mut known = self.known.lock().await;
-        if let Some(receiver) = known.endpoints.get(id) {
-            return Ok(Some(receiver.clone()));
+        if let Some(listed) = known.endpoints.get(id) {
+            return Ok(Some(listed.clone()));
         }
         let Some(endpoint) = self.store.webhook_endpoint_by_id(id).await? else { return Ok(None) };
-        let receiver = self.receiver(endpoint);
-        if let Some(receiver) = &receiver {
-            known.endpoints.insert(id.to_owned(), receiver.clone());
-        }
-        Ok(receiver)
+        let listed = self.listed(endpoint);
+        known.endpoints.insert(id.to_owned(), listed.clone());
+        Ok(Some(listed))
     }
 
-    /// An endpoint whose secret cannot be opened is passed by: its deliveries wait for the key.
-    fn receiver(&self, endpoint: Endpoint) -> Option<Arc<Receiver>> {
-        match Receiver::new(endpoint, &self.sealer, &self.policy) {
-            Ok(receiver) => Some(Arc::new(receiver)),
-            Err(error) => {
-                tracing::error!(error = error.chain(), "a webhook endpoint cannot be delivered to");
-                None
-            }
-        }
+    fn listed(&self, endpoint: Endpoint) -> Listed {
+        Listed::new(endpoint, &self.sealer, &self.policy)
     }
 }

@@ -84,9 +84,8 @@ impl Keeper {
                 .events_between(&replay.project, &replay.cursor, replay.end, REPLAY_EVENTS_MAX)
                 .await?;
             looked_at += events.len();
-            let receiver = self.directory.endpoint(&replay.endpoint).await?;
-            let wanted =
-                |event: &&WebhookEvent| receiver.as_ref().is_some_and(|receiver| receiver.wants(event));
+            let listed = self.directory.endpoint(&replay.endpoint).await?;
+            let wanted = |event: &&WebhookEvent| listed.as_ref().is_some_and(|listed| listed.wants(event));
             let queued: Vec<(String, String)> =
                 events.iter().filter(wanted).map(|event| (event.id.clone(), event.kind.clone())).collect();
             replay.done = i64::try_from(events.len()).is_ok_and(|count| count < REPLAY_EVENTS_MAX);

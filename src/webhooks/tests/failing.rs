@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ear, Got, MINUTE, Stage};
 use crate::{
+    crypto::{Keys, Purpose},
     model::{DeliveryState, EndpointState},
     store::contract,
-    webhooks::Draft,
+    webhooks::{Courier, Draft, Keeper},
 };
 
 #[tokio::test]
@@ -141,6 +142,32 @@ async fn a_name_that_moves_inside_is_refused_once_and_for_all() {
             Draft { url: Some("http://hook.test/".into()), ..Draft::default() },
         );
         assert_eq!(refused.await.unwrap_err().violations()[0].field, "url");
+    }
+}
+
+/// Events that a replica without the key came to first were nobody's: never sent, and not even listed.
+#[tokio::test]
+async fn what_a_process_without_the_key_finds_waits_for_one_that_has_it() {
+    for stage in Stage::each().await {
+        let stranger = Keys::new(&[8; 32], &[]).sealer(Purpose::WebhookSecret);
+        let courier = Courier::new(stage.store.clone(), stage.egress.clone(), stranger.clone());
+        let keeper = Keeper::new(stage.store.clone(), &stage.egress, stranger);
+        let start = stage.store.now();
+        let missed = stage.happens("operation.failed").await;
+        stage.courier.round().await.unwrap();
+        let (endpoint, secret) = stage.endpoint(&[]).await;
+        let event = stage.happens("operation.failed").await;
+        assert_eq!(courier.round().await.unwrap().attempts, 0);
+        assert_eq!(stage.delivery(&endpoint, &event).await.state, DeliveryState::Pending);
+        stage.later(MINUTE);
+        stage.endpoints.replay("p", &endpoint.id, (start, stage.store.now()), false).await.unwrap();
+        assert_eq!(keeper.replay().await.unwrap(), 2);
+        assert_eq!(courier.round().await.unwrap().attempts, 0);
+        stage.courier.round().await.unwrap();
+        for event in [&missed, &event] {
+            assert_eq!(stage.delivery(&endpoint, event).await.state, DeliveryState::Succeeded);
+        }
+        assert!(stage.ear.heard().iter().all(|got| got.is_signed_with(&secret)));
     }
 }
 
