@@ -292,7 +292,17 @@ async fn take_back(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result
     if batch.taken_back.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&[u8]> = batch.taken_back.iter().map(|(id, _)| &id[..]).collect();
+    let mut ids: Vec<&[u8]> = batch.taken_back.iter().map(|(id, _)| &id[..]).collect();
+    ids.sort_unstable();
+    // Whether what is taken back was committed may be undecided still, such as while a commit waits for a replica that is gone;
+    // to delete a row that is not yet to be seen would be too early. To insert it once more waits for the decision.
+    sqlx::query(
+        "INSERT INTO journal (id, instance, opened_at, entry) SELECT id, '', 0, '' FROM UNNEST($1::bytea[]) AS back (id)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(&ids)
+    .execute(&mut *connection)
+    .await?;
     sqlx::query("DELETE FROM journal WHERE id = ANY($1) AND closed_at IS NULL")
         .bind(&ids)
         .execute(&mut *connection)
@@ -317,4 +327,57 @@ async fn release(connection: &mut PgConnection, keys: &[(&[u8], &[u8])]) -> sqlx
     .execute(connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::store::{Backend, contract};
+
+    /// A commit that waited for a replica became visible after it had been taken back: nobody went ahead with it, and its key
+    /// was in use for a day.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_taken_back_while_it_is_undecided_is_gone_once_it_is_decided() {
+        let Some(store) = contract::on_postgres().await else { return };
+        let Backend::Postgres(pool) = &store.0.backend else { unreachable!("it is on Postgres") };
+        let (id, scope) = ([1; 16], [2; 32]);
+        let mut undecided = pool.begin().await.expect("a transaction");
+        for insert in [
+            "INSERT INTO journal (id, instance, opened_at, entry) VALUES ($1, $2, 0, '{}')",
+            "INSERT INTO idempotency_keys
+                 (intent, scope, fingerprint, instance, state, reissuable, created_at, expires_at)
+             VALUES ($1, $2, '', '', 0, FALSE, 0, 9e18::bigint)",
+        ] {
+            let insert = sqlx::query(insert).bind(&id[..]).bind(&scope[..]);
+            insert.execute(&mut *undecided).await.expect("it is written");
+        }
+        let pid: i32 =
+            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *undecided).await.expect("a number");
+        let mut taking_back = JoinSet::new();
+        taking_back.spawn({
+            let pool = pool.clone();
+            let batch = Batch { taken_back: vec![(id, Some(scope))], ..Batch::default() };
+            async move { flush(&pool, &mut Line::default(), &batch, &[], 0).await.is_ok() }
+        });
+        let waits = async || -> bool {
+            let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))";
+            sqlx::query_scalar(waits).bind(pid).fetch_one(pool).await.expect("an answer")
+        };
+        let mut done = None;
+        while done.is_none() && !waits().await {
+            done = taking_back.try_join_next();
+        }
+        undecided.commit().await.expect("it is decided");
+        let done = match done {
+            Some(done) => done,
+            None => taking_back.join_next().await.expect("it was begun"),
+        };
+        assert!(done.expect("it does not panic"), "it is taken back");
+        for count in ["SELECT count(*) FROM journal", "SELECT count(*) FROM idempotency_keys"] {
+            let left: i64 = sqlx::query_scalar(count).fetch_one(pool).await.expect("a number");
+            assert_eq!(left, 0, "{count}");
+        }
+    }
 }
