@@ -80,14 +80,10 @@ async fn make(
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
                 let result = started.understood(&ledger, upstream.unary(call).await).await;
-                let effects = started.effects(&ledger, &ticket, &result).await;
+                let (effects, operation) = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
-                    operation: effects
-                        .operations
-                        .first()
-                        .map(|birth| birth.operation.name())
-                        .unwrap_or_default(),
+                    operation: operation.unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
                 let nothing_sent = result.as_ref().is_err_and(Error::nothing_sent);
@@ -191,25 +187,42 @@ impl Started {
         }
     }
 
-    /// Returns the operation that the call started and what it tells, and notes what it did to other operations.
-    async fn effects(&self, ledger: &Ledger, ticket: &Ticket, result: &Result<Reply>) -> Effects {
-        let Ok(reply) = result else { return Effects::default() };
+    /// Returns the operation that the call started and what it tells, and the name of that operation; notes what it did to
+    /// other operations.
+    async fn effects(
+        &self,
+        ledger: &Ledger,
+        ticket: &Ticket,
+        result: &Result<Reply>,
+    ) -> (Effects, Option<String>) {
+        let Ok(reply) = result else { return (Effects::default(), None) };
         let (answered, id) = (self.answered(reply), OperationId(ticket.id()));
+        if let (Some(role), None) = (self.role, &self.task) {
+            ledger.tracker.saw(role, &answered).await;
+        }
+        let event = self
+            .announcement
+            .as_ref()
+            .and_then(|it| it.event(ledger.journal.store(), &self.entry, &reply.message));
+        let events = event.into_iter().collect();
+        // An upstream that knows a repetition answers it with the operation from before, which is on record under another id.
+        // Each start of a backfill is a run of its own.
+        if self.role != Some(Role::StartsBackfill)
+            && let Some(before) = self.named(ledger, result).await
+        {
+            return (Effects { operations: Vec::new(), events }, Some(before));
+        }
         let birth = match (self.role, &self.task) {
             (_, Some(draft)) => ledger.tracker.task_started(draft, &answered, id),
-            (Some(role), None) => {
-                ledger.tracker.saw(role, &answered).await;
-                ledger.tracker.started(role, &answered, id)
-            }
+            (Some(role), None) => ledger.tracker.started(role, &answered, id),
             (None, None) => Ok(None),
         };
         let birth = birth.unwrap_or_else(|error| {
             tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
             None
         });
-        let told = self.announcement.as_ref();
-        let event = told.and_then(|it| it.event(ledger.journal.store(), &self.entry, &reply.message));
-        Effects { operations: birth.into_iter().collect(), events: event.into_iter().collect() }
+        let name = birth.as_ref().map(|birth| birth.operation.name());
+        (Effects { operations: birth.into_iter().collect(), events }, name)
     }
 
     /// Returns the name of the operation that was started when the answer was new.

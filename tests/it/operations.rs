@@ -281,6 +281,24 @@ async fn what_is_started_is_recorded_followed_and_remembered() {
     }
 }
 
+/// The second answer named an operation that there never was.
+#[tokio::test]
+async fn a_repetition_names_the_operation_that_is_on_record() {
+    for story in Story::each().await {
+        let (gateway, hand) = (story.gateway().await, story.hand().await);
+        let create = format!("/v1/{PLACE}/streams?streamId=a&requestId=7a4e1b52-8d5f-4a52-9a0e-0c3a1d9f6b11");
+        let first = gateway.post(&create, "{}").await.header("causeway-operation").to_owned();
+        let again = gateway.post(&create, "{}").await;
+        assert_eq!((again.status.as_u16(), again.header("causeway-operation")), (200, &*first));
+        assert_eq!(gateway.get(&format!("/v1/{first}")).await.status, 200);
+        let it = hand.desk.get(&first).await.unwrap();
+        assert_eq!(hand.told(&it).await, [EventKind::Created], "and that is told once");
+        let entries = gateway.get("/v1/auditEntries?filter=httpStatus%20%3D%20200").await.json();
+        let named = |entry: &&Value| entry["operation"] == *first;
+        assert_eq!(entries["auditEntries"].as_array().unwrap().iter().filter(named).count(), 2, "{entries}");
+    }
+}
+
 #[tokio::test]
 async fn a_replica_that_dies_or_sleeps_changes_nothing() {
     for story in Story::each().await {
