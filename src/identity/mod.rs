@@ -41,8 +41,8 @@ use crate::{
     clock::Clock,
     config, crypto,
     egress::Fetcher,
-    error::{Reason, Result},
-    model::{ApiKey, Grant, Principal, Proof},
+    error::{Code, Reason, Result},
+    model::{ApiKey, Grant, Principal, Proof, Role},
     store::Store,
 };
 
@@ -134,7 +134,8 @@ impl Identity {
             return Ok(Authenticated { principal: self.anonymous.clone(), authorization_is_free });
         }
         let found = self.find(headers, address).await;
-        if found.as_ref().is_err_and(|error| error.reason() == Some(Reason::Unauthenticated)) {
+        // That an issuer's keys cannot be had is no fault of the address.
+        if found.as_ref().is_err_and(|error| error.code() == Code::Unauthenticated) {
             self.limits.count_failure(address);
         }
         found
@@ -220,6 +221,23 @@ impl Identity {
         let mut grants = vec![Grant { role: key.role, resources: key.resources }];
         grants.extend(self.grants.of(&key.principal));
         Principal { id: key.principal, proof: Proof::ApiKey(key.id), grants }
+    }
+
+    /// Refuses to let a principal make keys that stand for a name. A key may do what the configuration grants its name, too, so
+    /// whoever makes one has to be admin of all of that; and of everything, where the name is one that tokens of an issuer
+    /// speak for.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    pub fn require_over_name(&self, principal: &Principal, permission: &str, name: &str) -> Result<()> {
+        if principal.id == name {
+            return Ok(());
+        }
+        if self.issuers.as_ref().is_some_and(|issuers| issuers.speak_for(name)) {
+            access::require(principal, permission, Role::Admin, "*")?;
+        }
+        let granted = self.grants.of(name);
+        granted.iter().try_for_each(|grant| keys::require_over(principal, permission, &grant.resources))
     }
 
     /// Forgets what is remembered of a key, so that its end takes effect in this process at once.

@@ -122,6 +122,32 @@ async fn a_revoked_key_opens_nothing_soon_after_in_every_replica() {
     }
 }
 
+/// Whoever was admin of one project became admin of everything by making a key for somebody whom the configuration makes one.
+#[tokio::test]
+async fn a_key_for_another_name_needs_what_the_configuration_grants_that_name() {
+    let (upstream, ring) = (library().await, Keyring::new().await);
+    let grants = r#"identity.grants=[
+        { principal = "ops*", role = "viewer", resources = ["projects/acme-1", "projects/other"] },
+        { principal = "lead", role = "viewer", resources = ["projects/other"] },
+    ]"#;
+    let gateway = guarded(&upstream, &ring, &[grants]).await;
+    let (_, lead) = ring.make("lead", Role::Admin, &["projects/acme-*"]).await;
+    let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+    let make = async |who: &str, principal: &str| {
+        let new = json!({"principal": principal, "role": "viewer", "resources": ["projects/acme-1"]});
+        let headers = [("x-goog-api-key", who), ("content-type", "application/json")];
+        gateway.send("POST", "/v1/apiKeys", &headers, new.to_string()).await
+    };
+    make(&lead, "ops-robot").await.refused(403, "PERMISSION_DENIED");
+    assert_eq!(make(&root, "ops-robot").await.status, 200);
+    assert_eq!(make(&lead, "lead").await.status, 200, "who it is already");
+    let robot = make(&lead, "robot").await;
+    assert_eq!(robot.status, 200, "{}", robot.text());
+    let key = robot.json()["key"].as_str().unwrap().to_owned();
+    let other = gateway.send("GET", "/v1/projects/other/operations", &[("x-goog-api-key", &key)], "").await;
+    other.refused(403, "PERMISSION_DENIED");
+}
+
 #[tokio::test]
 async fn keys_are_managed_over_the_api_by_those_who_may() {
     for database in Database::each().await {

@@ -143,6 +143,37 @@ async fn a_silent_issuer_is_not_waited_for_long() {
     assert!(started.elapsed() < std::time::Duration::from_secs(8));
 }
 
+/// Keys that stand for people were made by whoever was admin of anything.
+#[tokio::test]
+async fn who_tokens_are_about_is_given_keys_by_who_is_admin_of_everything() {
+    let ring = Keyring::new().await;
+    let issuer = Issuer::start(Publishes::Keys(vec![Signer::ed().jwk("k")])).await;
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let settings = ["identity.mode=both", &ring.database.setting(), &issuer.setting()];
+    let gateway = Gateway::library_with(&upstream, &settings).await;
+    let (_, lead) = ring.make("lead", Role::Admin, &["projects/acme-*"]).await;
+    let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+    let new =
+        json!({"principal": "corp:bob", "role": "viewer", "resources": ["projects/acme-1"]}).to_string();
+    let make = async |who: &str| {
+        let headers = [("x-goog-api-key", who), ("content-type", "application/json")];
+        gateway.send("POST", "/v1/apiKeys", &headers, new.clone()).await
+    };
+    make(&lead).await.refused(403, "PERMISSION_DENIED");
+    assert_eq!(make(&root).await.status, 200);
+}
+
+/// Everybody behind one address was told to slow down for what was the issuer's fault.
+#[tokio::test]
+async fn an_issuer_that_is_away_is_no_fault_of_the_address() {
+    let house = House::of(Issuer::start(Publishes::Status(500)).await, &[]).await;
+    let token = Signer::ed().token(&json!({"alg": "EdDSA"}), &claims());
+    // More than an address may fail at once.
+    for _ in 0..300 {
+        assert_eq!(house.show(&token).await.status, 503);
+    }
+}
+
 #[tokio::test]
 async fn both_is_either() {
     let signer = Signer::ed();

@@ -136,7 +136,8 @@ struct Wanted {
 /// Makes a key.
 ///
 /// This answer is the only one that ever holds it: one to a repetition with the same `Idempotency-Key` does not. What it
-/// opens must lie within what you are admin of.
+/// opens must lie within what you are admin of, and so must what the configuration grants the name that it stands for, if
+/// that is not your own.
 #[utoipa::path(
     post,
     path = "/v1/apiKeys",
@@ -159,6 +160,7 @@ pub(super) async fn create(server: &Server, mut asked: Asked<'_>) -> Result<Resp
     entry.resource_names = vec![COLLECTION.to_owned()];
     entry.request = wish(&new).to_string();
     require_over(&principal, CREATE, &new.resources)?;
+    server.identity.require_over_name(&principal, CREATE, &new.principal)?;
     let keys = server.identity.keys().clone();
     let made = async move {
         let (kept, key) = keys.create(new, &principal.id).await?;

@@ -83,7 +83,8 @@ impl Keys {
             }
             self.fetch(&mut tried).await;
         }
-        match (self.at_hand(kid, algorithm), self.held()) {
+        // Keys that are too old say no more which ones the issuer has now.
+        match (self.at_hand(kid, algorithm), self.held().filter(|held| held.since.elapsed() < STALE_FOR)) {
             (Some(key), _) => Ok(key),
             (None, Some(_)) => Err(refused("its key is not one of its issuer's")),
             (None, None) => Err(Error::new(

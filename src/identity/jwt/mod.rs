@@ -94,6 +94,11 @@ impl Issuers {
         Self(issuers.collect())
     }
 
+    /// Whether a principal of this name is one that tokens of an issuer are about.
+    pub(super) fn speak_for(&self, principal: &str) -> bool {
+        principal.split_once(':').is_some_and(|(issuer, _)| self.0.iter().any(|known| known.name == issuer))
+    }
+
     /// Whether a text is a token that says it is of one of these issuers. It may lie, to its own harm.
     pub(super) fn may_be_ours(&self, token: &str) -> bool {
         #[derive(Deserialize)]
