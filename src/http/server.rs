@@ -46,7 +46,7 @@ pub struct Server {
     pub(super) operations: Arc<Desk>,
     pub(super) routes: RouteTable<Target>,
     pub(super) about: About,
-    pub(super) identity: Identity,
+    pub(super) identity: Arc<Identity>,
     pub(super) limits: Arc<Limits>,
     pub(super) webhooks: Endpoints,
     /// The `RateLimit-Policy` of answers that only a principal is counted for, and of those that a project is too.
@@ -145,7 +145,7 @@ impl Server {
             audit,
             operations: Arc::new(operations),
             policies: [policy(false), policy(true)],
-            identity,
+            identity: Arc::new(identity),
             limits,
             webhooks,
             places: Semaphore::new(bounds.concurrency_max),

@@ -12,8 +12,9 @@ use causeway::{
     clock::{Clock as _, ManualClock, SystemClock},
     config::{Config, RedisTls, RedisUrl, Sources as Settings},
     crypto::{Keys, Purpose},
+    identity::keys::Keys as ApiKeys,
     kv::Kv,
-    model::{Entry, EventKind, Operation, State},
+    model::{Entry, EventKind, Operation, Role, State},
     operations::{Desk, Observation, Poller, Recovery, Sighting, Sources, Tick, Tracker, Waiters},
     store::{
         Store,
@@ -30,7 +31,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    harness::{Answer, Cluster, Database, Gateway, Redis, Scripted},
+    harness::{Answer, Cluster, Database, Gateway, Redis, Scripted, make_key},
     webhooks::REACH,
 };
 
@@ -530,6 +531,49 @@ async fn cancelling_goes_to_the_upstream_and_waiting_ends_with_the_operation() {
         assert!(events.starts_with("id: 1\ndata: {") && events.contains("id: 3\n"), "{events}");
         assert!(events.contains(r#""state":"CANCELLED""#), "{events}");
         assert_eq!(gateway.post(&format!("{ours}:cancel"), "").await.status, 200, "what has ended stays so");
+    }
+}
+
+/// Whoever had once had a key went on hearing of everything.
+#[tokio::test]
+async fn a_key_that_is_revoked_ends_what_is_watched_with_it() {
+    for story in Story::each().await {
+        let mut settings = story.settings();
+        settings.push("identity.mode=keys".to_owned());
+        let gateway = Gateway::start(&settings).await;
+        let keys = ApiKeys::new(story.hand().await.store);
+        let (_, admin) = make_key(&keys, "root", Role::Admin, &["*"]).await;
+        let (watcher, key) = make_key(&keys, "watcher", Role::Viewer, &["*"]).await;
+        let admin = [("x-goog-api-key", &*admin), ("content-type", "application/json")];
+        let start = async |id: &str| {
+            let target = format!("/v1/{PLACE}/streams?streamId={id}");
+            assert_eq!(gateway.send("POST", &target, &admin, "{}").await.status, 200);
+        };
+        start("before").await;
+        let mut connection = gateway.connect().await;
+        let watched = connection.open("GET", "/v1/operations:watch", &[("x-goog-api-key", &*key)], "").await;
+        let revoked = gateway.send("DELETE", &format!("/v1/apiKeys/{}", watcher.id), &admin, "").await;
+        assert_eq!(revoked.status, 200, "{}", revoked.text());
+        start("after").await;
+        let events = watched.into_body().collect().await.unwrap().to_bytes();
+        let events = String::from_utf8(events.to_vec()).unwrap();
+        assert!(!events.contains("streams/after"), "{events}");
+        let last = events.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.starts_with("event: error\n") && last.contains("UNAUTHENTICATED"), "{events}");
+        let told = connection.send("GET", "/v1/operations:watch", &[("x-goog-api-key", &*key)], "").await;
+        told.refused(401, "UNAUTHENTICATED");
+    }
+}
+
+#[tokio::test]
+async fn who_says_how_long_it_watches_is_told_for_that_long() {
+    for story in Story::each().await {
+        let (gateway, mut headers) = (story.gateway().await, vec![("x-server-timeout", "0.05")]);
+        let watched = gateway.send("GET", "/v1/operations:watch", &headers, "").await;
+        assert_eq!((watched.status.as_u16(), watched.text().as_str()), (200, ""));
+        headers[0].1 = "soon";
+        let refused = gateway.send("GET", "/v1/operations:watch", &headers, "").await;
+        refused.refused(400, "INVALID_FIELD");
     }
 }
 

@@ -45,17 +45,26 @@ impl Keyring {
 
     /// Makes a key.
     pub(crate) async fn make(&self, principal: &str, role: Role, resources: &[&str]) -> (ApiKey, String) {
-        let new = NewKey {
-            principal: principal.to_owned(),
-            role,
-            resources: resources.iter().map(|pattern| pattern.parse().expect("a pattern")).collect(),
-            note: String::new(),
-            expires: None,
-        };
-        let (kept, key) =
-            self.keys.create(new, "the story").await.unwrap_or_else(|error| panic!("{}", error.chain()));
-        (kept, key.expose().to_owned())
+        make_key(&self.keys, principal, role, resources).await
     }
+}
+
+/// Makes a key, and returns it with its text.
+pub(crate) async fn make_key(
+    keys: &Keys,
+    principal: &str,
+    role: Role,
+    resources: &[&str],
+) -> (ApiKey, String) {
+    let new = NewKey {
+        principal: principal.to_owned(),
+        role,
+        resources: resources.iter().map(|pattern| pattern.parse().expect("a pattern")).collect(),
+        note: String::new(),
+        expires: None,
+    };
+    let (kept, key) = keys.create(new, "the story").await.unwrap_or_else(|error| panic!("{}", error.chain()));
+    (kept, key.expose().to_owned())
 }
 
 /// Puts a key or token where it belongs.

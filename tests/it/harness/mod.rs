@@ -16,7 +16,7 @@ pub(crate) use database::{Database, Link};
 pub(crate) use descriptors::{bytes, library_file, pool};
 pub(crate) use gateway::Gateway;
 pub(crate) use issuer::{Issuer, Publishes, Signer, b64};
-pub(crate) use keys::{Keyring, bearer};
+pub(crate) use keys::{Keyring, bearer, make_key};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::{Process, causeway};
 pub(crate) use redis::{Cluster, Redis, Tls};

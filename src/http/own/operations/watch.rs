@@ -1,10 +1,10 @@
 //! Operations as they change, as server-sent events: the state now, then every change. The id of an event is the version
 //! of the record; whoever comes back is told the state then, so nothing that matters is missed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -18,14 +18,16 @@ use super::{
     wanted::{parameters, wanted},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     http::{
         Server,
         body::Body,
+        edge::timeout as callers,
         error::{Style, envelope},
         feed::Feed,
         own::Asked,
     },
+    identity::Identity,
     model::{Operation, OperationId},
     operations::{Desk, View},
     store::operations::{Comparison, Condition, Page, TimeColumn},
@@ -33,7 +35,9 @@ use crate::{
 
 /// Events that wait for a reader who is slow.
 const WAITING_MAX: usize = 64;
-/// How often a silent stream shows that it lives.
+/// Shows that a silent stream lives.
+const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
+/// How often.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How often a collection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -45,7 +49,8 @@ const OVERLAP: i64 = 5_000_000;
 
 /// Tells the changes of an operation.
 ///
-/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record.
+/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record. The
+/// stream ends with an event `error` when your credential is revoked or expires, and when the gateway stops.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/operations/{operation}:watch",
@@ -65,8 +70,8 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     let (desk, view) = (server.operations.clone(), super::view(server));
     let first = desk.get(&name).await?;
     let soft = server.soft.clone();
-    let request_id = asked.exchange.id().to_owned();
-    Ok(events(|lines| async move {
+    let lines = Lines::of(server, &asked)?;
+    Ok(lines.events(|lines| async move {
         let mut it = first;
         loop {
             if lines.send(event(&view, &it)).await.is_err() || it.state.is_final() {
@@ -75,11 +80,11 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
             it = loop {
                 let next = soft.run_until_cancelled(timeout(ALIVE_EVERY, desk.after(&name, it.version)));
                 match next.await {
-                    None => return drop(lines.send(stopping(&request_id)).await),
+                    None => return lines.fail(&super::stopping()).await,
                     Some(Ok(Ok(changed))) => break changed,
                     Some(Ok(Err(_gone))) => return,
                     Some(Err(_silence)) => {
-                        if lines.send(Bytes::from_static(b": alive\n\n")).await.is_err() {
+                        if lines.send(ALIVE).await.is_err() {
                             return;
                         }
                     }
@@ -113,9 +118,9 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let since = server.store.now().as_microsecond();
     let first = server.operations.list(&open).await?;
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
-    let request_id = asked.exchange.id().to_owned();
-    let following = Following { desk, view, soft, page, since, request_id };
-    Ok(events(move |lines| follow(following, first, lines)))
+    let lines = Lines::of(server, &asked)?;
+    let following = Following { desk, view, soft, page, since };
+    Ok(lines.events(move |lines| follow(following, first, lines)))
 }
 
 /// Tells the changes of a project's operations.
@@ -138,15 +143,27 @@ pub(in crate::http::own) async fn watch_project(server: &Server, asked: Asked<'_
 
 /// What it takes to follow a collection.
 struct Following {
-    desk: std::sync::Arc<Desk>,
+    desk: Arc<Desk>,
     view: View,
     soft: CancellationToken,
     page: Page,
     since: i64,
+}
+
+/// The way to whoever watches, for as long as it may.
+struct Lines {
+    sender: mpsc::Sender<Bytes>,
+    identity: Arc<Identity>,
+    /// What it showed: its key may be revoked or expire meanwhile, and its token end.
+    headers: HeaderMap,
+    client: IpAddr,
     request_id: String,
 }
 
-async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<Bytes>) {
+/// The stream is over: nobody takes what is told, or may have it.
+struct Over;
+
+async fn follow(mut it: Following, first: Vec<Operation>, lines: Lines) {
     let mut known: HashMap<OperationId, i64> = HashMap::new();
     let mut changed = first;
     let mut silent = Duration::ZERO;
@@ -167,15 +184,15 @@ async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<By
         }
         if silent >= ALIVE_EVERY {
             silent = Duration::ZERO;
-            if lines.send(Bytes::from_static(b": alive\n\n")).await.is_err() {
+            if lines.send(ALIVE).await.is_err() {
                 return;
             }
         }
         if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
-            return drop(lines.send(stopping(&it.request_id)).await);
+            return lines.fail(&super::stopping()).await;
         }
         silent += LOOK_EVERY;
-        if lines.is_closed() {
+        if lines.sender.is_closed() {
             return;
         }
         let mut page = it.page.clone();
@@ -189,23 +206,64 @@ async fn follow(mut it: Following, first: Vec<Operation>, lines: mpsc::Sender<By
     }
 }
 
-fn events<F>(tell: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Response<Body>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let (sender, lines) = mpsc::channel(WAITING_MAX);
-    let mut response = Response::new(Body::feed(Feed::new(lines, tell(sender))));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+impl Lines {
+    /// Prepares the way to whoever asked, and what is to be told on it.
+    fn of(server: &Server, asked: &Asked<'_>) -> Result<Prepared> {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let lines = Self {
+            sender,
+            identity: server.identity.clone(),
+            headers: asked.head.headers.clone(),
+            client: asked.exchange.client,
+            request_id: asked.exchange.id().to_owned(),
+        };
+        Ok(Prepared { lines, receiver, time: callers::of(&asked.head.headers)? })
+    }
+
+    /// Tells something, unless who is told would not be let in any more: it then hears why, and nothing else.
+    async fn send(&self, line: Bytes) -> std::result::Result<(), Over> {
+        if let Err(error) = self.identity.authenticate(&self.headers, self.client).await {
+            self.fail(&error).await;
+            return Err(Over);
+        }
+        self.sender.send(line).await.map_err(|_gone| Over)
+    }
+
+    /// Says why nothing more will come.
+    async fn fail(&self, error: &Error) {
+        let envelope = envelope(error, &self.request_id, Style::default(), |_| Value::Null);
+        let _gone = self.sender.send([b"event: error\ndata: ", &envelope[..], b"\n\n"].concat().into()).await;
+    }
+}
+
+/// A stream that has not begun.
+struct Prepared {
+    lines: Lines,
+    receiver: mpsc::Receiver<Bytes>,
+    /// How long the caller wants to watch, if it says.
+    time: Option<Duration>,
+}
+
+impl Prepared {
+    fn events<F>(self, tell: impl FnOnce(Lines) -> F) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (told, time) = (tell(self.lines), self.time);
+        let told = async move {
+            match time {
+                Some(time) => drop(timeout(time, told).await),
+                None => told.await,
+            }
+        };
+        let mut response = Response::new(Body::feed(Feed::new(self.receiver, told)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
 }
 
 fn event(view: &View, it: &Operation) -> Bytes {
     format!("id: {}\ndata: {}\n\n", it.version, view.json(it)).into()
-}
-
-fn stopping(request_id: &str) -> Bytes {
-    let envelope = envelope(&super::stopping(), request_id, Style::default(), |_| Value::Null);
-    [b"event: error\ndata: ", &envelope[..], b"\n\n"].concat().into()
 }
