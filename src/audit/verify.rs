@@ -57,7 +57,8 @@ pub async fn verify(
     retention: Duration,
 ) -> Result<std::result::Result<Verified, Altered>> {
     let signer = keys.signer(Purpose::AuditSeal);
-    let mut entries = Entries { store, page: Vec::new(), after: 0, ended: false };
+    // From below the first number on: what was put in there would be shown to readers, too.
+    let mut entries = Entries { store, page: Vec::new(), after: i64::MIN, ended: false };
     let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
     let floor = floor(store.now(), retention);
     loop {
@@ -118,7 +119,9 @@ async fn check_entries(
             return altered("it is missing");
         };
         if entry.seq < seq {
-            return Ok(Err(Altered { seq: entry.seq, what: "there are two with this number".to_owned() }));
+            let what =
+                if entry.seq < 1 { "no entry has such a number" } else { "there are two with this number" };
+            return Ok(Err(Altered { seq: entry.seq, what: what.to_owned() }));
         }
         let times = [entry.opened_at, entry.closed_at];
         root = digest(&root, seq, &entry.id, times, &entry.entry, &entry.outcome).to_vec();

@@ -213,6 +213,12 @@ async fn whoever_changes_the_log_is_found_out() {
             "entry 1000:",
             "UPDATE audit_entries SET seq = 1000 WHERE seq = (SELECT max(seq) FROM audit_entries)",
         ),
+        // It was shown to readers, and not looked at.
+        (
+            "entry -5:",
+            "INSERT INTO audit_entries SELECT -5, sealed_at, id, opened_at, closed_at, 'forged', principal, project, method,
+             resource, status, entry, outcome, digest FROM audit_entries WHERE seq = 7",
+        ),
         ("entry 1:", "UPDATE audit_seals SET root = decode(repeat('00', 32), 'hex') WHERE first_seq = 1"),
     ];
     let backup =
