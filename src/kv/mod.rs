@@ -1,7 +1,8 @@
 //! The one link to Redis: what replicas share and can do without.
 //!
-//! Nothing in Redis is the truth, so nothing waits for it: every command has [`BUDGET`], and after [`FAILURES_MAX`]
-//! failures in a row a server is left alone for [`PAUSE`], in which every command for it fails at once. What to do without
+//! Nothing in Redis is the truth, so nothing waits for it: every command has [`BUDGET`]. A server that did not answer in
+//! time is left alone for [`BREATH`], and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]: every command for it then fails
+//! at once. What to do without
 //! it is the business of who asks; [`Away`] is all that is told, and the log has the reason.
 //!
 //! - `node`: one server, its connection and its breaker.
@@ -44,7 +45,9 @@ use crate::{
 pub const BUDGET: Duration = Duration::from_millis(50);
 /// Failures in a row until a server is left alone.
 pub const FAILURES_MAX: u32 = 5;
-/// How long it is then left alone.
+/// How long a server is left alone that did not answer once: whoever asks several things for one request waits once.
+pub const BREATH: Duration = BUDGET;
+/// How long it is left alone after [`FAILURES_MAX`].
 pub const PAUSE: Duration = Duration::from_secs(2);
 /// How long connecting may take, and the longest wait between two tries.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -324,6 +327,18 @@ mod tests {
         let again = Instant::now();
         assert_eq!(kv.forget("k").await, Err(Away));
         assert!(again.elapsed() < Duration::from_millis(5));
+    }
+
+    /// A request that asked for several things waited for each of them.
+    #[tokio::test]
+    async fn a_redis_that_is_silent_is_waited_for_once() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = RedisUrl::parse(&format!("redis://{}", silent.local_addr().unwrap())).unwrap();
+        let kv = Kv::new(&url, &RedisTls::default()).unwrap();
+        assert_eq!(kv.forget("k").await, Err(Away));
+        assert!(kv.is_away());
+        sleep(BREATH).await;
+        assert!(!kv.is_away(), "for a moment only");
     }
 
     #[tokio::test]

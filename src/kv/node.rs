@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use redis::{
@@ -14,7 +15,7 @@ use redis::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Away, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE};
+use super::{Away, BREATH, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE};
 use crate::workers::Home;
 
 /// One server of Redis.
@@ -67,8 +68,16 @@ impl Node {
                     Ok(answers)
                 }
             },
-            Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(self.failed(&"no answer in time")),
+            Ok(Err(error)) => {
+                if error.is_timeout() {
+                    self.rest(BREATH);
+                }
+                Err(self.failed(&error))
+            }
+            Err(_) => {
+                self.rest(BREATH);
+                Err(self.failed(&"no answer in time"))
+            }
         }
     }
 
@@ -88,11 +97,16 @@ impl Node {
         pause.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Leaves it alone for some time, or for longer if that was said already.
+    fn rest(&self, time: Duration) {
+        let mut pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *pause = (*pause).max(Some(Instant::now() + time));
+    }
+
     fn failed(&self, why: &dyn fmt::Display) -> Away {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX {
             self.failures.store(0, Ordering::Relaxed);
-            let mut pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *pause = Some(Instant::now() + PAUSE);
+            self.rest(PAUSE);
             let server = self.place().addr();
             tracing::warn!(%server, error = %why, pause_ms = PAUSE.as_millis(), "Redis is away; going on without it");
         }
