@@ -36,9 +36,11 @@ pub(super) fn constrain(
     object.into()
 }
 
-/// What holds once a member is set: nothing has the name of another. Generators that know no such keyword make one type
-/// of all members; of `oneOf` they would make a type for each, or none at all.
+/// What holds once a member is set: no other is there. Generators that know no such keyword make one type of all members; of
+/// `oneOf` they would make a type for each, or none at all. Programs that make up requests understand it said by `properties`
+/// at any number of members, and by `propertyNames` not.
 fn without_others(member: &str, members: &[String]) -> Value {
-    let others: Vec<&String> = members.iter().filter(|other| *other != member).collect();
-    json!({"propertyNames": {"not": {"enum": others}}})
+    let others = members.iter().filter(|other| *other != member);
+    let none: Map<String, Value> = others.map(|other| (other.clone(), Value::Bool(false))).collect();
+    json!({"properties": none})
 }
