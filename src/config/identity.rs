@@ -154,6 +154,12 @@ impl Setting for Issuer {
         if !is_safe(&issuer.jwks_url) {
             return Err(Why::new("jwks_url begins with https:// (http:// is for loopback only)"));
         }
+        // What is no secret elsewhere is shown as it is.
+        if url::Url::parse(&issuer.jwks_url)
+            .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+        {
+            return Err(Why::new("jwks_url has no user and no password: keys of issuers are public"));
+        }
         match table.keys().next() {
             Some(key) => Err(Why::new(format!("unknown key {key}"))),
             None => Ok(issuer),

@@ -309,6 +309,7 @@ fn tokens_need_an_issuer_and_grants_need_patterns() {
     for (wrong, why) in [
         (format!("identity.issuers=[{issuer}, {issuer}]"), "twice"),
         (one.replace("https://i.example/k", "http://i.example/k"), "https://"),
+        (one.replace("https://i.example/k", "https://u:hunter2@i.example/k"), "no password"),
         (one.replace("corp", "cor p"), "letters"),
         (one.replace("[\"causeway\"]", "[]"), "not empty"),
         (one.replace("audiences", "audience"), "audiences is missing"),
