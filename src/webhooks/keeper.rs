@@ -7,7 +7,7 @@ use metrics::{describe_gauge, gauge};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::directory::Directory;
+use super::{directory::Directory, event_type};
 use crate::{crypto::Sealer, egress::Egress, error::Result, model::WebhookEvent, store::Store};
 
 /// How often replays are looked for, and how long one part of one is ours.
@@ -85,7 +85,10 @@ impl Keeper {
                 .await?;
             looked_at += events.len();
             let listed = self.directory.endpoint(&replay.endpoint).await?;
-            let wanted = |event: &&WebhookEvent| listed.as_ref().is_some_and(|listed| listed.wants(event));
+            // A ping is for whom it was asked for.
+            let wanted = |event: &&WebhookEvent| {
+                event.kind != event_type::PING && listed.as_ref().is_some_and(|listed| listed.wants(event))
+            };
             let queued: Vec<(String, String)> =
                 events.iter().filter(wanted).map(|event| (event.id.clone(), event.kind.clone())).collect();
             replay.done = i64::try_from(events.len()).is_ok_and(|count| count < REPLAY_EVENTS_MAX);
