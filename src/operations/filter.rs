@@ -55,6 +55,9 @@ pub fn parse(text: &str) -> Result<Vec<Condition>> {
 }
 
 fn term(field: &Word, operator: &Word, value: &Word) -> Result<Condition> {
+    if operator.text == ":" && !value.quoted && value.text == "*" {
+        return Err(wrong(value.at, "whether something is there cannot be asked; compare it with a value"));
+    }
     let names = |all: Vec<&str>| wrong(value.at, &format!("expected one of {}", all.join(", ")));
     let column = match field.text.as_str() {
         "done" => {
@@ -198,6 +201,7 @@ mod tests {
             ("target : \"a", "at character 10:"),
             ("(done = true)", "at character 1:"),
             ("done = true OR done = false", "at character 13:"),
+            ("target:*", "at character 8:"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.message().contains(place), "{text}: {error}");
