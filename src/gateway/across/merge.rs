@@ -80,6 +80,7 @@ pub(crate) async fn merge(
     let mut answers: BTreeMap<usize, Result<Served>> = BTreeMap::new();
     let mut running = Together::new();
     let (mut begun, mut shown, mut items, mut known) = (first, first, 0, 0);
+    let mut missing = None;
     while shown < parts.len() {
         while begun < parts.len() && running.count() < WIDTH && known < asked.size {
             let (at, token) = (begun, token_of(begun));
@@ -106,6 +107,11 @@ pub(crate) async fn merge(
                         merged.next = Some(Start { part: part.name.clone(), token: next });
                         return Ok(merged);
                     }
+                }
+                // It went after the parts were listed, or what the path has behind its `-` is only in some: nothing is there.
+                Err(error) if error.code() == Code::NotFound && error.reason().is_none() => {
+                    merged.freshness.fetched += 1;
+                    missing.get_or_insert_with(|| error.at(&part.name));
                 }
                 Err(error) if asked.partial && error.reason() != Some(Reason::Internal) => {
                     tracing::debug!(part = part.name, error = error.chain(), "a part did not answer");
@@ -139,7 +145,13 @@ pub(crate) async fn merge(
             }
         }
     }
-    Ok(merged)
+    match missing {
+        // Nobody has it, so it is not there.
+        Some(missing) if first == 0 && merged.pages.is_empty() && merged.unreachable.is_empty() => {
+            Err(missing)
+        }
+        _ => Ok(merged),
+    }
 }
 
 async fn ask(
@@ -162,7 +174,7 @@ async fn ask(
         payload: Payload::Json(b""),
         caller: asked.caller,
     };
-    Ok(listing::list(gateway, route, &input, &Form::wire(), asked.wish, None).await?.served)
+    listing::list(gateway, route, &input, &Form::wire(), asked.wish, None).await
 }
 
 impl Freshness {

@@ -60,8 +60,6 @@ pub struct Across {
     pub freshness: Freshness,
     /// The parts that did not answer.
     pub unreachable: Vec<String>,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
 }
 
 /// Reads a page across what the `-` of a path stand for.
@@ -82,8 +80,7 @@ pub async fn across(
     let asked = Wanted::read(input.query, plan.has(PARTIAL_FIELD))?;
     let whole = Input { query: &asked.query, payload: Payload::Json(b""), ..*input };
     // Checked once for all parts, and noted as it came.
-    let parsed = forward::transcode_in(route, &whole)?;
-    forward::note(route, &parsed.bytes, notes);
+    forward::noted(route, &whole, notes)?;
     let resource = route.resource(input.captures).into_owned();
     let bound = token::bound(route, &resource, &asked.query);
     let start = Start::read(&asked.token, gateway, &bound)?;
@@ -104,7 +101,7 @@ pub async fn across(
     }
     shown.unreachable = unreachable.iter().map(String::as_str).collect();
     let message = Bytes::from(listing.paged.write(&shown));
-    Ok(Across { page: form.print(route, &message)?, freshness, unreachable, ignored: parsed.ignored })
+    Ok(Across { page: form.print(route, &message)?, freshness, unreachable })
 }
 
 /// Takes `returnPartialSuccess` out of what one part is asked, where only reading across has a meaning for it: whoever sends

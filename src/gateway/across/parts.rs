@@ -163,8 +163,8 @@ async fn names(
             payload: Payload::Json(b""),
             caller: input.caller,
         };
-        let listed = listing::list(gateway, list, &asked, &Form::wire(), wish, None).await?;
-        let page = shape.paged.read(&listed.served.page.body)?;
+        let served = listing::list(gateway, list, &asked, &Form::wire(), wish, None).await?;
+        let page = shape.paged.read(&served.page.body)?;
         for item_bytes in &page.items {
             let name = item.peek(item_bytes, "name")?.and_then(Peeked::text).unwrap_or_default();
             let id = name.rsplit('/').next().unwrap_or_default();

@@ -27,6 +27,7 @@ enum Mood {
     Well,
     Fails,
     Hangs,
+    IsGone,
 }
 
 /// A Datastream with so many locations, `locations/l00` and on, each with seven streams.
@@ -55,6 +56,7 @@ async fn datastream(mood: impl Fn(usize) -> Mood + Send + Sync + 'static) -> (Sc
                 match mood(location) {
                     Mood::Fails => return Answer::Refuse(14, "the zone is dark", Vec::new()),
                     Mood::Hangs => return Answer::Never,
+                    Mood::IsGone => return Answer::Refuse(5, "there is no such place", Vec::new()),
                     Mood::Well => {}
                 }
                 page((0..7).map(|n| json!({"name": format!("{parent}/streams/s{n}")})).collect(), "streams")
@@ -152,6 +154,29 @@ async fn three_that_fail_and_one_that_hangs_cost_what_they_have() {
 }
 
 /// One path of the document stands for both forms, and only one of them took its parameter.
+/// A place that went after the places were listed failed every list across them, until that was forgotten.
+#[tokio::test]
+async fn what_is_not_there_is_nothing_unless_it_is_nowhere() {
+    let (upstream, _) = datastream(|n| if n.is_multiple_of(2) { Mood::IsGone } else { Mood::Well }).await;
+    let gateway = before(&upstream).await;
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = gateway.get(&format!("{STREAMS}?pageSize=10&pageToken={token}")).await;
+        assert_eq!((page.status.as_u16(), page.header("causeway-unreachable")), (200, ""), "{}", page.text());
+        seen.extend(names(&page.json(), "streams"));
+        token = page.json()["nextPageToken"].as_str().unwrap_or_default().to_owned();
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 7 * LOCATIONS / 2);
+    let (upstream, _) = datastream(|_| Mood::IsGone).await;
+    for query in ["", "?returnPartialSuccess=true"] {
+        let nowhere = before(&upstream).await.get(&format!("{STREAMS}{query}")).await;
+        assert_eq!(nowhere.status, 404, "{}", nowhere.text());
+    }
+}
+
 #[tokio::test]
 async fn what_only_reading_across_understands_is_no_mistake_elsewhere() {
     let (upstream, _) = datastream(|_| Mood::Well).await;
