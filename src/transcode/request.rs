@@ -125,7 +125,7 @@ impl RequestPlan {
         if !is_blank(body) {
             let mut parser = Parser::new(&self.tables, Reader::new(body)?, unknown);
             match self.body {
-                Body::None => no_body(body)?,
+                Body::None => self.no_body(body)?,
                 Body::All => parser.root(self.input, &mut content)?,
                 Body::Field(at) => {
                     let field = &self.tables.message(self.input).fields[at];
@@ -141,6 +141,39 @@ impl RequestPlan {
             }
         }
         self.merge(captures, query, content, ignored, unknown)
+    }
+
+    /// A method without a body accepts what says nothing: clients send `{}` or `null` where they need not, and once more what
+    /// the path says, which wins.
+    fn no_body(&self, body: &[u8]) -> Result<()> {
+        let mut reader = Reader::new(body)?;
+        if self.says_nothing(&mut reader).is_ok_and(|nothing| nothing) && reader.end().is_ok() {
+            return Ok(());
+        }
+        Err(Error::invalid_field(
+            "body",
+            "This method takes no body; send none, or {}, and give parameters in the query.",
+        ))
+    }
+
+    fn says_nothing(&self, reader: &mut Reader<'_>) -> Result<bool> {
+        if reader.peek_byte() == Some(b'n') {
+            return reader.literal("null").map(|()| true);
+        }
+        let table = self.tables.message(self.input);
+        reader.object()?;
+        let mut first = true;
+        while let Some(key) = reader.key(first)? {
+            let is_in_path = table.by_name(&key, usize::MAX).is_some_and(|at| {
+                self.variables.iter().any(|variable| variable.steps.iter().eq([&(at as u16)]))
+            });
+            if !is_in_path {
+                return Ok(false);
+            }
+            reader.skip()?;
+            first = false;
+        }
+        Ok(true)
     }
 
     /// Binds a request whose body is bytes.
@@ -301,19 +334,6 @@ impl<'n> Given<'n> {
 
 fn is_unknown(error: &Error) -> bool {
     error.reason() == Some(crate::error::Reason::UnknownField)
-}
-
-/// A method without a body accepts what says nothing: clients send `{}` where they need not.
-fn no_body(body: &[u8]) -> Result<()> {
-    let mut reader = Reader::new(body)?;
-    let empty = reader.object().and_then(|()| reader.key(true)).is_ok_and(|key| key.is_none());
-    if empty && reader.end().is_ok() {
-        return Ok(());
-    }
-    Err(Error::invalid_field(
-        "body",
-        "This method takes no body; send none, or {}, and give parameters in the query.",
-    ))
 }
 
 fn is_blank(body: &[u8]) -> bool {

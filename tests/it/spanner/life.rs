@@ -47,6 +47,14 @@ async fn an_instance_with_a_database_and_a_backup_is_made_watched_and_taken_down
     assert_eq!(half["metadata"]["progress"]["progressPercent"], 50, "{half}");
     company.cancel(&backing_up).await;
     assert!(company.operation(&backing_up).await["metadata"]["cancelTime"].is_string());
+    // What says nothing that the path does not say is no mistake.
+    let cancel = format!("/v1/{}:cancel", text(&backing_up["name"]));
+    for body in ["null", "{}", r#"{"name": "x"}"#] {
+        assert_eq!(company.ask("POST", &cancel, body).await, json!({}), "{body}");
+    }
+    for body in [json!({"force": true}), json!([])] {
+        assert_eq!(company.refused("POST", &cancel, &body).await, (400, "INVALID_ARGUMENT".to_owned()));
+    }
     company.pass(2);
     let cancelled = company.operation(&backing_up).await;
     assert_eq!((&cancelled["done"], &cancelled["error"]["code"]), (&json!(true), &json!(1)), "{cancelled}");
