@@ -57,8 +57,6 @@ pub struct Forwarded {
     pub message: Bytes,
     /// Metadata that may be shown to the caller.
     pub headers: HeaderMap,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
 }
 
 /// Makes a unary call; one that changes something goes through the journal.
@@ -73,8 +71,7 @@ pub async fn unary(
     notes: &mut Notes,
 ) -> Result<Forwarded> {
     let upstream = upstream(route)?;
-    let Parsed { bytes, ignored } = transcode_in(route, &input)?;
-    note(route, &bytes, notes);
+    let bytes = noted(route, &input, notes)?;
     let call = call(route, &input, bytes.into());
     let reply = if route.mutation {
         let changed = route.changed(&route.resource(input.captures));
@@ -82,7 +79,7 @@ pub async fn unary(
     } else {
         read(gateway, upstream, route, call, notes).await?
     };
-    Ok(Forwarded { message: reply.message, headers: reply.headers, ignored })
+    Ok(Forwarded { message: reply.message, headers: reply.headers })
 }
 
 /// Makes a call that changes nothing. What it tells about operations on record is noted; what the upstream has forgotten
@@ -119,8 +116,16 @@ async fn read(
     }
 }
 
+/// Makes the message of a request, and notes what was dropped on the way, and as much of it as may be kept.
+pub(super) fn noted(route: &Route, input: &Input<'_>, notes: &mut Notes) -> Result<Vec<u8>> {
+    let Parsed { bytes, ignored } = transcode_in(route, input)?;
+    note(route, &bytes, notes);
+    notes.ignored = ignored;
+    Ok(bytes)
+}
+
 /// Notes as much of the request as may be kept.
-pub(super) fn note(route: &Route, message: &[u8], notes: &mut Notes) {
+fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
     let mut request = Vec::new();
     let printed = route.request.message().to_json(message, &options, &mut request);

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Reason, Result},
     operations::{Answered, Role, Tracker},
     schema::{Method, Part},
-    transcode::{Paged, Parsed, Plan},
+    transcode::{Paged, Plan},
     upstream::{Call, Upstream},
 };
 
@@ -48,14 +48,6 @@ pub(super) struct Listing {
     collection: String,
     /// What is shown depends on the caller's own credential.
     by_caller: Option<Mac>,
-}
-
-/// A page, and what became of the request on its way to it.
-pub struct Listed {
-    /// The page.
-    pub served: Served,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
 }
 
 impl Listing {
@@ -123,12 +115,12 @@ pub async fn list(
     form: &Form,
     wish: Wish,
     notes: Option<&mut Notes>,
-) -> Result<Listed> {
+) -> Result<Served> {
     let upstream = forward::upstream(route)?;
-    let Parsed { bytes, ignored } = forward::transcode_in(route, input)?;
-    if let Some(notes) = notes {
-        forward::note(route, &bytes, notes);
-    }
+    let bytes = match notes {
+        Some(notes) => forward::noted(route, input, notes)?,
+        None => forward::transcode_in(route, input)?.bytes,
+    };
     let bytes = Bytes::from(bytes);
     let end = input.caller.deadline;
     let resource = route.resource(input.captures);
@@ -149,15 +141,15 @@ pub async fn list(
     };
     let listing = route.listing.as_ref();
     let Some((listing, rule)) = listing.and_then(|listing| Some((listing, listing.rule?))) else {
-        return Ok(Listed { served: around(CACHE_OFF).await?, ignored });
+        return around(CACHE_OFF).await;
     };
     if scopes::is_across_projects(&resource) {
-        return Ok(Listed { served: around(ACROSS_PROJECTS).await?, ignored });
+        return around(ACROSS_PROJECTS).await;
     }
     let key = listing.key(form, &bytes, &input.caller);
     let scopes = || scopes::of_page(&route.upstream_key, &resource, &listing.collection);
     let found = gateway.keeping.pages.look_up(key, rule, wish, scopes).await;
-    let served = match found {
+    Ok(match found {
         Lookup::Hit(served) => served,
         Lookup::Stale(served, ticket) => {
             gateway.keeping.pages.refresh(ticket, || fetch(bytes.clone(), None));
@@ -169,8 +161,7 @@ pub async fn list(
             fetched.map_err(|error| named(error, &route.upstream_key))?
         }
         Lookup::Bypass(why) => around(why).await?,
-    };
-    Ok(Listed { served, ignored })
+    })
 }
 
 /// Says which upstream was waited for in vain.

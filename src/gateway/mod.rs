@@ -67,7 +67,7 @@ pub use self::{
     form::{Form, WIRE},
     forward::{Forwarded, Input, Payload, unary},
     ledger::Ledger,
-    listing::{Listed, list},
+    listing::list,
     metadata::Caller,
     notes::Notes,
     overview::{Counts, Overview, Section, Status, overview},

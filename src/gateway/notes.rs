@@ -21,6 +21,8 @@ pub struct Notes {
     pub operation: Option<String>,
     /// Its answer was kept from an earlier request with the same key.
     pub replayed: bool,
+    /// Paths of the fields that were dropped from the request.
+    pub ignored: Vec<String>,
 }
 
 impl Notes {
@@ -34,6 +36,7 @@ impl Notes {
             deferred: false,
             replayed: false,
             operation: None,
+            ignored: Vec::new(),
         }
     }
 }

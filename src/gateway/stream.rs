@@ -26,7 +26,6 @@ use crate::{
     error::{Code, Error, Result},
     model::Outcome,
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
-    transcode::Parsed,
     upstream::{Call, Streaming, Upstream},
 };
 
@@ -43,8 +42,6 @@ pub struct ForwardedStream {
     pub headers: HeaderMap,
     /// The response messages.
     pub messages: Messages,
-    /// Paths of the fields that were dropped from the request.
-    pub ignored: Vec<String>,
 }
 
 /// Response messages. Dropping them cancels a call that changes nothing.
@@ -81,17 +78,12 @@ pub async fn server_streaming(
     notes: &mut Notes,
 ) -> Result<ForwardedStream> {
     let upstream = forward::upstream(route)?;
-    let Parsed { bytes, ignored } = forward::transcode_in(route, &input)?;
-    forward::note(route, &bytes, notes);
+    let bytes = forward::noted(route, &input, notes)?;
     let mut call = forward::call(route, &input, bytes.into());
     if !route.mutation {
         let mut streaming = upstream.server_streaming(call).await?;
         let headers = std::mem::take(&mut streaming.headers);
-        return Ok(ForwardedStream {
-            headers,
-            messages: Messages(Source::Upstream(Box::new(streaming))),
-            ignored,
-        });
+        return Ok(ForwardedStream { headers, messages: Messages(Source::Upstream(Box::new(streaming))) });
     }
     let key = repetition::key_use(route, &mut call, notes)?;
     let intent = Intent { entry: notes.entry.clone(), key };
@@ -104,7 +96,7 @@ pub async fn server_streaming(
     let begun = beginning.await.map_err(Error::internal)?;
     (notes.journaled, notes.deferred, notes.replayed) = (begun.journaled, begun.deferred, begun.replayed);
     let (headers, messages) = begun.result?;
-    Ok(ForwardedStream { headers, messages, ignored })
+    Ok(ForwardedStream { headers, messages })
 }
 
 /// How a call began.

@@ -8,7 +8,7 @@ use super::{
     JSON, Server,
     body::Body,
     conditional,
-    proxied::{IGNORED_FIELDS, PROTOBUF, Request, UNKNOWN_TYPES, View, insert_list},
+    proxied::{PROTOBUF, Request, UNKNOWN_TYPES, View, insert_list},
 };
 use crate::{
     cache::{How, Served, Tier, Wish},
@@ -31,10 +31,8 @@ pub(super) async fn answer(
     notes: &mut Notes,
 ) -> Result<Response<Body>> {
     let wish = wish(&request.head.headers);
-    let listed = gateway::list(&server.gateway, route, &input, &view.form, wish, Some(notes)).await?;
-    let mut response = response(&listed.served);
-    insert_list(response.headers_mut(), IGNORED_FIELDS, &listed.ignored);
-    Ok(conditional::unless_known(request.head, response))
+    let served = gateway::list(&server.gateway, route, &input, &view.form, wish, Some(notes)).await?;
+    Ok(conditional::unless_known(request.head, response(&served)))
 }
 
 /// Answers with a page of all that a `-` stands for.
@@ -48,12 +46,11 @@ pub(super) async fn across(
 ) -> Result<Response<Body>> {
     let wish = wish(&request.head.headers);
     let across = gateway::across(&server.gateway, route, &input, &view.form, wish, notes).await?;
-    let Across { page, freshness, unreachable, ignored } = across;
+    let Across { page, freshness, unreachable } = across;
     let age = freshness.age;
     let served = Served { page: Arc::new(page), age, how: How::Bypassed("") };
     let mut response = response(&served);
     response.headers_mut().insert(CACHE_STATUS, status_of_parts(freshness));
-    insert_list(response.headers_mut(), IGNORED_FIELDS, &ignored);
     insert_list(response.headers_mut(), UNREACHABLE, &unreachable);
     Ok(conditional::unless_known(request.head, response))
 }

@@ -154,7 +154,6 @@ async fn unary(
     let mut response = Response::new(Body::full(body));
     *response.headers_mut() = forwarded.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
     insert_list(response.headers_mut(), UNKNOWN_TYPES, &unknown_types);
     Ok(response)
 }
@@ -183,7 +182,6 @@ async fn stream(
     let mut response = Response::new(Body::stream(body));
     *response.headers_mut() = forwarded.headers;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    insert_list(response.headers_mut(), IGNORED_FIELDS, &forwarded.ignored);
     Ok(response)
 }
 

@@ -154,6 +154,17 @@ async fn what_is_dropped_is_named_in_a_header() {
     assert!(dropped.contains("nope") && dropped.contains("sequel.no"), "{dropped}");
 }
 
+/// What was dropped is often why it was refused.
+#[tokio::test]
+async fn what_is_dropped_is_named_beside_an_error_too() {
+    let upstream = Scripted::start(|_| Answer::Refuse(3, "no title", Vec::new())).await;
+    let gateway = Gateway::library_with(&upstream, &["upstreams.library.unknown_fields=warn"]).await;
+    let refused = gateway.post("/v1/shelves/s/books", r#"{"titel":"Emma"}"#).await;
+    assert_eq!((refused.status.as_u16(), refused.header("causeway-ignored-fields")), (400, "book.titel"));
+    let missing = gateway.get("/v1/shelves/s/books?nope=1").await;
+    assert_eq!((missing.status.as_u16(), missing.header("causeway-ignored-fields")), (400, "nope"));
+}
+
 #[tokio::test]
 async fn callers_choose_how_an_answer_is_printed() {
     let (_upstream, gateway) = answering(book).await;

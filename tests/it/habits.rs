@@ -107,6 +107,9 @@ async fn a_long_get_comes_as_a_post_of_a_form() {
     let (method, request) = seen(&google, ("POST", target, &headers, &form)).await;
     assert_eq!(method, "ListOperations");
     assert_eq!((&request["filter"], &request["pageSize"]), (&json!(format!("{filter} y")), &json!(3)));
+    let meant = format!("{target}?$httpMethod=GET");
+    let (method, _) = seen(&google, ("POST", &meant, &headers[1..], &form)).await;
+    assert_eq!(method, "ListOperations", "whichever way that is said");
     let many = vec!["filter=x"; 300].join("&");
     google.1.send("POST", target, &headers, many).await.refused(400, "LIMIT_EXCEEDED");
 }

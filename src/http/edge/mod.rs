@@ -45,7 +45,13 @@ use tokio::time::Instant;
 
 use self::{admit::Verdicts, body::Inbound};
 use super::{
-    Server, Target, body::Body, error, idempotency, in_flight::InFlight, own, proxied, watch::Activity,
+    Server, Target,
+    body::Body,
+    error, idempotency,
+    in_flight::InFlight,
+    own,
+    proxied::{self, IGNORED_FIELDS, insert_list},
+    watch::Activity,
 };
 use crate::{
     error::{Error, Reason, Result},
@@ -252,7 +258,8 @@ fn meant(head: &Parts) -> Result<Meant<'_>> {
     {
         let verb = verb::parse(&named)
             .ok_or_else(|| Error::invalid_field("$httpMethod", "expected a verb such as GET or PATCH"))?;
-        return Ok(Meant { verb: Cow::Owned(verb.into_owned()), form: false });
+        let form = verb == "GET" && body::is_form(&head.headers);
+        return Ok(Meant { verb: Cow::Owned(verb.into_owned()), form });
     }
     Ok(Meant { verb: Cow::Borrowed(verb::plain(&head.method)), form: false })
 }
@@ -300,11 +307,15 @@ fn finish(server: &Server, head: &Parts, exchange: &Exchange, notes: &Notes, res
     if let Some(name) = notes.operation.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
         headers.insert(own::operations::OPERATION, name);
     }
+    insert_list(headers, IGNORED_FIELDS, &notes.ignored);
     if notes.deferred {
         headers.insert(AUDIT, HeaderValue::from_static("deferred"));
     }
     if head.method == Method::HEAD {
-        if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
+        // The length is that of the answer to a GET; of what was not modified nobody knows it here.
+        if response.status() != StatusCode::NOT_MODIFIED
+            && let Some(length) = http_body::Body::size_hint(response.body()).exact()
+        {
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         *response.body_mut() = Body::empty();

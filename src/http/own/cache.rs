@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Response;
 use serde_json::json as object;
 
-use super::Asked;
+use super::{Asked, one_project};
 use crate::{
     cache::Scope,
     error::{Code, Error, Reason, Result},
@@ -43,6 +43,7 @@ pub(super) async fn delete(server: &Server, mut asked: Asked<'_>) -> Result<Resp
     let project = asked.captures.first().map_or("", |project| project).to_owned();
     let name = format!("projects/{project}");
     asked.notes.entry.resource_names = vec![name.clone()];
+    one_project("project", &project)?;
     access::require(asked.exchange.principal()?, PERMISSION, Role::Operator, &name)?;
     let pages = server.gateway.pages().clone();
     let forget = async move {

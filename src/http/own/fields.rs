@@ -69,6 +69,12 @@ impl Fields {
         }
     }
 
+    /// A number that `null` takes away; nothing where the field is not there.
+    pub(in crate::http::own) fn number_or_none(&mut self, name: &'static str) -> Result<Option<Option<u32>>> {
+        let is_there = self.has(name);
+        self.number(name).map(|number| is_there.then_some(number))
+    }
+
     pub(in crate::http::own) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = value else {

@@ -41,7 +41,12 @@ use http::{HeaderValue, Response, header};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use super::{Server, body::Body, openapi};
-use crate::{error::Result, identity::access, model::Role};
+use crate::{
+    error::{Error, Result},
+    identity::access,
+    model::Role,
+    schema::Captures,
+};
 
 pub use self::audit_entries::audit_line;
 
@@ -146,6 +151,17 @@ impl Own {
                 let permission = what.permission();
                 Access::Permission(permission, access::role_for(permission, what.is_read_only()))
             }
+        }
+    }
+
+    /// Names the resource, or the parent, that its path is about; `None` where that is all there is.
+    fn about(self, captures: &Captures<'_>) -> Option<String> {
+        let first = captures.first()?;
+        match self {
+            Self::Webhook(what) => Some(what.resource(captures)),
+            Self::Overview | Self::DeleteCache => Some(format!("projects/{first}")),
+            Self::GetKey | Self::RevokeKey => Some(format!("apiKeys/{first}")),
+            _ => first.starts_with("projects/").then(|| first.to_string()),
         }
     }
 
@@ -297,7 +313,14 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
     let Asked { captures, head, .. } = asked;
     if let Access::Permission(permission, role) = own.access() {
         asked.notes.entry.permission = permission.to_owned();
-        access::require_somewhere(asked.exchange.principal()?, permission, role)?;
+        // Whoever is refused here is refused what the path names.
+        let about = own.about(captures);
+        asked.notes.entry.resource_names = about.clone().into_iter().collect();
+        let refused = access::require_somewhere(asked.exchange.principal()?, permission, role);
+        refused.map_err(|error| match about {
+            Some(about) => error.with_metadata("resource", about),
+            None => error,
+        })?;
     }
     // What has no form to choose from, or is asked for by programs that know nothing of ours.
     let is_plain = own.access() == Access::Public || matches!(own, Own::Metrics | Own::Grpc(_));
@@ -346,6 +369,14 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         Some(shown) => shown.shape(answer),
         None => answer,
     })
+}
+
+/// Refuses `-` where nothing is read across projects.
+fn one_project(field: &str, project: &str) -> Result<()> {
+    if project == "-" || project.is_empty() || project.contains('/') {
+        return Err(Error::invalid_field(field, "name one project; this is not read across projects"));
+    }
+    Ok(())
 }
 
 fn text(kind: &'static str, text: String) -> Response<Body> {

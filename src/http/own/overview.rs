@@ -7,9 +7,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::Asked;
+use super::{Asked, one_project};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     gateway::{self, Overview, Section, Status},
     http::{Server, body::Body, edge::timeout, json, pages, proxied},
     identity::access,
@@ -89,9 +89,7 @@ pub(super) async fn get(server: &Server, asked: Asked<'_>) -> Result<Response<Bo
     let project = asked.captures.first().map_or("", |project| project);
     let name = format!("projects/{project}");
     asked.notes.entry.resource_names = vec![name.clone()];
-    if project == "-" || project.is_empty() || project.contains('/') {
-        return Err(Error::invalid_field("project", "name one project"));
-    }
+    one_project("project", project)?;
     let principal = asked.exchange.principal()?;
     if !access::may_within(principal, Role::Viewer, &name) {
         access::require(principal, PERMISSION, Role::Viewer, &name)?;

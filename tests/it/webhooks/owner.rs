@@ -1,9 +1,10 @@
 //! What the owner of an endpoint does with it, and what is refused.
 
-use serde_json::json;
+use causeway::model::Role;
+use serde_json::{Value, json};
 
 use super::{ENDPOINTS, Receiver, believed, create, gateway, name, until};
-use crate::harness::Database;
+use crate::harness::{Database, Keyring};
 
 #[tokio::test]
 async fn a_ping_goes_round() {
@@ -221,6 +222,67 @@ async fn what_is_wrong_is_refused_by_field() {
             refused.text()
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_not_read_across_projects_says_so() {
+    let gateway = gateway(&[]).await;
+    for (verb, target) in [
+        ("GET", "/v1/projects/-/webhookEndpoints"),
+        ("GET", "/v1/projects/-/events"),
+        ("DELETE", "/v1/projects/-/cache"),
+        ("GET", "/v1/projects/-:overview"),
+    ] {
+        let refused = gateway.send(verb, target, &[], "").await;
+        let message = refused.refused(400, "INVALID_FIELD");
+        assert!(message.contains("name one project"), "{target}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_misspells_a_field_hears_of_all_there_are() {
+    let gateway = gateway(&[]).await;
+    let refused = create(&gateway, &json!({"url": "https://example.com/", "maxDelivery": 3})).await;
+    let message = refused.refused(400, "UNKNOWN_FIELD");
+    for field in ["maxDeliveriesPerSecond", "maxConcurrentDeliveries"] {
+        assert!(message.contains(field), "{message}");
+    }
+}
+
+/// The log called them by names that nothing else has, and a grant on one of them opened nothing.
+#[tokio::test]
+async fn endpoints_are_granted_and_logged_by_their_names() {
+    let ring = Keyring::new().await;
+    let gateway = gateway(&ring.settings()).await;
+    let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+    let send = async |key: &str, verb: &str, target: &str, body: &Value| {
+        let headers = [("x-goog-api-key", key), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        gateway.send(verb, target, &headers, body).await
+    };
+    let receiver = Receiver::listen().await;
+    let made = send(&root, "POST", ENDPOINTS, &json!({"url": receiver.url()})).await.json();
+    let named = made["name"].as_str().unwrap();
+    let (_, own) = ring.make("own", Role::Operator, &[named]).await;
+    let (_, viewer) = ring.make("viewer", Role::Viewer, &["*"]).await;
+    let ping = format!("{}:ping", name(&made));
+    let pinged = send(&own, "POST", &ping, &Value::Null).await;
+    assert_eq!(pinged.status, 200, "{}", pinged.text());
+    let delivery = pinged.json()["name"].as_str().unwrap().to_owned();
+    assert_eq!(send(&own, "GET", &format!("/v1/{delivery}"), &Value::Null).await.status, 200);
+    send(&own, "GET", ENDPOINTS, &Value::Null).await.refused(403, "PERMISSION_DENIED");
+    // Who has the role nowhere is refused what the path names.
+    send(&viewer, "POST", &ping, &Value::Null).await.refused(403, "PERMISSION_DENIED");
+    let log = send(&root, "GET", "/v1/projects/acme/auditEntries", &Value::Null).await.json();
+    let of = |principal: &str| -> Vec<Value> {
+        let entries = log["auditEntries"].as_array().unwrap().iter();
+        entries
+            .filter(|entry| entry["principal"] == principal)
+            .map(|it| it["resourceNames"].clone())
+            .collect()
+    };
+    assert_eq!(of("own"), [json!(["projects/acme"]), json!([delivery]), json!([named])], "{log}");
+    assert_eq!(of("viewer"), [json!([named])], "{log}");
 }
 
 #[tokio::test]

@@ -87,14 +87,8 @@ pub(super) fn read(mut fields: Fields, with_secret: bool) -> Result<(Draft, Opti
         upstreams: fields.texts("upstreams")?,
         kinds: fields.texts("kinds")?,
         headers: fields.pairs("headers")?,
-        rate: fields
-            .has("maxDeliveriesPerSecond")
-            .then(|| fields.number("maxDeliveriesPerSecond"))
-            .transpose()?,
-        concurrency: fields
-            .has("maxConcurrentDeliveries")
-            .then(|| fields.number("maxConcurrentDeliveries"))
-            .transpose()?,
+        rate: fields.number_or_none("maxDeliveriesPerSecond")?,
+        concurrency: fields.number_or_none("maxConcurrentDeliveries")?,
         state: fields.text("state")?.map(|state| state_of(&state)).transpose()?,
     };
     let secret = if with_secret {

@@ -14,7 +14,7 @@ mod replays;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use super::{Asked, fields::Fields};
+use super::{Asked, fields::Fields, one_project};
 use crate::{
     error::Result,
     http::{Server, body::Body, json},
@@ -98,6 +98,21 @@ impl Webhook {
         }
     }
 
+    /// Names what it is about, by the ids in its path: the resource, or the parent of what is listed or made.
+    pub(super) fn resource(self, ids: &[impl AsRef<str>]) -> String {
+        let collections: &[&str] = match self {
+            Self::ListEvents | Self::GetEvent => &["projects", "events"],
+            Self::GetReplay => &["projects", "webhookEndpoints", "replays"],
+            _ => &["projects", "webhookEndpoints", "deliveries"],
+        };
+        let parts: Vec<String> = collections
+            .iter()
+            .zip(ids)
+            .map(|(collection, id)| format!("{collection}/{}", id.as_ref()))
+            .collect();
+        parts.join("/")
+    }
+
     /// Whether it changes nothing.
     pub(in crate::http) fn is_read_only(self) -> bool {
         matches!(
@@ -123,14 +138,11 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
     let ids: Vec<String> = asked.captures.iter().map(ToString::to_string).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let project = ids.first().copied().unwrap_or_default();
-    let parent = format!("projects/{project}");
-    let resource = match ids[1..] {
-        [] => parent.clone(),
-        _ => format!("{parent}/{}", ids[1..].join("/")),
-    };
-    asked.notes.entry.resource_names = vec![resource];
+    let resource = what.resource(&ids);
+    asked.notes.entry.resource_names = vec![resource.clone()];
+    one_project("parent", project)?;
     let role = access::role_for(what.permission(), what.is_read_only());
-    access::require(asked.exchange.principal()?, what.permission(), role, &parent)?;
+    access::require(asked.exchange.principal()?, what.permission(), role, &resource)?;
     match what {
         Webhook::Create => endpoints::create(server, asked, project).await,
         Webhook::Get => endpoints::get(server, &asked, &ids).await,
