@@ -271,6 +271,13 @@ async fn endpoints_are_granted_and_logged_by_their_names() {
     let delivery = pinged.json()["name"].as_str().unwrap().to_owned();
     assert_eq!(send(&own, "GET", &format!("/v1/{delivery}"), &Value::Null).await.status, 200);
     send(&own, "GET", ENDPOINTS, &Value::Null).await.refused(403, "PERMISSION_DENIED");
+    // Whoever could change where it points, or have what was told sent again, would hear of the whole project.
+    let (_, editor) = ring.make("editor", Role::Editor, &[named]).await;
+    send(&editor, "PATCH", &name(&made), &json!({"eventTypes": []})).await.refused(403, "PERMISSION_DENIED");
+    let window = json!({"startTime": "2026-01-01T00:00:00Z"});
+    send(&editor, "POST", &format!("{}:replay", name(&made)), &window)
+        .await
+        .refused(403, "PERMISSION_DENIED");
     // Who has the role nowhere is refused what the path names.
     send(&viewer, "POST", &ping, &Value::Null).await.refused(403, "PERMISSION_DENIED");
     let log = send(&root, "GET", "/v1/projects/acme/auditEntries", &Value::Null).await.json();

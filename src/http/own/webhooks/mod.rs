@@ -142,7 +142,10 @@ pub(super) async fn answer(what: Webhook, server: &Server, mut asked: Asked<'_>)
     asked.notes.entry.resource_names = vec![resource.clone()];
     one_project("parent", project)?;
     let role = access::role_for(what.permission(), what.is_read_only());
-    access::require(asked.exchange.principal()?, what.permission(), role, &resource)?;
+    // Who is told what is for those to say who may be told all of it.
+    let parent = format!("projects/{project}");
+    let place = if matches!(what, Webhook::Patch | Webhook::Replay) { &parent } else { &resource };
+    access::require(asked.exchange.principal()?, what.permission(), role, place)?;
     match what {
         Webhook::Create => endpoints::create(server, asked, project).await,
         Webhook::Get => endpoints::get(server, &asked, &ids).await,
