@@ -130,6 +130,7 @@ struct Inner {
     allow: Option<String>,
     retry_after: Option<Duration>,
     nothing_sent: bool,
+    maybe_done: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -146,6 +147,7 @@ impl Error {
             allow: None,
             retry_after: None,
             nothing_sent: false,
+            maybe_done: false,
             source: None,
         }))
     }
@@ -200,6 +202,7 @@ impl Error {
             allow: allow.clone(),
             retry_after: self.0.retry_after,
             nothing_sent: self.0.nothing_sent,
+            maybe_done: self.0.maybe_done,
             source: self.0.source.as_ref().map(|source| source.to_string().into()),
         }))
     }
@@ -254,6 +257,13 @@ impl Error {
     #[must_use]
     pub fn with_nothing_sent(mut self) -> Self {
         self.0.nothing_sent = true;
+        self
+    }
+
+    /// Says that an earlier try of the same may have taken effect, whatever this one says of itself.
+    #[must_use]
+    pub fn with_maybe_done(mut self) -> Self {
+        self.0.maybe_done = true;
         self
     }
 
@@ -317,6 +327,11 @@ impl Error {
     /// Tells whether it is certain that nothing left for the upstream.
     pub fn nothing_sent(&self) -> bool {
         self.0.nothing_sent
+    }
+
+    /// Tells whether an earlier try of the same may have taken effect.
+    pub fn maybe_done(&self) -> bool {
+        self.0.maybe_done
     }
 
     /// Prints the error and every cause, joined by `: `. For the log only.

@@ -25,7 +25,12 @@ impl Certainty {
             Err(error) => error,
         };
         match error.code() {
-            Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted => Self::NotDone,
+            Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted
+                if !error.maybe_done() =>
+            {
+                Self::NotDone
+            }
+            Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted => Self::Unknown,
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Aborted => {
                 Self::Unknown
             }

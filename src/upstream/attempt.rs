@@ -55,12 +55,13 @@ struct Prepared<'c> {
     kind: Kind,
 }
 
-/// Returns what the caller is told of two tries. That the later one came nowhere says nothing of the one before it, which may
-/// have taken effect.
+/// Returns what the caller is told of two tries. What the later one says, such as that it came nowhere or was refused, says
+/// nothing of the one before it, which may have taken effect.
 fn graver(earlier: Option<Error>, later: Error) -> Error {
-    match earlier {
-        Some(earlier) if later.nothing_sent() && !earlier.nothing_sent() => earlier,
-        _ => later,
+    match earlier.filter(|earlier| !earlier.nothing_sent() || earlier.maybe_done()) {
+        Some(earlier) if later.nothing_sent() => earlier,
+        Some(_) => later.with_maybe_done(),
+        None => later,
     }
 }
 

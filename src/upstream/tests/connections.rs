@@ -130,6 +130,19 @@ async fn that_a_second_try_came_nowhere_says_nothing_of_the_first() {
     assert!(error.message().contains("Whether it took effect is not known"), "{error}");
 }
 
+/// A call that broke off and was then refused was said not to be done, and its key was free for something else.
+#[tokio::test]
+async fn that_a_second_try_is_refused_says_nothing_of_the_first() {
+    let server = Server::start(|number, _| async move {
+        if number == 1 { status(&[("grpc-status", "14")]) } else { status(&[("grpc-status", "8")]) }
+    });
+    let error = upstream(&server.url()).unary(Call { retryable: true, ..call() }).await.unwrap_err();
+    assert_eq!((error.code(), error.maybe_done(), server.calls()), (Code::ResourceExhausted, true, 2));
+    let server = Server::start(|_, _| async { status(&[("grpc-status", "8")]) });
+    let error = upstream(&server.url()).unary(Call { retryable: true, ..call() }).await.unwrap_err();
+    assert_eq!((error.code(), error.maybe_done()), (Code::ResourceExhausted, false));
+}
+
 /// A server behind a door that takes its time, and how often somebody came.
 async fn slow_door(server: std::net::SocketAddr, wait: Duration) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
