@@ -107,8 +107,8 @@ async fn verify_log(config: &Config, store: &Store) -> Outcome {
 
 async fn export_log(export: &Export, store: &Store) -> Outcome {
     let filter = filter::parse(&export.filter)?;
-    // A log that an older version wrote is read as it is. Where nothing was ever made there is none to read.
-    if store.migration_status().await?.iter().all(|migration| migration.applied.is_none()) {
+    // A log that another version wrote is read as it is. Where nothing was ever made there is none to read.
+    if !store.has_schema().await? {
         store.require_current().await?;
     }
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -86,6 +86,14 @@ impl Store {
         Ok(migrations::ALL.iter().map(status).collect())
     }
 
+    /// Whether anything was ever made in it, by this version or another.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn has_schema(&self) -> Result<bool> {
+        Ok(!self.applied().await?.is_empty())
+    }
+
     /// Refuses a database that is not exactly what this program was made for.
     ///
     /// # Errors
