@@ -208,9 +208,9 @@ impl Started {
         // An upstream that knows a repetition answers it with the operation from before, which is on record under another id.
         // Each start of a backfill is a run of its own.
         if self.role != Some(Role::StartsBackfill)
-            && let Some(before) = self.named(ledger, result).await
+            && let Some((before, deleted)) = self.on_record(ledger, result).await
         {
-            return (Effects { operations: Vec::new(), events }, Some(before));
+            return (Effects { operations: Vec::new(), events }, (!deleted).then_some(before));
         }
         let birth = match (self.role, &self.task) {
             (_, Some(draft)) => ledger.tracker.task_started(draft, &answered, id),
@@ -227,6 +227,11 @@ impl Started {
 
     /// Returns the name of the operation that was started when the answer was new.
     async fn named(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<String> {
+        self.on_record(ledger, result).await.filter(|(_, deleted)| !deleted).map(|(name, _)| name)
+    }
+
+    /// Returns the name of the operation that an answer tells of, if it is on record, and whether a caller deleted that.
+    async fn on_record(&self, ledger: &Ledger, result: &Result<Reply>) -> Option<(String, bool)> {
         let answered = self.answered(result.as_ref().ok()?);
         let name = match (self.role, &self.task) {
             (_, Some(draft)) => ledger.tracker.task_named(draft, &answered).await,

@@ -106,11 +106,11 @@ impl Tracker {
         Ok(Some(self.born(&operation, &seen)))
     }
 
-    /// Returns the name of the operation that an answer from before told of.
+    /// Returns the name of the operation that an answer tells of and that is on record, and whether a caller deleted that.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn name_of(&self, role: Role, from: &Answered<'_>) -> Result<Option<String>> {
+    pub async fn name_of(&self, role: Role, from: &Answered<'_>) -> Result<Option<(String, bool)>> {
         let name = match role {
             Role::StartsLro => longrunning::Operation::decode(from.reply).ok().map(|it| it.name),
             Role::StartsBackfill => StartBackfillJobResponse::decode(from.reply)
@@ -121,7 +121,7 @@ impl Tracker {
         };
         let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
         let found = self.store().operation_named(from.upstream, &name).await?;
-        Ok(found.filter(|(_, deleted)| !deleted).map(|(operation, _)| operation.name()))
+        Ok(found.map(|(operation, deleted)| (operation.name(), deleted)))
     }
 }
 

@@ -93,15 +93,15 @@ impl Tracker {
         Ok(Some(self.born(&it, &seen)))
     }
 
-    /// Returns the name of the operation of a task that was started before.
+    /// Returns the name of the operation of a task that is on record, and whether a caller deleted that.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn task_named(&self, draft: &TaskDraft, from: &Answered<'_>) -> Result<Option<String>> {
+    pub async fn task_named(&self, draft: &TaskDraft, from: &Answered<'_>) -> Result<Option<(String, bool)>> {
         let Ok(answer) = CreateTaskResponse::decode(from.reply) else { return Ok(None) };
         let name = job_name(draft, &answer, OperationId::default());
         let found = self.store().operation_named(from.upstream, &name).await?;
-        Ok(found.filter(|(_, deleted)| !deleted).map(|(it, _)| it.name()))
+        Ok(found.map(|(it, deleted)| (it.name(), deleted)))
     }
 
     /// Renders a task as callers read it.

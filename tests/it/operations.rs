@@ -297,6 +297,13 @@ async fn a_repetition_names_the_operation_that_is_on_record() {
         let entries = gateway.get("/v1/auditEntries?filter=httpStatus%20%3D%20200").await.json();
         let named = |entry: &&Value| entry["operation"] == *first;
         assert_eq!(entries["auditEntries"].as_array().unwrap().iter().filter(named).count(), 2, "{entries}");
+        assert_eq!(gateway.send("DELETE", &format!("/v1/{first}"), &[], "").await.status, 200);
+        let deleted = gateway.post(&create, "{}").await;
+        assert_eq!(
+            (deleted.status.as_u16(), deleted.header("causeway-operation")),
+            (200, ""),
+            "forgotten here"
+        );
     }
 }
 
