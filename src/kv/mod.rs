@@ -1,9 +1,9 @@
 //! The one link to Redis: what replicas share and can do without.
 //!
 //! Nothing in Redis is the truth, so nothing waits for it: every command has [`BUDGET`]. A server that did not answer in
-//! time is left alone for [`BREATH`], and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]: every command for it then fails
-//! at once. What to do without
-//! it is the business of who asks; [`Away`] is all that is told, and the log has the reason.
+//! that time is left alone for [`BREATH`], and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]: every command for it then
+//! fails at once. What to do without it is the business of who asks; [`Away`] is all that is told, and the log has the
+//! reason.
 //!
 //! - `node`: one server, its connection and its breaker.
 //! - `cluster`: many, of which each has some of the keys; `slots` says which.
@@ -327,18 +327,6 @@ mod tests {
         let again = Instant::now();
         assert_eq!(kv.forget("k").await, Err(Away));
         assert!(again.elapsed() < Duration::from_millis(5));
-    }
-
-    /// A request that asked for several things waited for each of them.
-    #[tokio::test]
-    async fn a_redis_that_is_silent_is_waited_for_once() {
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = RedisUrl::parse(&format!("redis://{}", silent.local_addr().unwrap())).unwrap();
-        let kv = Kv::new(&url, &RedisTls::default()).unwrap();
-        assert_eq!(kv.forget("k").await, Err(Away));
-        assert!(kv.is_away());
-        sleep(BREATH).await;
-        assert!(!kv.is_away(), "for a moment only");
     }
 
     #[tokio::test]

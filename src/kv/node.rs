@@ -57,6 +57,8 @@ impl Node {
         if self.is_away() {
             return Err(Away);
         }
+        // What had less, the rest of another's time, may be slow and no worse.
+        let had_all = end.saturating_duration_since(Instant::now()) > BUDGET * 3 / 4;
         let mut manager = self.manager.clone();
         let asked = manager.req_packed_commands(commands, 0, commands.len());
         let answers = timeout_at(end, self.home.owns(asked)).await;
@@ -69,13 +71,15 @@ impl Node {
                 }
             },
             Ok(Err(error)) => {
-                if error.is_timeout() {
+                if error.is_timeout() && had_all {
                     self.rest(BREATH);
                 }
                 Err(self.failed(&error))
             }
             Err(_) => {
-                self.rest(BREATH);
+                if had_all {
+                    self.rest(BREATH);
+                }
                 Err(self.failed(&"no answer in time"))
             }
         }
@@ -122,4 +126,26 @@ fn grave(answer: &Value) -> Option<&ServerError> {
         Some(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::NoScript)
     ) || error.code() == "WRONGTYPE";
     (!is_harmless).then_some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo as _;
+
+    use super::*;
+
+    /// A request that asked for several things waited for each of them.
+    #[tokio::test]
+    async fn a_server_that_is_silent_is_waited_for_once() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = format!("redis://{}", silent.local_addr().unwrap()).into_connection_info().unwrap();
+        let node = Node::new(place, None, Home::here()).unwrap();
+        let rests = || node.pause_until.lock().unwrap().is_some();
+        let mut commands = Pipeline::new();
+        commands.cmd("PING");
+        assert!(node.ask(&commands, Instant::now() + BUDGET / 2).await.is_err());
+        assert!(!rests(), "it had half of the time");
+        assert!(node.ask(&commands, Instant::now() + BUDGET).await.is_err());
+        assert!(rests());
+    }
 }
