@@ -80,7 +80,7 @@ pub(crate) async fn merge(
     let mut answers: BTreeMap<usize, Result<Served>> = BTreeMap::new();
     let mut running = Together::new();
     let (mut begun, mut shown, mut items, mut known) = (first, first, 0, 0);
-    let mut missing = None;
+    let (is_first, mut missing) = (start.part.is_empty(), None);
     while shown < parts.len() {
         while begun < parts.len() && running.count() < WIDTH && known < asked.size {
             let (at, token) = (begun, token_of(begun));
@@ -110,6 +110,7 @@ pub(crate) async fn merge(
                 }
                 // It went after the parts were listed, or what the path has behind its `-` is only in some: nothing is there.
                 Err(error) if error.code() == Code::NotFound && error.reason().is_none() => {
+                    tracing::debug!(part = part.name, error = error.chain(), "a part is not there");
                     merged.freshness.fetched += 1;
                     missing.get_or_insert_with(|| error.at(&part.name));
                 }
@@ -147,9 +148,7 @@ pub(crate) async fn merge(
     }
     match missing {
         // Nobody has it, so it is not there.
-        Some(missing) if first == 0 && merged.pages.is_empty() && merged.unreachable.is_empty() => {
-            Err(missing)
-        }
+        Some(missing) if is_first && merged.pages.is_empty() && merged.unreachable.is_empty() => Err(missing),
         _ => Ok(merged),
     }
 }

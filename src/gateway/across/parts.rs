@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cache::Wish,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     identity::access,
     schema,
     transcode::{Peeked, Query},
@@ -78,7 +78,14 @@ pub(crate) async fn parts(
             }
             drop(borrowed);
             running.add(async move {
-                let ids = ids(gateway, route, &dash, input, wish).await?;
+                let is_first = captures.iter().zip(input.captures).all(|(now, asked)| now == asked);
+                let ids = match ids(gateway, route, &dash, input, wish).await {
+                    // What another list had named is gone: nothing is below it.
+                    Err(error) if !is_first && error.code() == Code::NotFound && error.reason().is_none() => {
+                        Vec::new()
+                    }
+                    ids => ids?,
+                };
                 let prefix = dash.before.len();
                 let with = |id: String| {
                     let mut captures = captures.clone();

@@ -153,7 +153,6 @@ async fn three_that_fail_and_one_that_hangs_cost_what_they_have() {
     assert_eq!(some.header("cache-status"), "causeway; fwd=partial; detail=parts");
 }
 
-/// One path of the document stands for both forms, and only one of them took its parameter.
 /// A place that went after the places were listed failed every list across them, until that was forgotten.
 #[tokio::test]
 async fn what_is_not_there_is_nothing_unless_it_is_nowhere() {
@@ -170,6 +169,9 @@ async fn what_is_not_there_is_nothing_unless_it_is_nowhere() {
         }
     }
     assert_eq!(seen.len(), 7 * LOCATIONS / 2);
+    // Neither what is below it.
+    let objects = gateway.get("/v1/projects/p/locations/-/streams/-/objects?pageSize=1000").await;
+    assert_eq!(names(&objects.json(), "streamObjects").len(), 7 * LOCATIONS / 2, "{}", objects.text());
     let (upstream, _) = datastream(|_| Mood::IsGone).await;
     for query in ["", "?returnPartialSuccess=true"] {
         let nowhere = before(&upstream).await.get(&format!("{STREAMS}{query}")).await;
@@ -177,6 +179,7 @@ async fn what_is_not_there_is_nothing_unless_it_is_nowhere() {
     }
 }
 
+/// One path of the document stands for both forms, and only one of them took its parameter.
 #[tokio::test]
 async fn what_only_reading_across_understands_is_no_mistake_elsewhere() {
     let (upstream, _) = datastream(|_| Mood::Well).await;
