@@ -143,8 +143,8 @@ impl RequestPlan {
         self.merge(captures, query, content, ignored, unknown)
     }
 
-    /// A method without a body accepts what says nothing: clients send `{}` or `null` where they need not, and once more what
-    /// the path says, which wins.
+    /// A method without a body accepts what says nothing: clients send `{}` or `null` where they need not, and fields that the
+    /// path gives, as where a body is taken: the path wins.
     fn no_body(&self, body: &[u8]) -> Result<()> {
         let mut reader = Reader::new(body)?;
         if self.says_nothing(&mut reader).is_ok_and(|nothing| nothing) && reader.end().is_ok() {
@@ -162,16 +162,14 @@ impl RequestPlan {
         }
         let table = self.tables.message(self.input);
         reader.object()?;
-        let mut first = true;
-        while let Some(key) = reader.key(first)? {
-            let is_in_path = table.by_name(&key, usize::MAX).is_some_and(|at| {
-                self.variables.iter().any(|variable| variable.steps.iter().eq([&(at as u16)]))
-            });
-            if !is_in_path {
-                return Ok(false);
-            }
-            reader.skip()?;
-            first = false;
+        let mut seen = Vec::new();
+        while let Some(key) = reader.key(seen.is_empty())? {
+            let at = table
+                .by_name(&key, usize::MAX)
+                .filter(|at| self.variables.iter().any(|variable| variable.steps.iter().eq([&(*at as u16)])));
+            let Some(at) = at.filter(|at| !seen.contains(at)) else { return Ok(false) };
+            seen.push(at);
+            reader.string()?;
         }
         Ok(true)
     }
