@@ -49,8 +49,9 @@ const OVERLAP: i64 = 5_000_000;
 
 /// Tells the changes of an operation.
 ///
-/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record. The
-/// stream ends with an event `error` when your credential is revoked or expires, and when the gateway stops.
+/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record. It
+/// ends with an event `error` when your credential is revoked or expires, or the gateway stops; and without one after
+/// `X-Server-Timeout`, if that is given.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/operations/{operation}:watch",
@@ -96,7 +97,8 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
 
 /// Tells the changes of all operations.
 ///
-/// Of those that you may see. As server-sent events: what is open now, then every change.
+/// Of those that you may see. As server-sent events: what is open now, then every change. It ends with an event `error` when
+/// your credential is revoked or expires, or the gateway stops; and without one after `X-Server-Timeout`, if that is given.
 #[utoipa::path(
     get,
     path = "/v1/operations:watch",
@@ -125,7 +127,8 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
 
 /// Tells the changes of a project's operations.
 ///
-/// As server-sent events: what is open now, then every change.
+/// As server-sent events: what is open now, then every change. It ends with an event `error` when your credential is revoked or
+/// expires, or the gateway stops; and without one after `X-Server-Timeout`, if that is given.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/operations:watch",
