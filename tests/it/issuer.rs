@@ -147,20 +147,28 @@ async fn a_silent_issuer_is_not_waited_for_long() {
 #[tokio::test]
 async fn who_tokens_are_about_is_given_keys_by_who_is_admin_of_everything() {
     let ring = Keyring::new().await;
-    let issuer = Issuer::start(Publishes::Keys(vec![Signer::ed().jwk("k")])).await;
+    let signer = Signer::ed();
+    let issuer = Issuer::start(Publishes::Keys(vec![signer.jwk("k")])).await;
     let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
-    let settings = ["identity.mode=both", &ring.database.setting(), &issuer.setting()];
+    let bob =
+        r#"identity.grants=[{ principal = "corp:bob", role = "admin", resources = ["projects/acme-*"] }]"#;
+    let settings = ["identity.mode=both", &ring.database.setting(), &issuer.setting(), bob];
     let gateway = Gateway::library_with(&upstream, &settings).await;
     let (_, lead) = ring.make("lead", Role::Admin, &["projects/acme-*"]).await;
     let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
     let new =
         json!({"principal": "corp:bob", "role": "viewer", "resources": ["projects/acme-1"]}).to_string();
-    let make = async |who: &str| {
-        let headers = [("x-goog-api-key", who), ("content-type", "application/json")];
+    let make = async |header: &str, who: &str| {
+        let headers = [(header, who), ("content-type", "application/json")];
         gateway.send("POST", "/v1/apiKeys", &headers, new.clone()).await
     };
-    make(&lead).await.refused(403, "PERMISSION_DENIED");
-    assert_eq!(make(&root).await.status, 200);
+    make("x-goog-api-key", &lead).await.refused(403, "PERMISSION_DENIED");
+    // Not by oneself either: a key outlives what the issuer says of somebody.
+    let mut bob = claims();
+    bob["sub"] = json!("bob");
+    let token = signer.token(&json!({"alg": "EdDSA"}), &bob);
+    make("authorization", &bearer(&token)).await.refused(403, "PERMISSION_DENIED");
+    assert_eq!(make("x-goog-api-key", &root).await.status, 200);
 }
 
 /// Everybody behind one address was told to slow down for what was the issuer's fault.

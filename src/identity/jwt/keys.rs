@@ -108,7 +108,8 @@ impl Keys {
 
     /// Fetches, unless that was tried just now. A failure is logged and leaves what there is.
     async fn fetch(&self, tried: &mut Option<Instant>) {
-        let wait = if self.held().is_some() { RETRY } else { RETRY_WITHOUT_KEYS };
+        let serves = self.held().is_some_and(|held| held.since.elapsed() < STALE_FOR);
+        let wait = if serves { RETRY } else { RETRY_WITHOUT_KEYS };
         if tried.is_some_and(|tried| tried.elapsed() < wait) {
             return;
         }
