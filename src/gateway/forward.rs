@@ -71,7 +71,7 @@ pub async fn unary(
     notes: &mut Notes,
 ) -> Result<Forwarded> {
     let upstream = upstream(route)?;
-    let bytes = noted(route, &input, notes)?;
+    let bytes = noted(gateway, route, &input, notes)?;
     let call = call(route, &input, bytes.into());
     let reply = if route.mutation {
         let changed = route.changed(&route.resource(input.captures));
@@ -116,11 +116,18 @@ async fn read(
     }
 }
 
-/// Makes the message of a request, and notes what was dropped on the way, and as much of it as may be kept.
-pub(super) fn noted(route: &Route, input: &Input<'_>, notes: &mut Notes) -> Result<Vec<u8>> {
+/// Makes the message of a request, and notes what was dropped on the way, and as much of it as may be kept. Refuses one that
+/// names what its caller may not use.
+pub(super) fn noted(
+    gateway: &Gateway,
+    route: &Route,
+    input: &Input<'_>,
+    notes: &mut Notes,
+) -> Result<Vec<u8>> {
     let Parsed { bytes, ignored } = transcode_in(route, input)?;
     note(route, &bytes, notes);
     notes.ignored = ignored;
+    gateway.named.require(route, input.caller.principal, input.captures, &bytes)?;
     Ok(bytes)
 }
 

@@ -118,7 +118,7 @@ pub async fn list(
 ) -> Result<Served> {
     let upstream = forward::upstream(route)?;
     let bytes = match notes {
-        Some(notes) => forward::noted(route, input, notes)?,
+        Some(notes) => forward::noted(gateway, route, input, notes)?,
         None => forward::transcode_in(route, input)?.bytes,
     };
     let bytes = Bytes::from(bytes);

@@ -3,6 +3,7 @@
 //! - [`Gateway`]: everything a proxied call needs.
 //! - [`Route`]: one binding, with all that can be worked out before the first request.
 //! - [`Access`]: what a caller needs to use it.
+//! - `named`: what else a request names, which takes the same.
 //! - [`Ledger`]: where mutations are written down before they leave and before their answer does. [`Notes`]: what is
 //!   noted of a request on its way.
 //! - [`list()`]: a page of a list, through the cache, as its [`Form`] wants it. [`scopes`]: what makes it worthless.
@@ -34,6 +35,7 @@ mod ledger;
 mod listing;
 mod metadata;
 mod mutation;
+mod named;
 mod notes;
 mod overview;
 mod own;
@@ -50,6 +52,7 @@ use std::{
     sync::Arc,
 };
 
+use self::named::Named;
 use crate::{
     cache::{PageCache, Rule},
     clock::Clock,
@@ -86,6 +89,7 @@ pub struct Gateway {
     config: BTreeMap<String, config::Upstream>,
     ledger: Arc<Ledger>,
     keeping: Keeping,
+    named: Named,
     lists: HashMap<Arc<str>, Vec<Arc<Route>>>,
 }
 
@@ -122,7 +126,8 @@ impl Gateway {
     ) -> Self {
         let ledger = Arc::new(ledger);
         let lists = HashMap::new();
-        let mut gateway = Self { catalog, transcoder, upstreams, config, ledger, keeping, lists };
+        let named = Named::of(&catalog);
+        let mut gateway = Self { catalog, transcoder, upstreams, config, ledger, keeping, named, lists };
         gateway.lists = gateway.list_routes();
         gateway
     }

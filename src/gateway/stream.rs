@@ -78,7 +78,7 @@ pub async fn server_streaming(
     notes: &mut Notes,
 ) -> Result<ForwardedStream> {
     let upstream = forward::upstream(route)?;
-    let bytes = forward::noted(route, &input, notes)?;
+    let bytes = forward::noted(gateway, route, &input, notes)?;
     let mut call = forward::call(route, &input, bytes.into());
     if !route.mutation {
         let mut streaming = upstream.server_streaming(call).await?;

@@ -39,6 +39,7 @@ mod seen;
 mod selection;
 mod tables;
 mod text;
+mod texts;
 mod time;
 mod wanted;
 mod wire;

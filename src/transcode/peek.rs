@@ -134,7 +134,12 @@ pub(super) fn last(wire: &[u8], wanted: u32) -> Result<Option<Peeked<'_>>, Malfo
     Ok(found)
 }
 
-fn read<'w>(cursor: &mut Cursor<'w>, number: u32, kind: u8) -> Result<Option<Peeked<'w>>, Malformed> {
+/// Reads a value whose tag was just read.
+pub(super) fn read<'w>(
+    cursor: &mut Cursor<'w>,
+    number: u32,
+    kind: u8,
+) -> Result<Option<Peeked<'w>>, Malformed> {
     Ok(Some(match kind {
         VARINT => Peeked::Varint(cursor.varint()?),
         FIXED64 => Peeked::Fixed64(cursor.fixed64()?),

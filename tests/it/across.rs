@@ -1,4 +1,4 @@
-//! What is read across projects: only that of projects that were granted.
+//! What reaches across projects, by reading or by naming: only those that were granted.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use causeway::{
     emulator::{Emulator, Scenario},
     model::Role,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Database, Gateway, Keyring};
 
@@ -124,5 +124,75 @@ async fn the_audit_log_is_shown_of_the_projects_that_were_granted() {
             "{}",
             lines.text()
         );
+    }
+}
+
+/// The gateway's own account sees everything, and only the name in the path was looked at: whoever had a project could have
+/// another's databases copied into it, and its tables listed.
+#[tokio::test]
+async fn what_a_request_names_takes_the_same_as_what_its_path_names() {
+    let story = Story::of(Database::sqlite()).await;
+    let rival = "projects/rival/locations/europe-west1";
+    let data = "projects/acme-data/locations/europe-west1";
+    let (_, viewer) = story.ring.make("viewer", Role::Viewer, &["projects/rival"]).await;
+    let (_, editor) = story.ring.make("editor", Role::Editor, &["projects/rival"]).await;
+    let (_, both) = story
+        .ring
+        .make("both", Role::Editor, &["projects/rival", "projects/acme-data", "projects/acme-shop"])
+        .await;
+    let backup = "projects/acme-shop/instances/ledger/backups/ledger-monday";
+    let profile = format!("{data}/connectionProfiles/help-desk-mysql");
+    let stream = json!({
+        "displayName": "s",
+        "sourceConfig": {"sourceConnectionProfile": profile, "mysqlSourceConfig": {}},
+        "destinationConfig": {"destinationConnectionProfile": format!("{rival}/connectionProfiles/bq")},
+    });
+    let cases = [
+        (
+            &viewer,
+            format!("{rival}/connectionProfiles:discover"),
+            json!({"connectionProfileName": profile, "fullHierarchy": true}),
+        ),
+        (
+            &editor,
+            "projects/rival/instances/vault/backups:copy".to_owned(),
+            json!({"backupId": "loot", "sourceBackup": backup, "expireTime": "2100-01-01T00:00:00Z"}),
+        ),
+        (
+            &editor,
+            "projects/rival/instances/vault/databases:restore".to_owned(),
+            json!({"databaseId": "loot", "backup": format!("//spanner.googleapis.com/{backup}")}),
+        ),
+        (&editor, format!("{rival}/streams?streamId=s"), stream.clone()),
+    ];
+    let post = async |key: &str, target: &str, body: &Value| {
+        let headers = [JSON, ("x-goog-api-key", key)];
+        story.gateway.send("POST", &format!("/v1/{target}"), &headers, body.to_string()).await
+    };
+    for (key, target, body) in &cases {
+        let message = post(key, target, body).await.refused(403, "PERMISSION_DENIED");
+        assert!(message.contains(" on projects/acme-"), "{target}: {message}");
+        // Whoever may there hears of the upstream what it says.
+        let heard = post(&both, target, body).await;
+        assert_ne!(heard.status, 403, "{target}: {}", heard.text());
+    }
+    // What takes no effect is no matter: the own name, and what the mask leaves out.
+    let streams = format!("/v1/{rival}/streams/s");
+    let copied = |source: &str| {
+        let mut stream = stream.clone();
+        stream["name"] = json!(format!("{data}/streams/s"));
+        stream["sourceConfig"]["sourceConnectionProfile"] = json!(source);
+        stream.to_string()
+    };
+    let headers = [JSON, ("x-goog-api-key", &*editor)];
+    let patch = async |mask: &str, source: &str| {
+        let target = format!("{streams}?updateMask={mask}");
+        story.gateway.send("PATCH", &target, &headers, copied(source)).await.status.as_u16()
+    };
+    let own = format!("{rival}/connectionProfiles/mine");
+    assert_eq!(patch("displayName", &profile).await, 404);
+    assert_eq!(patch("sourceConfig", &own).await, 404);
+    for mask in ["sourceConfig", "displayName,sourceConfig.sourceConnectionProfile", "*", ""] {
+        assert_eq!(patch(mask, &profile).await, 403, "{mask}");
     }
 }

@@ -80,7 +80,7 @@ pub async fn across(
     let asked = Wanted::read(input.query, plan.has(PARTIAL_FIELD))?;
     let whole = Input { query: &asked.query, payload: Payload::Json(b""), ..*input };
     // Checked once for all parts, and noted as it came.
-    forward::noted(route, &whole, notes)?;
+    forward::noted(gateway, route, &whole, notes)?;
     let resource = route.resource(input.captures).into_owned();
     let bound = token::bound(route, &resource, &asked.query);
     let start = Start::read(&asked.token, gateway, &bound)?;

@@ -13,7 +13,7 @@ use self::{key::Key, names::NameIndex};
 use super::{hash::BuildNameHasher, wire};
 use crate::{
     error::nearest,
-    schema::{self, Cardinality, Kind, Pool},
+    schema::{self, Behavior, Cardinality, Kind, Pool},
 };
 
 pub(super) use self::enumeration::EnumTable;
@@ -25,6 +25,9 @@ pub(super) const NO_ONEOF: u16 = u16::MAX;
 
 /// What the masks of requests are called (AIP-134, AIP-157, and Spanner's own).
 const REQUEST_MASKS: [&str; 3] = ["update_mask", "read_mask", "field_mask"];
+
+/// What the own name of a resource is called (AIP-122).
+const OWN_NAME: &str = "name";
 
 /// Compiled tables of a whole pool.
 #[derive(Debug)]
@@ -87,6 +90,8 @@ pub(super) struct FieldTable {
     pub(super) null_is_value: bool,
     /// A mask by which a request says what it is about: clients write it in either spelling, wherever it stands.
     pub(super) is_request_mask: bool,
+    /// What a request says here is no wish of its caller's: the server alone sets it, or it is the own name of the resource.
+    pub(super) is_no_wish: bool,
     /// The default that `defaults` prints: of proto2, or the first value of an enum.
     pub(super) default_number: i32,
 }
@@ -147,11 +152,8 @@ impl Tables {
 
 impl MessageTable {
     fn new(message: &schema::Message, enums: &[EnumTable], shapes: &[Shape]) -> Self {
-        let fields: Vec<FieldTable> = message
-            .fields
-            .iter()
-            .map(|field| FieldTable::new(field, message.fields.len(), enums, shapes))
-            .collect();
+        let fields: Vec<FieldTable> =
+            message.fields.iter().map(|field| FieldTable::new(field, message, enums, shapes)).collect();
         let mut dense = Vec::new();
         let mut sparse = Vec::new();
         for (i, field) in fields.iter().enumerate() {
@@ -221,7 +223,7 @@ impl MessageTable {
 }
 
 impl FieldTable {
-    fn new(field: &schema::Field, fields: usize, enums: &[EnumTable], shapes: &[Shape]) -> Self {
+    fn new(field: &schema::Field, message: &schema::Message, enums: &[EnumTable], shapes: &[Shape]) -> Self {
         let (op, wire_type, child) = op(field.kind);
         let enumeration = (op == Op::Enum).then(|| &enums[child as usize]);
         let is = |shape| matches!(field.kind, Kind::Message(id) if shapes[id.index()] == shape);
@@ -239,12 +241,14 @@ impl FieldTable {
                 _ => Card::Singular,
             },
             implicit: field.cardinality == Cardinality::Implicit,
-            oneof: field.oneof.map_or(NO_ONEOF, |oneof| small(fields + oneof as usize)),
+            oneof: field.oneof.map_or(NO_ONEOF, |oneof| small(message.fields.len() + oneof as usize)),
             packed: field.packed,
             wire: wire_type,
             closed: enumeration.is_some_and(|table| table.closed),
             null_is_value: value || enumeration.is_some_and(|table| table.null),
             is_request_mask: is(Shape::FieldMask) && REQUEST_MASKS.contains(&field.name.as_str()),
+            is_no_wish: field.is(Behavior::OutputOnly)
+                || (message.resource.is_some() && field.name == OWN_NAME),
             default_number: enumeration.map_or(0, |table| {
                 field.default.as_deref().and_then(|name| table.number(name)).unwrap_or(table.first)
             }),

@@ -1,0 +1,135 @@
+//! What a request names beside the resource in its path: where a stream reads from, what a backup is a copy of.
+//!
+//! Upstreams see with the gateway's own account, which may see what the caller may not. So whatever a request names that could be
+//! asked for here takes the same role as the resource in the path does.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::Route;
+use crate::{
+    error::Result,
+    model::Principal,
+    schema::{Binding, Catalog, Segment, is_version},
+};
+
+/// Bytes of a name that is looked at; no upstream takes a longer one.
+const NAME_BYTES_MAX: usize = 2048;
+
+/// The kinds of names that paths have: `projects/instances/backups` stands for `projects/*/instances/*/backups/*`.
+#[derive(Default)]
+pub(super) struct Named(HashSet<String>);
+
+impl Named {
+    /// Finds the kinds of names in the paths of all methods.
+    pub(super) fn of(catalog: &Catalog) -> Self {
+        let bindings = catalog.methods.iter().flat_map(|method| &method.bindings);
+        Self(bindings.filter_map(kind_in).collect())
+    }
+
+    /// Returns the name of what could be asked for here, if a text is one: as paths have it, or with the service before it.
+    fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !text.contains('/') || text.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let name = match text.strip_prefix("//") {
+            Some(full) => full.split_once('/')?.1,
+            None => text,
+        };
+        let mut kind = String::new();
+        for (at, segment) in name.split('/').enumerate() {
+            if segment.is_empty() {
+                return None;
+            }
+            if at % 2 == 0 {
+                kind.push_str(segment);
+                kind.push('/');
+            }
+        }
+        let is_whole = name.split('/').count() % 2 == 0;
+        (is_whole && self.0.contains(&kind)).then_some(name)
+    }
+
+    /// Refuses a request that names what its caller may not use so.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, with the name.
+    pub(super) fn require(
+        &self,
+        route: &Route,
+        principal: &Principal,
+        captures: &[Cow<'_, str>],
+        message: &[u8],
+    ) -> Result<()> {
+        route.request.message().texts(message, |text| match self.read(text) {
+            // It was looked at before, and may have a `-` in it that is narrowed later.
+            Some(_) if captures.iter().any(|value| value == text) => Ok(()),
+            Some(name) => route.require(principal, name),
+            None => Ok(()),
+        })
+    }
+}
+
+/// Returns the kind of the name that a path has, with a slash behind each collection. `None` for what alternates not between
+/// collections and ids.
+fn kind_in(binding: &Binding) -> Option<String> {
+    let template = &binding.template;
+    let segments = template.segments();
+    let version = |segment: &Segment| matches!(segment, Segment::Literal(text) if is_version(text));
+    let start = segments.iter().position(version).map_or(0, |at| at + 1);
+    let last = template.variables().len().checked_sub(1)?;
+    let mut kind = String::new();
+    for pair in segments.get(start..template.span(last).end)?.chunks(2) {
+        let [Segment::Literal(collection), Segment::Any] = pair else { return None };
+        kind.push_str(collection);
+        kind.push('/');
+    }
+    Some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Body;
+
+    fn named(templates: &[&str]) -> Named {
+        let binding = |template: &&str| Binding {
+            verb: "GET".to_owned(),
+            template: template.parse().unwrap(),
+            body: Body::None,
+            response_body: None,
+        };
+        Named(templates.iter().map(binding).filter_map(|binding| kind_in(&binding)).collect())
+    }
+
+    #[test]
+    fn a_name_is_of_a_kind_that_paths_have() {
+        let named = named(&[
+            "/v1/{name=projects/*/things/*}:run",
+            "/v1/{parent=shelves/*}/books",
+            "/v1/projects/{project}/zones/{zone}/disks",
+            "/v1/{resource=**}:getIamPolicy",
+            "/v1/{name=folders/**}",
+            "/v1/{name}",
+        ]);
+        for name in ["projects/p/things/t", "shelves/s", "projects/-/zones/z"] {
+            assert_eq!(named.read(name), Some(name));
+            assert_eq!(named.read(&format!("//svc.example.com/{name}")), Some(name));
+        }
+        let long = format!("shelves/{}", "s".repeat(NAME_BYTES_MAX));
+        for other in [
+            "",
+            "shelves",
+            "shelves/",
+            "shelves/s/",
+            "shelves/s/books",
+            "shelves/s/books/b",
+            "folders/f",
+            "projects/p",
+            "see shelves/s",
+            "//shelves/s",
+            &long,
+        ] {
+            assert_eq!(named.read(other), None, "{other}");
+        }
+    }
+}
