@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     crypto::{self, Mac},
-    kv::{Away, BUDGET, Kv},
+    kv::{Away, BUDGET, Kv, Weight},
 };
 
 /// Look-ups that may wait for generations; more go around the cache.
@@ -123,7 +123,7 @@ impl Shared {
         let born = now - i64::try_from(age.as_millis()).unwrap_or_default();
         let framed = frame::write(page, born, place, &self.tags);
         // Best effort: a page that is not there is fetched again.
-        let _ = self.kv.set(&[(page_name(place), &framed)], life).await;
+        let _ = self.kv.set(&[(page_name(place), &framed)], life, Weight::Light).await;
     }
 
     /// Serves look-ups and tries failed bumps again, until told to stop.
@@ -189,7 +189,7 @@ impl Shared {
         if !missing.is_empty() {
             let values: Vec<(String, &[u8])> =
                 missing.iter().map(|(place, fresh)| (names[*place].clone(), &fresh[..])).collect();
-            if self.kv.set(&values, GENERATION_LIFE).await.is_ok() {
+            if self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await.is_ok() {
                 for (place, fresh) in missing {
                     generations[place] = Some(u64::from_be_bytes(fresh));
                 }
@@ -202,7 +202,7 @@ impl Shared {
         let fresh: Vec<[u8; 8]> = scopes.iter().map(|_| crypto::random()).collect();
         let values: Vec<(String, &[u8])> =
             scopes.iter().zip(&fresh).map(|(scope, fresh)| (generation_name(scope), &fresh[..])).collect();
-        self.kv.set(&values, GENERATION_LIFE).await.is_ok()
+        self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await.is_ok()
     }
 
     /// Tries failed bumps again. A scope stays pending until it is done, and longer if it failed again meanwhile.

@@ -21,7 +21,7 @@ use tokio::{
 use crate::workers::Home;
 
 use super::{
-    Away, BUDGET, Question,
+    Away, BUDGET, Question, Weight, heaviest,
     node::Node,
     slots::{Address, Map, Redirect, slot_of},
 };
@@ -123,7 +123,12 @@ impl Cluster {
         let mut commands = Pipeline::new();
         commands.add_command(question.command.clone());
         for to in map.master(slot_of(&question.key)).into_iter().chain(map.masters()) {
-            let answer = self.node(to)?.ask(&commands, end).await.ok().and_then(|mut answers| answers.pop());
+            let answer = self
+                .node(to)?
+                .ask(&commands, end, question.weight)
+                .await
+                .ok()
+                .and_then(|mut answers| answers.pop());
             if let Some(answer) = answer {
                 return Ok(answer);
             }
@@ -164,10 +169,10 @@ impl Cluster {
             part.commands.add_command(questions[question].command.clone());
             part.questions.push(Some(question));
         }
-        let mut asked = JoinSet::new();
+        let (mut asked, weight) = (JoinSet::new(), heaviest(questions));
         for (to, part) in parts {
             let Ok(node) = self.node(&to) else { continue };
-            asked.spawn(async move { (to, node.ask(&part.commands, end).await, part.questions) });
+            asked.spawn(async move { (to, node.ask(&part.commands, end, weight).await, part.questions) });
         }
         while let Some(done) = asked.join_next().await {
             let Ok((from, Ok(given), questions)) = done else { continue };
@@ -223,7 +228,8 @@ impl Cluster {
             if node.is_away() {
                 continue;
             }
-            let answer = node.ask(&commands, end).await.ok().and_then(|mut answers| answers.pop());
+            let answer =
+                node.ask(&commands, end, Weight::Light).await.ok().and_then(|mut answers| answers.pop());
             if let Some(map) = answer.and_then(|answer| Map::read(&answer, &address(node.place()))) {
                 return Ok(self.learn(map));
             }

@@ -1,8 +1,8 @@
 //! The one link to Redis: what replicas share and can do without.
 //!
 //! Nothing in Redis is the truth, so nothing waits for it: every command has [`BUDGET`]. A server that did not answer in
-//! that time is left alone for [`BREATH`], and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]: every command for it then
-//! fails at once. What to do without it is the business of who asks; [`Away`] is all that is told, and the log has the
+//! that time is left alone for [`BREATH`] with what nothing depends on, and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]
+//! with everything: a command for it then fails at once. What to do without it is the business of who asks; [`Away`] is all that is told, and the log has the
 //! reason.
 //!
 //! - `node`: one server, its connection and its breaker.
@@ -68,6 +68,16 @@ enum Servers {
 struct Question {
     key: String,
     command: Cmd,
+    weight: Weight,
+}
+
+/// How much depends on a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Whoever asks does without: not worth trying where another has just waited in vain.
+    Light,
+    /// What other replicas do depends on it.
+    Heavy,
 }
 
 /// Redis did not answer in time, or is left alone for now.
@@ -119,7 +129,7 @@ impl Kv {
         let call = |verb: &str, what: &str| {
             let mut command = redis::cmd(verb);
             command.arg(what).arg(1).arg(key).arg(arguments);
-            Question { key: key.to_owned(), command }
+            Question { key: key.to_owned(), command, weight: Weight::Light }
         };
         let mut answer = self.ask_one(call("EVALSHA", &script.hash), end).await?;
         if is_refusal(&answer, ServerErrorKind::NoScript) {
@@ -135,7 +145,8 @@ impl Kv {
         if let (Servers::One(_), Some(first)) = (&self.servers, keys.first()) {
             let mut command = redis::cmd("MGET");
             command.arg(keys);
-            let answer = self.ask_one(Question { key: first.clone(), command }, end).await;
+            let question = Question { key: first.clone(), command, weight: Weight::Light };
+            let answer = self.ask_one(question, end).await;
             return match answer {
                 Ok(Value::Array(values)) if values.len() == keys.len() => {
                     values.into_iter().map(|value| Ok(string(value))).collect()
@@ -160,10 +171,10 @@ impl Kv {
     ///
     /// # Errors
     /// [`Away`].
-    pub async fn set(&self, values: &[(String, &[u8])], life: Duration) -> Result<(), Away> {
+    pub async fn set(&self, values: &[(String, &[u8])], life: Duration, weight: Weight) -> Result<(), Away> {
         let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1);
         let write = |(key, value): &(String, &[u8])| {
-            let mut question = Question::new("SET", key);
+            let mut question = Question { weight, ..Question::new("SET", key) };
             question.command.arg(*value).arg("PX").arg(millis);
             question
         };
@@ -185,7 +196,7 @@ impl Kv {
     /// [`Away`].
     pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), Away> {
         let end = Instant::now() + BUDGET;
-        let mut question = Question::new("PUBLISH", channel);
+        let mut question = Question { weight: Weight::Heavy, ..Question::new("PUBLISH", channel) };
         question.command.arg(message);
         match &self.servers {
             Servers::One(_) => self.ask_one(question, end).await.map(drop),
@@ -231,11 +242,12 @@ impl Kv {
             Servers::Many(cluster) => return cluster.ask(&questions, end).await,
             Servers::One(node) => node,
         };
+        let weight = heaviest(&questions);
         let mut commands = Pipeline::with_capacity(count);
         for question in questions {
             commands.add_command(question.command);
         }
-        let Ok(answers) = node.ask(&commands, end).await else { return vec![Err(Away); count] };
+        let Ok(answers) = node.ask(&commands, end, weight).await else { return vec![Err(Away); count] };
         if answers.iter().any(|answer| is_refusal(answer, ServerErrorKind::Moved)) {
             self.hint();
             return vec![Err(Away); count];
@@ -263,12 +275,17 @@ impl fmt::Debug for Kv {
 }
 
 impl Question {
-    /// A command whose first argument is its key.
+    /// A light command whose first argument is its key.
     fn new(verb: &str, key: &str) -> Self {
         let mut command = redis::cmd(verb);
         command.arg(key);
-        Self { key: key.to_owned(), command }
+        Self { key: key.to_owned(), command, weight: Weight::Light }
     }
+}
+
+/// Returns the weight of what is asked together.
+fn heaviest(questions: &[Question]) -> Weight {
+    questions.iter().map(|question| question.weight).max().unwrap_or(Weight::Light)
 }
 
 impl Script {

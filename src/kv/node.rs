@@ -15,7 +15,7 @@ use redis::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Away, BREATH, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE};
+use super::{Away, BREATH, BUDGET, CONNECT_TIME_MAX, FAILURES_MAX, PAUSE, Weight};
 use crate::workers::Home;
 
 /// One server of Redis.
@@ -24,7 +24,9 @@ pub(super) struct Node {
     manager: ConnectionManager,
     home: Home,
     failures: AtomicU32,
+    /// Until when it is left alone: by all, and by those for whom nothing depends on being heard.
     pause_until: Mutex<Option<Instant>>,
+    rest_until: Mutex<Option<Instant>>,
 }
 
 impl Node {
@@ -40,7 +42,8 @@ impl Node {
             None => Client::open(place)?,
         };
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self { client, manager, home, failures: AtomicU32::new(0), pause_until: Mutex::new(None) })
+        let (failures, pause_until, rest_until) = Default::default();
+        Ok(Self { client, manager, home, failures, pause_until, rest_until })
     }
 
     /// Says how it is reached, and how others like it are.
@@ -53,8 +56,13 @@ impl Node {
     ///
     /// # Errors
     /// [`Away`]: no answer by `end`, or one that says that it cannot serve.
-    pub(super) async fn ask(&self, commands: &Pipeline, end: Instant) -> Result<Vec<Value>, Away> {
-        if self.is_away() {
+    pub(super) async fn ask(
+        &self,
+        commands: &Pipeline,
+        end: Instant,
+        weight: Weight,
+    ) -> Result<Vec<Value>, Away> {
+        if self.is_away() || (weight == Weight::Light && is_ahead(&self.rest_until)) {
             return Err(Away);
         }
         // What had less, the rest of another's time, may be slow and no worse.
@@ -72,13 +80,13 @@ impl Node {
             },
             Ok(Err(error)) => {
                 if error.is_timeout() && had_all {
-                    self.rest(BREATH);
+                    put_off(&self.rest_until, BREATH);
                 }
                 Err(self.failed(&error))
             }
             Err(_) => {
                 if had_all {
-                    self.rest(BREATH);
+                    put_off(&self.rest_until, BREATH);
                 }
                 Err(self.failed(&"no answer in time"))
             }
@@ -97,25 +105,26 @@ impl Node {
 
     /// Whether it is left alone for now.
     pub(super) fn is_away(&self) -> bool {
-        let pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
-        pause.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Leaves it alone for some time, or for longer if that was said already.
-    fn rest(&self, time: Duration) {
-        let mut pause = self.pause_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *pause = (*pause).max(Some(Instant::now() + time));
+        is_ahead(&self.pause_until)
     }
 
     fn failed(&self, why: &dyn fmt::Display) -> Away {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX {
             self.failures.store(0, Ordering::Relaxed);
-            self.rest(PAUSE);
+            put_off(&self.pause_until, PAUSE);
             let server = self.place().addr();
             tracing::warn!(%server, error = %why, pause_ms = PAUSE.as_millis(), "Redis is away; going on without it");
         }
         Away
     }
+}
+
+fn is_ahead(until: &Mutex<Option<Instant>>) -> bool {
+    until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+}
+
+fn put_off(until: &Mutex<Option<Instant>>, time: Duration) {
+    *until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
 }
 
 /// Finds the refusal that speaks against the server and not the command.
@@ -140,12 +149,17 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let place = format!("redis://{}", silent.local_addr().unwrap()).into_connection_info().unwrap();
         let node = Node::new(place, None, Home::here()).unwrap();
-        let rests = || node.pause_until.lock().unwrap().is_some();
         let mut commands = Pipeline::new();
         commands.cmd("PING");
-        assert!(node.ask(&commands, Instant::now() + BUDGET / 2).await.is_err());
-        assert!(!rests(), "it had half of the time");
-        assert!(node.ask(&commands, Instant::now() + BUDGET).await.is_err());
-        assert!(rests());
+        let waited = async |time, weight| {
+            let began = Instant::now();
+            assert!(node.ask(&commands, began + time, weight).await.is_err());
+            began.elapsed() >= time
+        };
+        assert!(waited(BUDGET / 2, Weight::Light).await);
+        assert!(waited(BUDGET, Weight::Light).await, "it had half of the time");
+        assert!(!waited(BUDGET, Weight::Light).await);
+        // What others must hear of is tried all the same.
+        assert!(waited(BUDGET, Weight::Heavy).await);
     }
 }
