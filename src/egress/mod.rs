@@ -3,6 +3,7 @@
 //! - [`Target`]: an address as it was written, parsed once. [`Refusal`]: the rule that it breaks.
 //! - [`Policy`]: what the operator allows beyond the public internet.
 //! - [`Resolve`]: names to addresses, as a parameter. [`Egress`]: sends, and reads the answer within [`limits`].
+//! - [`origin()`]: what of an address may be told.
 //! - [`Fault`]: why there is no answer. [`Answer`]: what there is of one.
 //! - [`Fetcher`]: reads a document from an address that the operator named, such as an issuer's keys. The operator may
 //!   name any address, inside his own network too; one that a caller names goes through [`Egress`] only.
@@ -17,6 +18,7 @@ mod client;
 mod connection;
 mod deny;
 mod fetch;
+mod origin;
 mod pool;
 mod resolve;
 mod target;
@@ -26,6 +28,7 @@ use crate::config::{self, Cidr};
 pub use self::{
     client::{Answer, Egress, Fault, Message, Roots},
     fetch::Fetcher,
+    origin::origin,
     resolve::{Resolve, Resolved, SystemResolver},
     target::{Refusal, Rule, Target},
 };

@@ -109,10 +109,17 @@ impl Target {
             return Ok(());
         }
         if let Some(rule) = deny::rule(address) {
-            let text = format!(
-                "{} leads to {address}, which is not public ({rule}); webhooks.allow_cidrs would allow it",
-                self.host
-            );
+            let text = match self.literal() {
+                Some(_) => format!("{address} is not public ({rule}); webhooks.allow_cidrs would allow it"),
+                // Where names within the operator's network lead is not for owners of endpoints to find out.
+                None => {
+                    tracing::debug!(host = %self.host, %address, rule, "an address that is not public");
+                    format!(
+                        "{} leads to an address that is not public ({rule}); webhooks.allow_cidrs would allow it",
+                        self.host
+                    )
+                }
+            };
             return Err(Refusal::new(Rule::Address, text));
         }
         self.vet_port()

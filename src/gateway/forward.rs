@@ -17,11 +17,11 @@ use super::{
 use crate::{
     error::{Code, Error, Reason, Result},
     operations::{Answered, Role},
-    transcode::{JsonOptions, Parsed, Peeked, Query},
+    transcode::{JsonOptions, Parsed, Peeked, Query, shortened},
     upstream::{Call, Reply, Upstream},
 };
 
-/// Bytes of a request's JSON that are kept in the audit log; a longer one is left out.
+/// Bytes of a request's JSON that are kept in the audit log; a longer one is shortened.
 const REQUEST_KEPT_BYTES_MAX: usize = 8 * 1024;
 
 /// What a request brings.
@@ -136,8 +136,9 @@ fn note(route: &Route, message: &[u8], notes: &mut Notes) {
     let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
     let mut request = Vec::new();
     let printed = route.request.message().to_json(message, &options, &mut request);
-    if printed.is_ok() && request.len() <= REQUEST_KEPT_BYTES_MAX {
-        notes.entry.request = String::from_utf8(request).unwrap_or_default();
+    if printed.is_ok() {
+        let request = String::from_utf8(request).unwrap_or_default();
+        notes.entry.request = shortened(request, REQUEST_KEPT_BYTES_MAX);
     }
 }
 

@@ -84,7 +84,8 @@ fn is_secret(field: &Field) -> bool {
     field.is(Behavior::InputOnly) && field.kind != Kind::Bool || holds_text && is_secret_name(&field.name)
 }
 
-fn is_secret_name(name: &str) -> bool {
+/// Whether what is called so is likely a secret.
+pub fn is_secret_name(name: &str) -> bool {
     let words: Vec<String> = words(name);
     let last_two = |last: &str, before: &[&str]| match words.as_slice() {
         [.., first, second] => second == last && before.contains(&first.as_str()),

@@ -1,6 +1,6 @@
 //! What of a message may be kept in a log: an allow-list from its descriptor.
 //!
-//! Left out are the fields that are named, those that could hold anything (`Any`, `Struct`, bytes), and what lies deeper
+//! Left out are the fields that are named, entries of maps that are called like a secret, fields that could hold anything (`Any`, `Struct`, bytes), and what lies deeper
 //! or is more than the limits: what is not understood is not kept.
 
 use super::{
@@ -52,7 +52,7 @@ impl Walk<'_> {
             (Card::Map, _) => {
                 let value = self.tables.message(field.child).fields.iter().find(|field| field.number == 2)?;
                 let value = self.value(value, path)?;
-                Some(if value.is_whole() { value } else { Node::of(vec![("*".to_owned(), value)]) })
+                Some(Node::of_entries(value))
             }
             _ => self.value(field, path),
         }

@@ -37,6 +37,7 @@ mod request;
 mod response;
 mod seen;
 mod selection;
+mod shorten;
 mod tables;
 mod text;
 mod texts;
@@ -53,6 +54,7 @@ pub use query::{Alt, PARAMETERS_MAX, Query, System};
 pub use request::{Parsed, RequestPlan};
 pub use response::{RawBody, ResponsePlan};
 pub use selection::Selection;
+pub use shorten::shortened;
 
 use crate::{
     error::Result,

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::mask;
 use super::tables::{Card, MessageTable, Op, Shape, Tables};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    schema::is_secret_name,
+};
 
 /// Bytes of a selection.
 const SELECTION_BYTES_MAX: usize = 4096;
@@ -26,6 +29,8 @@ pub struct Selection(Node);
 pub(super) struct Node {
     /// Everything below.
     all: bool,
+    /// No entry of a map whose key speaks of a secret.
+    spares_secrets: bool,
     children: BTreeMap<String, Node>,
 }
 
@@ -74,12 +79,17 @@ impl Selection {
 impl Node {
     /// Everything below.
     pub(super) fn whole() -> Self {
-        Self { all: true, children: BTreeMap::new() }
+        Self { all: true, ..Self::default() }
     }
 
     /// These parts, and nothing else.
     pub(super) fn of(children: Vec<(String, Self)>) -> Self {
-        Self { all: false, children: children.into_iter().collect() }
+        Self { children: children.into_iter().collect(), ..Self::default() }
+    }
+
+    /// This of every entry of a map, unless its key speaks of a secret.
+    pub(super) fn of_entries(value: Self) -> Self {
+        Self { spares_secrets: true, ..Self::of(vec![("*".to_owned(), value)]) }
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -99,6 +109,9 @@ impl Node {
     /// Finds what is chosen of a map entry, by its key as JSON prints it without quotes.
     pub(super) fn key(&self, key: &[u8]) -> Option<&Self> {
         let key = std::str::from_utf8(key).ok();
+        if self.spares_secrets && key.is_some_and(is_secret_name) {
+            return None;
+        }
         key.and_then(|key| self.children.get(key)).or_else(|| self.children.get("*"))
     }
 

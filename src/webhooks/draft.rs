@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Headers, event_type};
 use crate::{
     crypto::Sealer,
-    egress::{Egress, Fault, Refusal, Target},
+    egress::{self, Egress, Fault, Refusal, Target},
     error::{Error, Result},
     model::{Endpoint, EndpointState, Kind},
 };
@@ -55,6 +55,11 @@ impl Draft {
     ) -> Result<()> {
         if let Some(url) = self.url {
             judge_url(&url, egress).await?;
+            if self.headers.is_none() && moves(endpoint, &url) && !headers(endpoint, sealer)?.is_empty() {
+                let why = "there are values that were given for another host, and they would go to this one; \
+                           give headers anew with the url, or {} for none";
+                return Err(Error::invalid_field("headers", why));
+            }
             if url != endpoint.settings.url {
                 // What the old address did says nothing about the new one.
                 endpoint.failing_since = None;
@@ -111,6 +116,17 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Whether an address is at another host than before.
+fn moves(endpoint: &Endpoint, url: &str) -> bool {
+    egress::origin(&endpoint.settings.url) != egress::origin(url)
+}
+
+/// Lists the names of the headers that there are.
+fn headers(endpoint: &Endpoint, sealer: &Sealer) -> Result<Vec<String>> {
+    let headers = Headers::open(&endpoint.headers, sealer, &endpoint.id)?;
+    Ok(headers.names().into_iter().map(str::to_owned).collect())
 }
 
 /// Refuses an address that could never be delivered to. A name that cannot be resolved now may be later.

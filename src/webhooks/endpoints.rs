@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Draft, Headers, Secret, Secrets, event_type};
 use crate::{
     crypto::Sealer,
-    egress::Egress,
+    egress::{self, Egress},
     error::{Code, Error, Reason, Result},
     model::{Delivery, Endpoint, EndpointSettings, EndpointState, Replay, WebhookEvent},
     store::Store,
@@ -283,7 +283,11 @@ pub(super) fn event_about(
     reason: &str,
     since: Option<Timestamp>,
 ) -> WebhookEvent {
-    let mut data = json!({"webhookEndpoint": name(endpoint), "url": endpoint.settings.url});
+    let mut data = json!({"webhookEndpoint": name(endpoint)});
+    // Other endpoints of the project hear of it, and the path may be a credential.
+    if let Some(origin) = egress::origin(&endpoint.settings.url) {
+        data["url"] = origin.into();
+    }
     if !reason.is_empty() {
         data["reason"] = reason.into();
     }

@@ -115,7 +115,7 @@ impl EventType {
                 "required": ["webhookEndpoint"],
                 "properties": {
                     "webhookEndpoint": {"type": "string", "description": "Name of the endpoint."},
-                    "url": {"type": "string"},
+                    "url": {"type": "string", "description": "Scheme, host and port of its URL: the rest may be a credential."},
                     "reason": {"type": "string"},
                     "failingSince": {"type": "string", "format": "date-time"}
                 }
@@ -153,7 +153,7 @@ impl EventType {
             }
             Subject::Endpoint => json!({
                 "webhookEndpoint": endpoint,
-                "url": "https://hooks.example.com/causeway",
+                "url": "https://hooks.example.com",
                 "reason": "nothing but failures for 5 days",
                 "failingSince": "2026-11-16T09:00:00Z"
             }),

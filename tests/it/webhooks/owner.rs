@@ -86,6 +86,20 @@ async fn an_endpoint_is_changed_and_goes() {
     gateway.get("/v1/projects/acme/events/evt_1").await.refused(404, "RESOURCE_NOT_FOUND");
 }
 
+/// Whoever could change where events go had the credentials sent there that nobody is shown.
+#[tokio::test]
+async fn headers_go_to_no_host_that_they_were_not_given_for() {
+    let (gateway, one, other) = (gateway(&[]).await, Receiver::listen().await, Receiver::listen().await);
+    let wish = json!({"url": one.url(), "eventTypes": ["operation.*"], "headers": {"x-token": "s3cret"}});
+    let path = name(&create(&gateway, &wish).await.json());
+    let patch = async |body: Value| gateway.send("PATCH", &path, &[], body.to_string()).await;
+    let refused = patch(json!({"url": other.url()})).await.refused(400, "INVALID_FIELD");
+    assert!(refused.contains("headers"), "{refused}");
+    assert_eq!(patch(json!({"url": format!("{}/elsewhere", one.url())})).await.status, 200);
+    assert_eq!(patch(json!({"url": other.url(), "headers": {}})).await.status, 200);
+    assert_eq!(patch(json!({"url": one.url()})).await.status, 200, "there are none left");
+}
+
 /// Where events go could be changed without a trace of where to.
 #[tokio::test]
 async fn the_log_says_where_events_go_and_no_secret() {

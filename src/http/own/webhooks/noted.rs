@@ -1,9 +1,11 @@
 //! What the audit log keeps of a request about webhooks: where events go, and which; no secret.
 
-use http::Uri;
 use serde_json::{Map, Value};
 
-use crate::{crypto, transcode::Query};
+use crate::{
+    crypto, egress,
+    transcode::{Query, shortened},
+};
 
 /// What is kept as it came. Whatever else a body has, or will have, is left out.
 const KEPT: [&str; 12] = [
@@ -22,7 +24,7 @@ const KEPT: [&str; 12] = [
 ];
 /// Bytes of the digest of a URL that are kept.
 const DIGEST_BYTES: usize = 8;
-/// Bytes of what is kept; more is left out whole.
+/// Bytes of what is kept; more is shortened.
 const BYTES_MAX: usize = 8 * 1024;
 
 /// Prints what may be kept of a body and its mask; nothing where there is neither.
@@ -35,8 +37,8 @@ pub(super) fn of(body: &Map<String, Value>, query: &str) -> String {
     }
     if let Some(url) = body.get("url").and_then(Value::as_str) {
         kept.insert("urlDigest".to_owned(), digest(url).into());
-        if let Some(place) = place(url) {
-            kept.insert("url".to_owned(), place.into());
+        if let Some(origin) = egress::origin(url) {
+            kept.insert("url".to_owned(), origin.into());
         }
     }
     // A value is likely a credential; the secret always is.
@@ -55,21 +57,13 @@ pub(super) fn of(body: &Map<String, Value>, query: &str) -> String {
     if kept.is_empty() {
         return String::new();
     }
-    let printed = Value::Object(kept).to_string();
-    if printed.len() > BYTES_MAX { String::new() } else { printed }
+    shortened(Value::Object(kept).to_string(), BYTES_MAX)
 }
 
 /// Tells one URL from another without saying it.
 fn digest(url: &str) -> String {
     let digest = crypto::sha256_of_each([url.as_bytes()]);
     digest[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Leaves of a URL what is no credential: chat services have theirs in the path. Nothing is left of what is no URL.
-fn place(url: &str) -> Option<String> {
-    let url: Uri = url.parse().ok()?;
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Some([url.scheme_str()?, "://", url.host()?, &port].concat())
 }
 
 #[cfg(test)]
@@ -110,6 +104,20 @@ mod tests {
             assert_eq!(kept(&json!({"url": url}), "updateSecret=s3cret"), json!({"urlDigest": digest(url)}));
         }
         assert_eq!(of(&Map::new(), ""), "");
-        assert_eq!(of(json!({"description": "x".repeat(9000)}).as_object().unwrap(), ""), "");
+    }
+
+    /// Where events go was left out with all the rest, if there was much of that.
+    #[test]
+    fn much_else_hides_nothing() {
+        let body = json!({
+            "url": "https://hooks.example.com/T0",
+            "description": "x".repeat(9000),
+            "headers": (0..500).map(|n| (format!("x-header-{n}"), json!("s3cret"))).collect::<Map<_, _>>(),
+        });
+        let kept = kept(&body, &format!("updateMask={}", "url,".repeat(2000)));
+        assert_eq!(kept["url"], "https://hooks.example.com");
+        assert!(kept["description"].as_str().unwrap().starts_with("xxx"), "{kept}");
+        assert!(kept["updateMask"].as_str().unwrap().starts_with("url,url"), "{kept}");
+        assert!(kept["headerNames"][0] == "x-header-0" && kept.to_string().len() <= BYTES_MAX, "{kept}");
     }
 }
