@@ -1,10 +1,13 @@
-//! Operations as they change, as server-sent events: the state now, then every change. The id of an event is the version
-//! of the record; whoever comes back is told the state then, so nothing that matters is missed.
+//! Operations as they change, as server-sent events: the state now, then every change.
+//!
+//! Of one operation, the id of an event is the version of the record; whoever comes back is told the state then. Of a
+//! collection, it is a time, and whoever comes back with it (`Last-Event-ID`) is told what has changed since: also what ended
+//! meanwhile, which is not among what is open. So nothing that matters is missed.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -30,7 +33,10 @@ use crate::{
     identity::Identity,
     model::{Operation, OperationId},
     operations::{Desk, View},
-    store::operations::{Comparison, Condition, Page, TimeColumn},
+    store::{
+        Store,
+        operations::{Comparison, Condition, Page, TimeColumn},
+    },
 };
 
 /// Events that wait for a reader who is slow.
@@ -41,17 +47,20 @@ const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How often a collection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Operations of one look at a collection, and that are kept in mind.
-const ROWS_MAX: u32 = 1000;
+/// Operations of one page of a look at a collection, and that are kept in mind.
+const ROWS_MAX: u32 = 200;
 const KNOWN_MAX: usize = 10_000;
+/// What whoever comes back has heard last.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Commits may become visible in another order than that of their times, by so much.
 const OVERLAP: i64 = 5_000_000;
 
 /// Tells the changes of an operation.
 ///
-/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record. It
-/// ends with an event `error` when your credential is revoked or expires, or the gateway stops; and without one after
-/// `X-Server-Timeout`, if that is given.
+/// As server-sent events: the state now, then every change, until its end. The id of an event is the version of the record:
+/// whoever comes back with that of the end in `Last-Event-ID` is answered 204, so that an `EventSource` stops. It ends with an
+/// event `error` when your credential is revoked or expires, or the gateway stops; and without one after `X-Server-Timeout`,
+/// if that is given.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/operations/{operation}:watch",
@@ -59,7 +68,8 @@ const OVERLAP: i64 = 5_000_000;
     operation_id = "operations.Watch",
     params(OperationPath),
     responses(
-        (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The operation, once in each event.", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "It has ended, and that was told."),
         (status = 404, description = "There is none of this name."),
         (status = 503, description = "The store cannot be used.")
     )
@@ -70,12 +80,17 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     note(asked.notes, &name);
     let (desk, view) = (server.operations.clone(), super::view(server));
     let first = desk.get(&name).await?;
+    if first.state.is_final() && last_heard(&asked) == Some(first.version) {
+        let mut over = Response::new(Body::empty());
+        *over.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(over);
+    }
     let soft = server.soft.clone();
     let lines = Lines::of(server, &asked)?;
     Ok(lines.events(|lines| async move {
         let mut it = first;
         loop {
-            if lines.send(event(&view, &it)).await.is_err() || it.state.is_final() {
+            if lines.send(event(&view, &it, Some(it.version))).await.is_err() || it.state.is_final() {
                 return;
             }
             it = loop {
@@ -97,8 +112,9 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
 
 /// Tells the changes of all operations.
 ///
-/// Of those that you may see. As server-sent events: what is open now, then every change. It ends with an event `error` when
-/// your credential is revoked or expires, or the gateway stops; and without one after `X-Server-Timeout`, if that is given.
+/// Of those that you may see. As server-sent events: what is open now, then every change. Whoever comes back with the id of an
+/// event in `Last-Event-ID` is told what has changed since, some of it once more. It ends with an event `error` when your
+/// credential is revoked or expires, or the gateway stops; and without one after `X-Server-Timeout`, if that is given.
 #[utoipa::path(
     get,
     path = "/v1/operations:watch",
@@ -114,20 +130,27 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let parent = parent_of(asked.captures);
     note(asked.notes, &parent);
     let wanted = wanted(asked.exchange.principal()?, parent, parameters(asked.query, false)?)?;
-    let page = Page { rows_max: ROWS_MAX, ascending: false, ..wanted.page };
-    let mut open = page.clone();
-    open.conditions.push(Condition::Done(false));
-    let since = server.store.now().as_microsecond();
-    let first = server.operations.list(&open).await?;
+    let page = Page { rows_max: ROWS_MAX, ascending: true, ..wanted.page };
+    let now = server.store.now().as_microsecond();
+    let since = last_heard(&asked).map(|heard| heard.min(now));
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
+    let following = Following { desk, view, soft, store: server.store.clone(), page, since };
+    let look = following.look();
+    let first = following.desk.list(&look).await?;
     let lines = Lines::of(server, &asked)?;
-    let following = Following { desk, view, soft, page, since };
-    Ok(lines.events(move |lines| follow(following, first, lines)))
+    Ok(lines.events(move |lines| follow(following, now, (look, first), lines)))
+}
+
+/// Returns the id of the event that whoever comes back has heard last.
+fn last_heard(asked: &Asked<'_>) -> Option<i64> {
+    let id: i64 = asked.head.headers.get(LAST_EVENT_ID)?.to_str().ok()?.parse().ok()?;
+    (id >= 0).then_some(id)
 }
 
 /// Tells the changes of a project's operations.
 ///
-/// As server-sent events: what is open now, then every change. It ends with an event `error` when your credential is revoked or
+/// As server-sent events: what is open now, then every change. Whoever comes back with the id of an event in `Last-Event-ID` is
+/// told what has changed since, some of it once more. It ends with an event `error` when your credential is revoked or
 /// expires, or the gateway stops; and without one after `X-Server-Timeout`, if that is given.
 #[utoipa::path(
     get,
@@ -149,8 +172,26 @@ struct Following {
     desk: Arc<Desk>,
     view: View,
     soft: CancellationToken,
+    store: Store,
     page: Page,
-    since: i64,
+    /// All that changed before has been told: `None` until all that was open has been.
+    since: Option<i64>,
+}
+
+impl Following {
+    /// Returns the first page of a look at what has changed; at first, at what is open.
+    fn look(&self) -> Page {
+        let mut page = self.page.clone();
+        page.conditions.push(match self.since {
+            None => Condition::Done(false),
+            Some(since) => Condition::Time {
+                column: TimeColumn::Update,
+                comparison: Comparison::GreaterOrEqual,
+                value: since.saturating_sub(OVERLAP),
+            },
+        });
+        page
+    }
 }
 
 /// The way to whoever watches, for as long as it may.
@@ -166,46 +207,58 @@ struct Lines {
 /// The stream is over: nobody takes what is told, or may have it.
 struct Over;
 
-async fn follow(mut it: Following, first: Vec<Operation>, lines: Lines) {
+/// Tells what there is to be told. `began` is when the first look did, of which the first page is there already.
+async fn follow(
+    mut it: Following,
+    mut began: i64,
+    (mut look, mut page): (Page, Vec<Operation>),
+    lines: Lines,
+) {
     let mut known: HashMap<OperationId, i64> = HashMap::new();
-    let mut changed = first;
     let mut silent = Duration::ZERO;
     loop {
-        changed.sort_by_key(|operation| operation.updated_at);
-        for operation in &changed {
-            it.since = it.since.max(operation.updated_at);
+        let is_last = page.len() < ROWS_MAX as usize;
+        look.after = page.last().map(|operation| operation.id);
+        page.sort_by_key(|operation| operation.updated_at);
+        for operation in &page {
             if known.insert(operation.id, operation.version) == Some(operation.version) {
                 continue;
             }
             silent = Duration::ZERO;
-            if lines.send(event(&it.view, operation)).await.is_err() {
+            if lines.send(event(&it.view, operation, it.since)).await.is_err() {
                 return;
             }
         }
         if known.len() > KNOWN_MAX {
             known.clear();
         }
-        if silent >= ALIVE_EVERY {
-            silent = Duration::ZERO;
-            if lines.send(ALIVE).await.is_err() {
+        if is_last {
+            it.since = Some(began);
+            if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+                return lines.fail(&super::stopping()).await;
+            }
+            silent += LOOK_EVERY;
+            (began, look) = (it.store.now().as_microsecond(), it.look());
+        }
+        page = loop {
+            if silent >= ALIVE_EVERY {
+                silent = Duration::ZERO;
+                if lines.send(ALIVE).await.is_err() {
+                    return;
+                }
+            }
+            if lines.sender.is_closed() {
                 return;
             }
-        }
-        if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
-            return lines.fail(&super::stopping()).await;
-        }
-        silent += LOOK_EVERY;
-        if lines.sender.is_closed() {
-            return;
-        }
-        let mut page = it.page.clone();
-        page.conditions.push(Condition::Time {
-            column: TimeColumn::Update,
-            comparison: Comparison::GreaterOrEqual,
-            value: it.since - OVERLAP,
-        });
-        // While the database is away there is nothing to tell.
-        changed = it.desk.list(&page).await.unwrap_or_default();
+            if let Ok(page) = it.desk.list(&look).await {
+                break page;
+            }
+            // While the database is away there is nothing to tell.
+            if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+                return lines.fail(&super::stopping()).await;
+            }
+            silent += LOOK_EVERY;
+        };
     }
 }
 
@@ -267,6 +320,7 @@ impl Prepared {
     }
 }
 
-fn event(view: &View, it: &Operation) -> Bytes {
-    format!("id: {}\ndata: {}\n\n", it.version, view.json(it)).into()
+fn event(view: &View, it: &Operation, id: Option<i64>) -> Bytes {
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    format!("{id}data: {}\n\n", view.json(it)).into()
 }
