@@ -76,6 +76,10 @@ fn describe() {
     describe_counter!("causeway_upstream_retries_total", "Calls that were tried once more, by upstream.");
     describe_counter!("causeway_audit_lost_total", "Requests that should be in the audit log and are not.");
     describe_counter!("causeway_audit_sealed_total", "Entries that were chained into the audit log.");
+    describe_counter!(
+        "causeway_audit_seal_failures_total",
+        "Times that nothing could be added to the audit log."
+    );
     describe_histogram!("causeway_journal_batch_rows", "Rows of the journal that are committed together.");
     describe_histogram!(
         "causeway_journal_commit_seconds",
@@ -109,6 +113,7 @@ fn describe() {
     let without_labels = [
         counter!("causeway_audit_lost_total"),
         counter!("causeway_audit_sealed_total"),
+        counter!("causeway_audit_seal_failures_total"),
         counter!("causeway_journal_deferred_total"),
         counter!("causeway_operations_fenced_writes_total"),
         counter!("causeway_operations_events_total"),

@@ -30,8 +30,10 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 const REFUSALS_MAX: u64 = 100;
 /// How long refusals are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Kinds of refusals that are told apart in one window.
+/// Kinds of refusals that are told apart by caller and project in one window, and of these so many of one caller: what one does
+/// must not keep out of the log what others do, nor what the same one does elsewhere.
 const KINDS_MAX: usize = 256;
+const KINDS_OF_ONE_MAX: usize = 16;
 
 /// The way to the log for what needs no intent. Its task ends when the last clone is dropped.
 #[derive(Clone)]
@@ -72,10 +74,21 @@ struct Gathered {
     rows: Vec<Closed>,
     /// How many are being written.
     leaving: usize,
-    kinds: HashMap<(i32, u16, String), Kind>,
+    kinds: HashMap<What, Kind>,
     /// Whoever waits until all of it is written: at most as many as requests are worked on.
     flushes: Vec<oneshot::Sender<()>>,
     over: bool,
+}
+
+/// What refusals of one kind have in common. Who asked, and for which project, is empty where that is not told apart; codes and
+/// reasons are few.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct What {
+    caller: String,
+    project: String,
+    code: i32,
+    status: u16,
+    reason: String,
 }
 
 /// Refusals of one kind in this window.
@@ -190,22 +203,45 @@ async fn keep(store: &Store, signer: &Signer, rows: Vec<Closed>) {
 impl Gathered {
     /// Takes a refusal, by itself or into the sum of its kind. Returns how many rows have gathered.
     fn refused(&mut self, request: Ended) -> usize {
-        let outcome = &request.outcome;
-        let kind = (outcome.code, outcome.status, outcome.reason.clone());
-        if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&kind) {
-            lost(1);
-            return self.rows.len();
-        }
-        let kind = self.kinds.entry(kind).or_insert(Kind { seen: 0, sample: None });
+        let what = self.kind_of(&request);
+        let is_mixed = what.project.is_empty();
+        let kind = self.kinds.entry(what).or_insert(Kind { seen: 0, sample: None });
         kind.seen += 1;
         if kind.seen <= REFUSALS_MAX {
             return self.push(request.close());
         }
         match &mut kind.sample {
             Some(sample) => sample.outcome.further += 1,
-            None => kind.sample = Some(request),
+            None => {
+                let sample = kind.sample.insert(request);
+                if is_mixed {
+                    // It stands for others too, and is of no one's project.
+                    sample.entry.resource_names.clear();
+                }
+            }
         }
         self.rows.len()
+    }
+
+    /// Tells of what kind a refusal is: as exactly as there is room for.
+    fn kind_of(&self, request: &Ended) -> What {
+        let (entry, outcome) = (&request.entry, &request.outcome);
+        let mut what = What {
+            caller: entry.principal.clone(),
+            project: entry.project().to_owned(),
+            code: outcome.code,
+            status: outcome.status,
+            reason: outcome.reason.clone(),
+        };
+        let is_new = |what: &What| !self.kinds.contains_key(what);
+        let of_one = || self.kinds.keys().filter(|known| known.caller == what.caller).count();
+        if is_new(&what) && (self.kinds.len() >= KINDS_MAX || of_one() >= KINDS_OF_ONE_MAX) {
+            what.project.clear();
+        }
+        if is_new(&what) && self.kinds.len() >= KINDS_MAX {
+            what.caller.clear();
+        }
+        what
     }
 
     /// Takes a row, if there is room. Returns how many have gathered.
@@ -252,6 +288,52 @@ mod tests {
     fn refusal(status: u16) -> Ended {
         let outcome = Outcome { ending: Ending::Error, status, code: 5, ..Outcome::default() };
         Ended { opened_at: 0, entry: Entry::default(), outcome }
+    }
+
+    fn refusal_of(caller: &str, project: &str) -> Ended {
+        let entry = Entry {
+            principal: caller.to_owned(),
+            resource_names: vec![format!("projects/{project}/x")],
+            ..Entry::default()
+        };
+        Ended { entry, ..refusal(403) }
+    }
+
+    /// Whoever asked for much that is refused could then try doors, their own and others', unseen.
+    #[test]
+    fn a_flood_keeps_nobody_else_and_nowhere_else_out_of_the_log() {
+        let mut gathered = Gathered::default();
+        let mut ask = |caller: &str, project: &str, times: u64| {
+            let before = gathered.rows.len();
+            for _ in 0..times {
+                gathered.refused(refusal_of(caller, project));
+            }
+            let kept = gathered.rows.len() - before;
+            // There is room for what is not of this story.
+            gathered.rows.truncate(before);
+            kept
+        };
+        assert_eq!(ask("eve", "own", 500), 100);
+        assert_eq!((ask("eve", "acme", 5), ask("bob", "own", 5)), (5, 5));
+        for n in 0..100 {
+            ask("eve", &format!("p{n}"), 200);
+        }
+        assert_eq!((ask("bob", "acme", 5), ask("bob", "p50", 5)), (5, 5));
+        assert!(gathered.kinds.len() <= 30);
+        gathered.sum_up();
+        let mixed = gathered.rows.iter().filter(|row| row.columns().project.is_empty());
+        let stood_for: Vec<u64> = mixed.map(|row| 1 + row.outcome().further).collect();
+        assert_eq!(stood_for, [(100 - 14) * 200 - 100], "of no one's project");
+    }
+
+    #[test]
+    fn there_are_only_so_many_kinds_and_none_is_lost() {
+        let mut gathered = Gathered::default();
+        for n in 0..1000 {
+            gathered.refused(refusal_of(&format!("c{n}"), "p"));
+            gathered.rows.clear();
+        }
+        assert_eq!(gathered.kinds.len(), KINDS_MAX + 1);
     }
 
     #[test]

@@ -24,6 +24,8 @@ const SHARES: [u32; 2] = [9, 1];
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest such wait.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often a log that does not take anything is spoken of.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Batches sealed before a list is read.
 const CATCH_UP_BATCHES_MAX: usize = 24;
 
@@ -43,13 +45,14 @@ impl Sealer {
     /// Seals what has ended, again and again, until `stop` is cancelled; then once more.
     pub async fn run(self, stop: CancellationToken) {
         let mut wait = SEAL_EVERY[0];
-        let mut behind_since = None;
+        let (mut behind_since, mut failed) = (None, None);
         loop {
             let stopped = stop.run_until_cancelled(sleep(wait)).await.is_none();
             wait = SEAL_EVERY[0];
             let began = Instant::now();
             match self.store.seal(&self.signer, ROWS_MAX).await {
                 Ok(rows) => {
+                    failed = None;
                     counter!("causeway_audit_sealed_total").increment(rows as u64);
                     wait = SEAL_EVERY[usize::from(rows > 0)];
                     if rows < ROWS_MAX as usize {
@@ -60,7 +63,13 @@ impl Sealer {
                             (began.elapsed() * SHARES[usize::from(since.elapsed() > PATIENCE)]).min(WAIT_MAX);
                     }
                 }
-                Err(error) => tracing::debug!(error = error.chain(), "nothing could be sealed"),
+                Err(error) => {
+                    counter!("causeway_audit_seal_failures_total").increment(1);
+                    if failed.is_none_or(|at: Instant| at.elapsed() >= SAY_EVERY) {
+                        failed = Some(Instant::now());
+                        tracing::warn!(error = error.chain(), "nothing can be added to the audit log");
+                    }
+                }
             }
             if stopped {
                 return;

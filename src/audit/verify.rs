@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     store::{
         Store,
-        audit::{Columns, Filter, GENESIS, Seal, Sealed, Walk, digest, signed_message},
+        audit::{Filter, GENESIS, Seal, Sealed, Walk, digest, signed_message},
     },
 };
 
@@ -129,7 +129,7 @@ async fn check_entries(
             return altered("it was changed");
         }
         let whole = serde_json::from_str(&entry.entry).ok().zip(serde_json::from_str(&entry.outcome).ok());
-        if !whole.is_some_and(|(whole, outcome)| Columns::of(&whole, &outcome) == entry.columns) {
+        if !whole.is_some_and(|(whole, outcome)| entry.columns.are_of(&whole, &outcome)) {
             return altered("the columns it is searched by were changed");
         }
         if verified.entries == 0 {

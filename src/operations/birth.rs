@@ -10,6 +10,10 @@ use crate::{
     store::operations::Birth,
 };
 
+/// Bytes of an upstream's name for an operation. Postgres keeps little more in an index, and would refuse everything that is
+/// written together with it.
+const UPSTREAM_NAME_BYTES_MAX: usize = 2400;
+
 impl Tracker {
     /// Begins a record. `None` for what has no name or no project.
     pub(super) fn begin(
@@ -32,6 +36,14 @@ impl Tracker {
             }
             Kind::FlyteTask => (String::new(), String::new()),
         };
+        if name.len() > UPSTREAM_NAME_BYTES_MAX {
+            tracing::warn!(
+                upstream = from.upstream,
+                bytes = name.len(),
+                "an operation's name is too long to keep"
+            );
+            return None;
+        }
         let now = self.store().now().as_microsecond();
         let wait = pace::first(&self.known().hints(from.upstream, from.method));
         Some(Operation {

@@ -15,6 +15,7 @@ use crate::{
     error::{Code, Error, Reason, Result},
     model::{Kind, Operation, OperationId},
     pb::google::cloud::datastream::v1::StreamObject,
+    schema::check_name,
     store::operations::Page,
     upstream::{Call, Upstream, Upstreams},
 };
@@ -161,9 +162,7 @@ impl Desk {
                 return Err(Error::invalid_field("name", why));
             }
         };
-        if name.split('/').any(str::is_empty) {
-            return Err(Error::invalid_field("name", "a segment is empty"));
-        }
+        check_name(name)?;
         match self.tracker.store().operation_named(upstream, name).await? {
             Some((it, false)) if kind == Kind::GoogleLro || !it.state.is_final() => return Ok(it),
             Some((_, true)) if kind == Kind::GoogleLro => {

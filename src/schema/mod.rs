@@ -65,9 +65,10 @@ pub use load::{DESCRIPTOR_SET_BYTES_MAX, LoadError};
 pub use long_running::LongRunning;
 pub use mask::UpdateMask;
 pub use method::Method;
-pub use path::PATH_SEGMENTS_MAX;
+pub use path::{NAME_BYTES_MAX, PATH_SEGMENTS_MAX, check_name};
 pub use problem::Problem;
 pub use route::{Captures, Found, RouteTable, VISITS_MAX};
+pub use secret::is_secret_name;
 pub use service_config::{
     CacheRule, Facts, ListRule, Part, PollHints, SERVICE_CONFIG_BYTES_MAX, SecretField, ServiceConfig,
     ServiceConfigError,

@@ -21,6 +21,25 @@ pub(super) struct Path<'p> {
     len: usize,
 }
 
+/// Bytes of the name of a resource. Postgres keeps no more than some 2700 in an index, and names stand in several.
+pub const NAME_BYTES_MAX: usize = 2000;
+
+/// Refuses what is not the name of a resource as a path could have it: what is allowed must be what is asked for.
+///
+/// # Errors
+/// `INVALID_FIELD` for `name`.
+pub fn check_name(name: &str) -> Result<()> {
+    let wrong = |segment: &str| matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control);
+    let why = if name.len() > NAME_BYTES_MAX {
+        format!("a name has at most {NAME_BYTES_MAX} bytes")
+    } else if name.split('/').any(wrong) {
+        "a segment is empty, or dots, or has a control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_field("name", why))
+}
+
 /// Which percent sequences are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decode {

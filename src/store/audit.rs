@@ -118,15 +118,30 @@ impl Closed {
         }
     }
 
+    /// Returns what is searched of it.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     /// Returns its outcome.
     pub fn outcome(&self) -> Outcome {
         serde_json::from_str(&self.outcome).unwrap_or_default()
     }
 }
 
-/// Prepares a text that is searched: as it is, unless it has a NUL.
+/// Bytes of a text that is searched. Postgres keeps no more than some 2700 in an index and refuses the row, and with it
+/// everything that is written together.
+const SEARCHED_BYTES_MAX: usize = 2000;
+
+/// Prepares a text that is searched: as it is, unless it has a NUL or is too long.
 fn searched(text: &str) -> Arc<str> {
+    let text = cut(text);
     if text.contains('\0') { plain(text).into() } else { text.into() }
+}
+
+/// Cuts a text to what is searched of it.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SEARCHED_BYTES_MAX)]
 }
 
 /// Which entries are wanted. What is not set does not matter.
@@ -162,6 +177,20 @@ pub struct Walk {
 }
 
 impl Columns {
+    /// Whether these are of an entry and its outcome, as this version or one before it kept them.
+    pub fn are_of(&self, entry: &Entry, outcome: &Outcome) -> bool {
+        let own = |text: &Arc<str>| searched(text);
+        let cut = Self {
+            request_id: own(&self.request_id),
+            principal: own(&self.principal),
+            project: own(&self.project),
+            method: own(&self.method),
+            resource: own(&self.resource),
+            status: self.status,
+        };
+        cut == Self::of(entry, outcome)
+    }
+
     /// Reads what is searched out of an entry and its outcome as they are kept.
     pub fn read(entry: &str, outcome: &str) -> Self {
         let entry: Entry = serde_json::from_str(entry).unwrap_or_default();
@@ -287,10 +316,10 @@ where
     ];
     for (condition, value) in texts {
         if let Some(value) = value {
-            query.push(condition).push_bind(plain(value));
+            query.push(condition).push_bind(plain(cut(value)));
         }
     }
-    if let Some(prefix) = &filter.resource_prefix {
+    if let Some(prefix) = filter.resource_prefix.as_deref().map(cut) {
         let project = prefix.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
         let is_within = prefix.starts_with("projects/") && prefix.len() > project.len();
         if is_within {

@@ -229,8 +229,7 @@ where
                 query.push_bind(plain(value))
             }
             Condition::TargetHas(part) => {
-                let escaped = plain(part).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                query.push(" AND target LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'")
+                query.push(" AND ").push(DB::POSITION).push("(target, ").push_bind(plain(part)).push(") > 0")
             }
             Condition::Time { column, comparison, value } => {
                 query.push(" AND ").push(column.sql()).push(" ").push(comparison.sql()).push(" ");

@@ -16,10 +16,12 @@ pub enum Projects {
     Like(Vec<String>),
 }
 
-/// A dialect, and how it matches globs. Both tell upper from lower case.
+/// A dialect, and how it matches globs and finds texts. Both tell upper from lower case.
 pub(super) trait Globs: Database {
     /// Stands between text and glob.
     const OPERATOR: &str;
+    /// Finds one text in another: its place from 1, or 0.
+    const POSITION: &str;
 
     /// Spells a glob in which only `*` means something.
     fn spelled(glob: &str) -> String;
@@ -27,6 +29,7 @@ pub(super) trait Globs: Database {
 
 impl Globs for Postgres {
     const OPERATOR: &str = " LIKE ";
+    const POSITION: &str = "strpos";
 
     fn spelled(glob: &str) -> String {
         glob.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
@@ -35,6 +38,7 @@ impl Globs for Postgres {
 
 impl Globs for Sqlite {
     const OPERATOR: &str = " GLOB ";
+    const POSITION: &str = "instr";
 
     fn spelled(glob: &str) -> String {
         glob.replace('[', "[[]").replace('?', "[?]")

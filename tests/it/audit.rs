@@ -235,3 +235,45 @@ async fn whoever_changes_the_log_is_found_out() {
         assert!(verify(&database).0, "restored");
     }
 }
+
+/// Postgres keeps no such name in an index: one request stopped the log for good, and one that was refused took with it what
+/// was written together with it.
+#[tokio::test]
+async fn a_name_of_any_length_stops_no_log() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|_| book()).await;
+        let ring = Keyring::of(database).await;
+        let mut settings: Vec<String> = ring.settings().into();
+        settings.push(format!("upstreams.datastream.endpoint=http://{}", upstream.address));
+        let gateway = Gateway::start(&settings).await;
+        let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+        let (_, olga) = ring.make("olga", Role::Operator, &["projects/olga"]).await;
+        let send = async |verb: &str, key: &str, target: &str| {
+            let headers = [("x-goog-api-key", key), ("content-type", "application/json")];
+            gateway.send(verb, target, &headers, if verb == "POST" { "{}" } else { "" }).await
+        };
+        // Nothing that could be compressed.
+        let long: String = std::iter::repeat_with(fastrand::alphanumeric).take(3500).collect();
+        for (verb, key, target) in [
+            ("POST", &olga, format!("/v1/projects/olga/operations/{long}:cancel")),
+            ("DELETE", &root, format!("/v1/projects/p/locations/l/streams/{long}")),
+            ("GET", &olga, format!("/v1/projects/{long}/locations/l/streams")),
+            ("GET", &root, format!("/v1/projects/{long}:overview")),
+        ] {
+            send(verb, key, &target).await.refused(400, "LIMIT_EXCEEDED");
+        }
+        let name = format!("projects/p/locations/l/operations/{long}");
+        let headers = [("x-goog-api-key", &*root), ("content-type", "application/json")];
+        let track = json!({"upstream": "datastream", "name": name}).to_string();
+        gateway.send("POST", "/v1/operations:track", &headers, track).await.refused(400, "INVALID_FIELD");
+        assert_eq!(send("GET", &root, "/v1/projects/p/locations/l/streams/last").await.status, 200);
+        let entries = send("GET", &root, "/v1/auditEntries?pageSize=100").await.json();
+        let entries = entries["auditEntries"].as_array().unwrap();
+        assert_eq!(entries.iter().filter(|entry| entry["reason"] == "LIMIT_EXCEEDED").count(), 4);
+        assert_eq!(
+            entries[1]["resourceNames"],
+            json!(["projects/p/locations/l/streams/last"]),
+            "{entries:?}"
+        );
+    }
+}

@@ -156,3 +156,20 @@ async fn what_the_connector_refuses_is_told_to_whoever_can_mend_it() {
         assert_eq!(refused, json!({"operations": []}), "nothing was started");
     }
 }
+
+/// SQLite took one place for the other.
+#[tokio::test]
+async fn a_place_in_small_letters_is_another_place() {
+    for story in Story::each().await {
+        assert_eq!(story.create("k", &query("SELECT 1")).await.status, 200);
+        assert_eq!(story.gateway.get(TASKS).await.json()["tasks"].as_array().unwrap().len(), 1);
+        let other = story.gateway.get("/v1/projects/acme-data/locations/eu/tasks").await;
+        assert_eq!(other.json(), json!({"tasks": []}));
+        let found = async |target: &str| {
+            let list =
+                story.gateway.get(&format!("/v1/operations?filter=target:%22{target}%22")).await.json();
+            list["operations"].as_array().map_or(0, Vec::len)
+        };
+        assert_eq!((found("/EU/tasks").await, found("/eu/tasks").await, found("/E_/tasks").await), (1, 0, 0));
+    }
+}
