@@ -89,7 +89,7 @@ impl App {
         let audit = Audit {
             recorder,
             sealer: sealer.clone(),
-            tokens: keys.mac(Purpose::PageToken),
+            tokens: keys.sealer(Purpose::PageToken),
             config: config.audit.clone(),
         };
         let egress = Egress::new(

@@ -4,7 +4,7 @@
 //!   derived with HKDF-SHA256, so that what was made for one purpose means nothing to another.
 //! - [`Sealer`]: encrypts what rests or passes through foreign hands (AES-256-GCM). Each message has a key and a nonce of
 //!   its own, from 28 random bytes, so no count of messages wears a secret out.
-//! - [`Mac`]: authenticates what leaves and comes back, such as page tokens (HMAC-SHA256).
+//! - [`Mac`]: authenticates what rests in foreign hands and may be seen there (HMAC-SHA256).
 //! - [`Signer`]: signs what others verify without the secret (Ed25519).
 //! - [`read_pem`]: certificates and private keys of others' making, for TLS.
 //!

@@ -57,7 +57,7 @@ use crate::{
     cache::{PageCache, Rule},
     clock::Clock,
     config,
-    crypto::{Keys, Mac, Purpose},
+    crypto::{Keys, Mac, Purpose, Sealer},
     schema::Catalog,
     transcode::Transcoder,
     upstream::Upstreams,
@@ -100,8 +100,8 @@ pub struct Keeping {
     life: Rule,
     /// Tells callers apart by what they hand over.
     visibility: Mac,
-    /// Authenticates the tokens of pages that are put together here.
-    tokens: Mac,
+    /// Seals the tokens of pages that are put together here.
+    tokens: Sealer,
     clock: Arc<dyn Clock>,
 }
 
@@ -109,7 +109,7 @@ impl Keeping {
     /// Joins the parts.
     pub fn new(pages: PageCache, keys: &Keys, config: &config::Cache, clock: Arc<dyn Clock>) -> Self {
         let life = Rule { ttl: config.ttl, stale: config.stale };
-        let (visibility, tokens) = (keys.mac(Purpose::CacheVisibility), keys.mac(Purpose::PageToken));
+        let (visibility, tokens) = (keys.mac(Purpose::CacheVisibility), keys.sealer(Purpose::PageToken));
         Self { pages, life, visibility, tokens, clock }
     }
 }

@@ -65,6 +65,9 @@ pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
 /// early counts here too; a proxy sends those of many callers, and beyond this all of them are cut off.
 pub(super) const RESETS_MAX: usize = 1_000_000;
 
+/// Bytes of the bodies of requests that are held at once, over all connections; beyond that requests are refused.
+pub(super) const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// Bytes of answers that their readers have not taken yet, over all connections; beyond that requests are refused. The second is
 /// for what everybody may read, so that nobody unknown can have others refused.
 pub const UNREAD_BYTES_MAX: [usize; 2] = [512 * 1024 * 1024, 64 * 1024 * 1024];

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     body::Body,
     details::Details,
-    edge::{Exchange, request_id},
+    edge::{Exchange, body::Bodies, request_id, share::Shares},
     error::{self, Style},
     in_flight::Unread,
     limits::UNREAD_BYTES_MAX,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     audit::{Recorder, Sealer},
     config::{self, Cidr},
-    crypto::Mac,
+    crypto,
     error::{Code, Error, Reason, Result},
     gateway::{Gateway, Notes, Route},
     identity::{Identity, Limits},
@@ -58,6 +58,9 @@ pub struct Server {
     pub(super) in_flight: Gauge,
     /// Answers that nobody takes: of those who are known, and of all others.
     pub(super) unread: [Arc<Unread>; 2],
+    pub(super) bodies: Bodies,
+    /// What of the places each principal has.
+    pub(super) shares: Shares,
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
@@ -101,7 +104,7 @@ pub struct Audit {
     /// Brings the log up to date for whoever reads it.
     pub sealer: Sealer,
     /// Authenticates page tokens.
-    pub tokens: Mac,
+    pub tokens: crypto::Sealer,
     /// Its section of the configuration.
     pub config: config::Audit,
 }
@@ -154,6 +157,8 @@ impl Server {
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
             unread: UNREAD_BYTES_MAX.map(Unread::new),
+            bodies: Bodies::default(),
+            shares: Shares::new(bounds.concurrency_max),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,
             spec: OnceLock::new(),

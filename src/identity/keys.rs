@@ -191,10 +191,13 @@ pub fn require_over(principal: &Principal, permission: &str, resources: &[Patter
 }
 
 fn check(new: &NewKey, now: Timestamp) -> Result<()> {
-    let plain = |c: char| !c.is_control() && !c.is_whitespace();
+    // No space, and nothing that is not seen or turns others around: whoever reads the log must read who it was.
+    let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic();
     let name = &new.principal;
     if name.is_empty() || name.len() > TEXT_BYTES_MAX || !name.chars().all(plain) {
-        let why = format!("expected a name of 1 to {TEXT_BYTES_MAX} bytes without spaces");
+        let why = format!(
+            "expected a name of 1 to {TEXT_BYTES_MAX} bytes, of letters, digits and signs of ASCII, without spaces"
+        );
         return Err(Error::invalid_field("principal", why));
     }
     if *name == Principal::anonymous().id || name.ends_with('*') {

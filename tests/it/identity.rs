@@ -308,6 +308,31 @@ async fn a_project_is_counted_for_whoever_asks_but_not_for_those_who_may_not() {
     assert_eq!(get(&bob, "q").await.status, 200);
 }
 
+/// Only what was passed on as it came over REST was counted.
+#[tokio::test]
+async fn a_project_is_counted_whatever_is_asked_of_it() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let ring = Keyring::new().await;
+    let mut settings = ring.settings().to_vec();
+    settings.push(format!("upstreams.bigqueryconnection.endpoint=http://{}", upstream.address));
+    settings.extend(["limits.project_rate=1".to_owned(), "limits.project_burst=2".to_owned()]);
+    let gateway = Gateway::start(&settings).await;
+    let (_, alice) = ring.make("alice", Role::Viewer, &["projects/*"]).await;
+    let (_, eve) = ring.make("eve", Role::Viewer, &["projects/other"]).await;
+    let get =
+        async |key: &str, target: &str| gateway.send("GET", target, &[("x-goog-api-key", key)], "").await;
+    for target in ["/v1/projects/a:overview", "/v1/projects/b/operations", "/v1/projects/c/webhookEndpoints"]
+    {
+        for _ in 0..3 {
+            get(&eve, target).await.refused(403, "PERMISSION_DENIED");
+        }
+        for _ in 0..2 {
+            assert_eq!(get(&alice, target).await.status, 200, "{target}");
+        }
+        get(&alice, target).await.refused(429, "RATE_LIMITED");
+    }
+}
+
 #[tokio::test]
 async fn a_full_gateway_sends_away_and_stays_alive() {
     let upstream = Scripted::start(|_| Answer::Never).await;

@@ -143,6 +143,25 @@ async fn a_silent_issuer_is_not_waited_for_long() {
     assert!(started.elapsed() < std::time::Duration::from_secs(8));
 }
 
+/// Each waited for a fetch of its own, one after the other, and kept a place all the while.
+#[tokio::test]
+async fn whoever_waits_for_a_silent_issuer_waits_for_one_answer_together() {
+    let signer = Signer::ed();
+    let house = House::of(Issuer::start(Publishes::Silence).await, &[]).await;
+    let token = signer.token(&json!({"alg": "EdDSA"}), &claims());
+    let started = tokio::time::Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (mut connection, token) = (house.gateway.connect().await, bearer(&token));
+        callers.spawn(
+            async move { connection.send("GET", BOOK, &[("authorization", &token)], "").await.status },
+        );
+    }
+    assert!(callers.join_all().await.iter().all(|status| *status == 503));
+    assert!(started.elapsed() < std::time::Duration::from_secs(9));
+    assert_eq!(house.issuer.asked(), 1);
+}
+
 /// Keys that stand for people were made by whoever was admin of anything.
 #[tokio::test]
 async fn who_tokens_are_about_is_given_keys_by_who_is_admin_of_everything() {

@@ -1,6 +1,14 @@
 //! The request body: bounded in bytes and time, decoded when it is gzip, and of a type that we read.
 
-use std::{borrow::Cow, io::Read as _};
+use std::{
+    borrow::Cow,
+    io::Read as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -10,18 +18,47 @@ use tokio::time::timeout;
 
 use crate::{
     error::{Code, Error, Reason, Result},
-    http::limits::{BODY_TIME_MAX, DISCARD_BYTES_MAX, DISCARD_TIME_MAX},
+    http::limits::{BODIES_BYTES_MAX, BODY_TIME_MAX, DISCARD_BYTES_MAX, DISCARD_TIME_MAX},
 };
 
 /// The body as it arrives. Read at most once; what nobody wanted is discarded before the answer leaves.
 pub(in crate::http) struct Inbound {
     incoming: Option<Incoming>,
     bytes_max: usize,
+    held: Held,
+}
+
+/// Bytes of bodies that are held at once, of all requests together.
+pub(in crate::http) type Bodies = Arc<AtomicUsize>;
+
+/// What of them is this request's, until it ends.
+struct Held {
+    all: Bodies,
+    own: usize,
+}
+
+impl Held {
+    /// Counts so many more.
+    fn add(&mut self, bytes: usize) -> Result<()> {
+        self.own += bytes;
+        if self.all.fetch_add(bytes, Ordering::Relaxed) + bytes <= BODIES_BYTES_MAX {
+            return Ok(());
+        }
+        let text = "The gateway holds as many bytes of requests as it can; try again later.";
+        Err(Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(Duration::from_secs(1)))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own, Ordering::Relaxed);
+    }
 }
 
 impl Inbound {
-    pub(super) fn new(incoming: Incoming, bytes_max: usize) -> Self {
-        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), bytes_max }
+    pub(super) fn new(incoming: Incoming, bytes_max: usize, bodies: Bodies) -> Self {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        Self { incoming, bytes_max, held: Held { all: bodies, own: 0 } }
     }
 
     /// Reads all of it and undoes `Content-Encoding: gzip`. A second call returns nothing.
@@ -32,7 +69,7 @@ impl Inbound {
         if announced > self.bytes_max as u64 {
             return Err(too_large(self.bytes_max));
         }
-        let bytes = match timeout(BODY_TIME_MAX, collect(incoming, self.bytes_max)).await {
+        let bytes = match timeout(BODY_TIME_MAX, collect(incoming, self.bytes_max, &mut self.held)).await {
             Ok(bytes) => bytes?,
             Err(_elapsed) => {
                 self.incoming = None;
@@ -42,7 +79,11 @@ impl Inbound {
         self.incoming = None;
         match encoded {
             Encoding::Identity => Ok(bytes),
-            Encoding::Gzip => gunzip(&bytes, self.bytes_max),
+            Encoding::Gzip => {
+                let plain = gunzip(&bytes, self.bytes_max)?;
+                self.held.add(plain.len())?;
+                Ok(plain)
+            }
         }
     }
 
@@ -66,7 +107,7 @@ impl Inbound {
     }
 }
 
-async fn collect(incoming: &mut Incoming, bytes_max: usize) -> Result<Bytes> {
+async fn collect(incoming: &mut Incoming, bytes_max: usize, held: &mut Held) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
@@ -78,6 +119,7 @@ async fn collect(incoming: &mut Incoming, bytes_max: usize) -> Result<Bytes> {
         if first.len() + all.len() + data.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        held.add(data.len())?;
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {

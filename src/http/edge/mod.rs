@@ -27,6 +27,7 @@ pub(super) mod compress;
 mod head;
 mod panic;
 pub(super) mod request_id;
+pub(super) mod share;
 pub(super) mod timeout;
 pub(super) mod trace;
 mod verb;
@@ -51,6 +52,7 @@ use super::{
     in_flight::InFlight,
     own,
     proxied::{self, IGNORED_FIELDS, insert_list},
+    status,
     watch::Activity,
 };
 use crate::{
@@ -102,7 +104,7 @@ impl Exchange {
             deadline,
             client: client::of(peer, &head.headers, &server.trusted_proxies),
             caller: None,
-            verdicts: [None, None],
+            verdicts: Verdicts::default(),
         }
     }
 
@@ -131,7 +133,7 @@ pub(super) async fn serve(
     let (head, incoming) = request.into_parts();
     let mut exchange = Exchange::begin(&server, &head, peer);
     let guard = InFlight::new(server.in_flight.clone(), activity);
-    let mut inbound = Inbound::new(incoming, server.body_bytes_max);
+    let mut inbound = Inbound::new(incoming, server.body_bytes_max, server.bodies.clone());
     let mut reached = None;
     let mut notes = Notes::new(entry(&head, &exchange), exchange.arrived);
 
@@ -153,7 +155,12 @@ pub(super) async fn serve(
     compress::apply(&head.headers, &mut response);
     finish(&server, &head, &exchange, &notes, &mut response);
     server.note(reached, &exchange, response.status());
-    server.record(reached, notes, response.status(), failure.as_ref());
+    // gRPC says in a header how it went.
+    let status = failure.as_ref().map_or(response.status(), |error| match response.status() {
+        StatusCode::OK => status::of(error),
+        status => status,
+    });
+    server.record(reached, notes, status, failure.as_ref());
     response.body_mut().hold(guard, &server.unread[usize::from(is_public(reached))]);
     Ok(response)
 }
@@ -181,8 +188,8 @@ async fn handle<'s>(
         }
         false => {
             let place = admit::place(server)?;
-            admit::caller(server, head, exchange, notes).await?;
-            Some(place)
+            let share = admit::caller(server, head, exchange, notes).await?;
+            Some((place, share))
         }
     };
     let found = match found {

@@ -13,13 +13,14 @@ use super::{Asked, operations};
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway::{self, Input, Payload},
-    http::{Server, body::Body, proxied, server::Target},
+    http::{Server, body::Body, edge::admit, proxied, server::Target},
     identity::access,
     operations::{Role, WAIT_MAX},
     pb::google::longrunning::{
         CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
         ListOperationsResponse, Operation, WaitOperationRequest,
     },
+    schema::check_name,
     transcode::Query,
 };
 
@@ -50,14 +51,15 @@ pub(in crate::http) const ALL: [(&str, Rpc); 5] = [
     ("/google.longrunning.Operations/WaitOperation", Rpc::Wait),
 ];
 
-/// Where the service's methods are.
-const SERVICE: &str = "/google.longrunning.Operations/";
+/// What whoever calls another method hears.
+const UNSERVED: &str = "Over gRPC only google.longrunning.Operations is served here; other services are over REST \
+                        (with Google's libraries: transport=\"rest\").";
 
-/// Whether a request is a call of this service.
+/// Whether a request is a call.
 pub(in crate::http) fn is_call(head: &Parts) -> bool {
-    let kind = head.headers.get(header::CONTENT_TYPE);
-    head.uri.path().starts_with(SERVICE)
-        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    let kind = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    matches!(kind, b"application/grpc" | b"application/grpc+proto")
 }
 
 /// Answers a call.
@@ -70,7 +72,7 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
     let message = unframe(&body)?;
     let reply = match rpc {
         Rpc::Get => {
-            let name = decode::<GetOperationRequest>(message)?.name;
+            let name = named(decode::<GetOperationRequest>(message)?.name)?;
             if is_ours(&name) {
                 get(server, asked, &name).await?
             } else {
@@ -78,7 +80,8 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
             }
         }
         Rpc::List => {
-            let request: ListOperationsRequest = decode(message)?;
+            let mut request: ListOperationsRequest = decode(message)?;
+            request.name = named(request.name)?;
             let name = request.name.trim_end_matches("/operations").to_owned();
             if is_project(&name) {
                 list(server, asked, &name, &request).await?
@@ -87,9 +90,9 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
             }
         }
         Rpc::Cancel => {
-            let name = decode::<CancelOperationRequest>(message)?.name;
+            let name = named(decode::<CancelOperationRequest>(message)?.name)?;
             if is_ours(&name) {
-                allow(&asked, operations::CANCEL, &name)?;
+                allow(server, &asked, operations::CANCEL, &name).await?;
                 asked.notes.entry.resource_names = vec![name.clone()];
                 operations::cancelled(server, &mut asked, name).await?;
                 Bytes::new()
@@ -98,9 +101,9 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
             }
         }
         Rpc::Delete => {
-            let name = decode::<DeleteOperationRequest>(message)?.name;
+            let name = named(decode::<DeleteOperationRequest>(message)?.name)?;
             if is_ours(&name) {
-                allow(&asked, operations::DELETE, &name)?;
+                allow(server, &asked, operations::DELETE, &name).await?;
                 asked.notes.entry.resource_names = vec![name.clone()];
                 operations::deleted(server, &mut asked, name).await?;
                 Bytes::new()
@@ -109,7 +112,8 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
             }
         }
         Rpc::Wait => {
-            let request: WaitOperationRequest = decode(message)?;
+            let mut request: WaitOperationRequest = decode(message)?;
+            request.name = named(request.name)?;
             if is_ours(&request.name) {
                 wait(server, asked, &request).await?
             } else {
@@ -123,14 +127,14 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
 }
 
 async fn get(server: &Server, asked: Asked<'_>, name: &str) -> Result<Bytes> {
-    allow(&asked, operations::GET, name)?;
+    allow(server, &asked, operations::GET, name).await?;
     asked.notes.entry.resource_names = vec![name.to_owned()];
     let it = server.operations.get(name).await?;
     Ok(operations::view(server).wire(&it)?.into())
 }
 
 async fn wait(server: &Server, asked: Asked<'_>, request: &WaitOperationRequest) -> Result<Bytes> {
-    allow(&asked, operations::WAIT, &request.name)?;
+    allow(server, &asked, operations::WAIT, &request.name).await?;
     asked.notes.entry.resource_names = vec![request.name.clone()];
     let timeout = match &request.timeout {
         None => WAIT_MAX,
@@ -188,6 +192,10 @@ async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: 
         notes.entry.resource_names = vec![resource.clone().into_owned()];
         // Passed on as it is: nothing is narrowed to what the caller may see.
         route.require(asked.exchange.principal()?, &resource)?;
+        if !route.mutation {
+            server.require_audit()?;
+        }
+        admit::count(server, &resource, asked.exchange).await?;
         let caller = proxied::caller(asked.head, asked.exchange)?;
         let query = Query::parse("", |_| false)?;
         let message = if rpc == Rpc::List {
@@ -210,12 +218,19 @@ async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: 
     ))
 }
 
-fn allow(
+async fn allow(
+    server: &Server,
     asked: &Asked<'_>,
     (permission, role): (&'static str, crate::model::Role),
     name: &str,
 ) -> Result<()> {
-    access::require(asked.exchange.principal()?, permission, role, name)
+    access::require(asked.exchange.principal()?, permission, role, name)?;
+    admit::count(server, name, asked.exchange).await
+}
+
+/// Returns a name that a path could have.
+fn named(name: String) -> Result<String> {
+    check_name(&name).map(|()| name)
 }
 
 /// Whether a name is of the form that our operations have.
@@ -274,13 +289,14 @@ fn framed(message: &[u8]) -> Response<Body> {
 pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
     // What REST has no path for, gRPC has no method for.
     let unrouted = error.reason() == Some(Reason::RouteNotFound);
-    let code = if unrouted { Code::Unimplemented } else { error.code() };
+    let (code, text) =
+        if unrouted { (Code::Unimplemented, UNSERVED) } else { (error.code(), error.message()) };
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert(STATUS, HeaderValue::from(code.number()));
     let mut message = String::new();
-    for byte in error.message().bytes() {
+    for byte in text.bytes() {
         use std::fmt::Write as _;
         match byte {
             b' '..=b'~' if byte != b'%' => message.push(char::from(byte)),
@@ -292,7 +308,7 @@ pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
     }
     let status = crate::pb::google::rpc::Status {
         code: code.number(),
-        message: error.message().to_owned(),
+        message: text.to_owned(),
         details: details(error),
     };
     let status = base64_simd::STANDARD_NO_PAD.encode_to_string(status.encode_to_vec());

@@ -40,7 +40,12 @@ mod webhooks;
 use http::{HeaderValue, Response, header};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 
-use super::{Server, body::Body, openapi};
+use super::{
+    Server,
+    body::Body,
+    edge::{Exchange, admit},
+    openapi,
+};
 use crate::{
     error::{Error, Result},
     identity::access,
@@ -315,12 +320,17 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
         asked.notes.entry.permission = permission.to_owned();
         // Whoever is refused here is refused what the path names.
         let about = own.about(captures);
+        about.as_deref().map_or(Ok(()), admit::fits)?;
         asked.notes.entry.resource_names = about.clone().into_iter().collect();
         let refused = access::require_somewhere(asked.exchange.principal()?, permission, role);
-        refused.map_err(|error| match about {
-            Some(about) => error.with_metadata("resource", about),
+        refused.map_err(|error| match &about {
+            Some(about) => error.with_metadata("resource", &**about),
             None => error,
         })?;
+        // Whoever may nothing there uses up nothing of it.
+        if let Some(about) = about.filter(|about| may_see(asked.exchange, about)) {
+            admit::count(server, &about, asked.exchange).await?;
+        }
     }
     // What has no form to choose from, or is asked for by programs that know nothing of ours.
     let is_plain = own.access() == Access::Public || matches!(own, Own::Metrics | Own::Grpc(_));
@@ -372,6 +382,12 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
 }
 
 /// Refuses `-` where nothing is read across projects.
+/// Whether the caller may see anything of the project of a resource.
+fn may_see(exchange: &Exchange, resource: &str) -> bool {
+    let project = resource.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+    exchange.principal().is_ok_and(|principal| access::may_within(principal, Role::Viewer, &project))
+}
+
 fn one_project(field: &str, project: &str) -> Result<()> {
     if project == "-" || project.is_empty() || project.contains('/') {
         return Err(Error::invalid_field(field, "name one project; this is not read across projects"));

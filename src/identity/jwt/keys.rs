@@ -10,7 +10,10 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 use super::{jwks::Jwks, refused};
 use crate::{
@@ -26,6 +29,9 @@ const STALE_FOR: Duration = Duration::from_secs(24 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
 /// The least time between two fetches while there are none.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(5);
+/// Tokens that wait for their issuer's keys; others are refused at once, so that an issuer that takes its time does not take the
+/// places of those who need none of it.
+const WAITING_MAX: usize = 256;
 /// The largest document, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 
@@ -36,7 +42,9 @@ pub(super) struct Keys {
     algorithms: Vec<Algorithm>,
     fetcher: Fetcher,
     held: RwLock<Option<Arc<Held>>>,
-    /// When the last fetch began. Held during a fetch, so that there is one at a time.
+    /// How many may wait for a fetch.
+    waiting: Semaphore,
+    /// When the last fetch began, and then when it ended. Held during a fetch, so that there is one at a time.
     tried: Mutex<Option<Instant>>,
 }
 
@@ -54,6 +62,7 @@ impl Keys {
             algorithms: algorithms.to_vec(),
             fetcher,
             held: RwLock::new(None),
+            waiting: Semaphore::new(WAITING_MAX),
             tried: Mutex::new(None),
         }
     }
@@ -75,7 +84,7 @@ impl Keys {
             }
             _ => {}
         }
-        {
+        if let Ok(_waiting) = self.waiting.try_acquire() {
             let mut tried = self.tried.lock().await;
             // Somebody else may have fetched while this one waited.
             if let Some(key) = self.at_hand(kid, algorithm) {
@@ -128,5 +137,7 @@ impl Keys {
             }
             Err(error) => tracing::warn!(issuer = self.name, error, "the issuer's keys cannot be fetched"),
         }
+        // Whoever waited for this does not try again.
+        *tried = Some(Instant::now());
     }
 }

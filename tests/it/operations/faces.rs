@@ -72,8 +72,16 @@ impl Rpc {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
+        self.call_at(&format!("/google.longrunning.Operations/{method}"), request).await
+    }
+
+    async fn call_at<Q, A>(&mut self, path: &str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
         self.0.ready().await.unwrap();
-        let path = format!("/google.longrunning.Operations/{method}").parse().unwrap();
+        let path = path.parse().unwrap();
         let codec = tonic_prost::ProstCodec::default();
         Ok(self.0.unary(tonic::Request::new(request), path, codec).await?.into_inner())
     }
@@ -182,8 +190,22 @@ async fn over_grpc_a_name_reaches_whoever_it_belongs_to() {
     let info = rpc::ErrorInfo::decode(&details[0].value[..]).unwrap();
     assert_eq!((&*info.reason, &*info.domain), ("RESOURCE_NOT_FOUND", "causeway"));
     assert_eq!(rpc.get("shelves/s/operations/none").await.unwrap_err().code(), Code::NotFound);
-    let unknown = rpc.call::<_, ()>("ResumeOperation", request).await.unwrap_err();
+    let unknown = rpc.call::<_, ()>("ResumeOperation", request.clone()).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unimplemented, "{unknown:?}");
+    // Another service is not served over gRPC, which its clients understand, and what to do they are told.
+    let elsewhere = rpc.call_at::<_, ()>("/google.spanner.v1.Spanner/GetSession", request).await.unwrap_err();
+    assert_eq!(elsewhere.code(), Code::Unimplemented, "{elsewhere:?}");
+    assert!(elsewhere.message().contains("transport=\"rest\""), "{elsewhere:?}");
+    // What no path could have is no name here either.
+    let long = format!("projects/acme-data/operations/{}", "o".repeat(3000));
+    for name in ["projects/a\nb/operations/o", "projects/acme-data/../x/operations/o", &long] {
+        assert_eq!(rpc.get(name).await.unwrap_err().code(), Code::InvalidArgument, "{name:?}");
+    }
+    // The log says of a refusal what it would be over REST.
+    let log = company.gateway.get("/v1/auditEntries?filter=httpStatus%3E%3D400&pageSize=1000").await.json();
+    let log = log["auditEntries"].as_array().unwrap();
+    let refused = |status: u16| log.iter().filter(|entry| entry["httpStatus"] == status).count();
+    assert!(refused(400) >= 3 && refused(404) >= 2, "{log:?}");
     rpc.call::<_, ()>("DeleteOperation", longrunning::DeleteOperationRequest { name: ours.clone() })
         .await
         .unwrap();

@@ -3,7 +3,7 @@
 use utoipa::IntoParams;
 
 use crate::{
-    crypto::Mac,
+    crypto::Sealer,
     error::{Error, Result},
     store::Cursor,
     transcode::Query,
@@ -57,8 +57,8 @@ impl Page {
     }
 
     /// Returns the key of the last entry of the page before; empty for the first page.
-    pub(super) fn after(&self, mac: &Mac, parent: &[&str]) -> Result<String> {
-        let cursor = Cursor::read(&self.token, mac, &self.query(parent))?;
+    pub(super) fn after(&self, sealer: &Sealer, parent: &[&str]) -> Result<String> {
+        let cursor = Cursor::read(&self.token, sealer, &self.query(parent))?;
         Ok(cursor.and_then(|cursor| cursor.keys.into_iter().next()).unwrap_or_default())
     }
 
@@ -67,12 +67,13 @@ impl Page {
         &self,
         found: &[T],
         key: impl Fn(&T) -> &String,
-        mac: &Mac,
+        sealer: &Sealer,
         parent: &[&str],
     ) -> String {
         let full = i64::try_from(found.len()).is_ok_and(|count| count == self.size);
         let last = found.last().filter(|_| full);
-        let token = last.map(|last| Cursor { keys: vec![key(last).clone()] }.token(mac, &self.query(parent)));
+        let token =
+            last.map(|last| Cursor { keys: vec![key(last).clone()] }.token(sealer, &self.query(parent)));
         token.unwrap_or_default()
     }
 
