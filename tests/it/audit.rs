@@ -241,7 +241,7 @@ async fn whoever_changes_the_log_is_found_out() {
 #[tokio::test]
 async fn a_name_of_any_length_stops_no_log() {
     for database in Database::each().await {
-        let upstream = Scripted::start(|_| book()).await;
+        let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
         let ring = Keyring::of(database).await;
         let mut settings: Vec<String> = ring.settings().into();
         settings.push(format!("upstreams.datastream.endpoint=http://{}", upstream.address));

@@ -572,6 +572,32 @@ async fn a_key_that_is_revoked_ends_what_is_watched_with_it() {
     }
 }
 
+/// Of more than one look could take the rest was never told.
+#[tokio::test]
+async fn whoever_watches_hears_of_all_and_whoever_comes_back_of_what_changed_meanwhile() {
+    const COUNT: usize = 250;
+    for story in Story::each().await {
+        let gateway = story.gateway().await;
+        let mut connection = gateway.connect().await;
+        for n in 0..COUNT {
+            let target = format!("/v1/{PLACE}/streams?streamId=s{n}");
+            assert_eq!(connection.send("POST", &target, &[], "{}").await.status, 200);
+        }
+        let watch = async |headers: &[(&str, &str)]| {
+            let watched = gateway.send("GET", "/v1/projects/p/operations:watch", headers, "").await;
+            assert_eq!(watched.status, 200);
+            let text = watched.text();
+            let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+            let names: std::collections::HashSet<_> =
+                data.map(|data| serde_json::from_str::<Value>(data).unwrap()["name"].to_string()).collect();
+            (names.len(), text.contains("id: "))
+        };
+        let time = ("x-server-timeout", "4");
+        assert_eq!(watch(&[time]).await, (COUNT, false), "there is nothing to go on from yet");
+        assert_eq!(watch(&[time, ("last-event-id", "0")]).await, (COUNT, true));
+    }
+}
+
 #[tokio::test]
 async fn who_says_how_long_it_watches_is_told_for_that_long() {
     for story in Story::each().await {
