@@ -73,7 +73,7 @@ impl Shared {
 
     /// Reads generations as they are no earlier than now: with the next round trip, not with the one under way.
     pub(super) async fn generations(&self, scopes: &Arc<[Scope]>) -> Result<Vec<u64>, &'static str> {
-        if self.kv.is_away() {
+        if self.kv.is_away(Weight::Light) {
             return Err(AWAY);
         }
         // Asked first: what is tried again with success after this is seen by the round trip below.
@@ -215,7 +215,7 @@ impl Shared {
             }
             pending.scopes.iter().take(RETRIED_TOGETHER).map(|(scope, number)| (*scope, *number)).collect()
         };
-        if tried.is_empty() || self.kv.is_away() {
+        if tried.is_empty() || self.kv.is_away(Weight::Heavy) {
             return;
         }
         let scopes: Vec<Scope> = tried.iter().map(|(scope, _)| *scope).collect();

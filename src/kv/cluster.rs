@@ -145,9 +145,9 @@ impl Cluster {
         self.known().nodes.values().cloned().collect()
     }
 
-    /// Whether all are left alone for now.
-    pub(super) fn is_away(&self) -> bool {
-        self.known().nodes.values().all(|node| node.is_away())
+    /// Whether all are left alone for now with what is of such a weight.
+    pub(super) fn is_away(&self, weight: Weight) -> bool {
+        self.known().nodes.values().all(|node| node.is_away(weight))
     }
 
     /// Asks every node what it is to be asked, and returns each answer that there is with its question and who gave it.
@@ -225,7 +225,7 @@ impl Cluster {
         for _ in 0..nodes.len() {
             let node = &nodes[*turn % nodes.len()];
             *turn = turn.wrapping_add(1);
-            if node.is_away() {
+            if node.is_away(Weight::Light) {
                 continue;
             }
             let answer =

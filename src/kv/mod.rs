@@ -226,11 +226,11 @@ impl Kv {
         stop.run_until_cancelled(hear).await;
     }
 
-    /// Whether it is left alone for now, a cluster as a whole.
-    pub fn is_away(&self) -> bool {
+    /// Whether it is left alone for now with what is of such a weight, a cluster as a whole.
+    pub fn is_away(&self, weight: Weight) -> bool {
         match &self.servers {
-            Servers::One(node) => node.is_away(),
-            Servers::Many(cluster) => cluster.is_away(),
+            Servers::One(node) => node.is_away(weight),
+            Servers::Many(cluster) => cluster.is_away(weight),
         }
     }
 
@@ -270,7 +270,7 @@ impl Kv {
 
 impl fmt::Debug for Kv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kv").field("away", &self.is_away()).finish_non_exhaustive()
+        f.debug_struct("Kv").field("away", &self.is_away(Weight::Heavy)).finish_non_exhaustive()
     }
 }
 
@@ -340,10 +340,16 @@ mod tests {
             assert_eq!(kv.forget("k").await, Err(Away));
         }
         assert!(started.elapsed() < BUDGET * (FAILURES_MAX + 2), "{:?}", started.elapsed());
-        assert!(kv.is_away());
+        assert!(kv.is_away(Weight::Light));
         let again = Instant::now();
         assert_eq!(kv.forget("k").await, Err(Away));
         assert!(again.elapsed() < Duration::from_millis(5));
+        // What others must hear of is tried on, until it has failed as often.
+        for _ in 0..FAILURES_MAX {
+            assert_eq!(kv.publish("c", b"m").await, Err(Away));
+        }
+        assert!(started.elapsed() < BUDGET * (FAILURES_MAX * 2 + 2), "{:?}", started.elapsed());
+        assert!(kv.is_away(Weight::Heavy));
     }
 
     #[tokio::test]
@@ -356,7 +362,7 @@ mod tests {
             assert_eq!(kv.values(&["a".to_owned(), "b".to_owned()]).await, [Err(Away), Err(Away)]);
         }
         assert!(started.elapsed() < BUDGET * (FAILURES_MAX + 2), "{:?}", started.elapsed());
-        assert!(kv.is_away());
+        assert!(kv.is_away(Weight::Light));
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl Node {
         end: Instant,
         weight: Weight,
     ) -> Result<Vec<Value>, Away> {
-        if self.is_away() || (weight == Weight::Light && is_ahead(&self.rest_until)) {
+        if self.is_away(weight) {
             return Err(Away);
         }
         // What had less, the rest of another's time, may be slow and no worse.
@@ -103,9 +103,9 @@ impl Node {
         subscribed.await.ok()?.ok()
     }
 
-    /// Whether it is left alone for now.
-    pub(super) fn is_away(&self) -> bool {
-        is_ahead(&self.pause_until)
+    /// Whether it is left alone for now with what is of such a weight.
+    pub(super) fn is_away(&self, weight: Weight) -> bool {
+        is_ahead(&self.pause_until) || (weight == Weight::Light && is_ahead(&self.rest_until))
     }
 
     fn failed(&self, why: &dyn fmt::Display) -> Away {

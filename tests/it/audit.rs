@@ -270,10 +270,7 @@ async fn a_name_of_any_length_stops_no_log() {
         let entries = send("GET", &root, "/v1/auditEntries?pageSize=100").await.json();
         let entries = entries["auditEntries"].as_array().unwrap();
         assert_eq!(entries.iter().filter(|entry| entry["reason"] == "LIMIT_EXCEEDED").count(), 4);
-        assert_eq!(
-            entries[1]["resourceNames"],
-            json!(["projects/p/locations/l/streams/last"]),
-            "{entries:?}"
-        );
+        let last = json!(["projects/p/locations/l/streams/last"]);
+        assert!(entries.iter().any(|entry| entry["resourceNames"] == last), "{entries:?}");
     }
 }
