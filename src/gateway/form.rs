@@ -54,7 +54,7 @@ impl Form {
             return Ok(Page::new(message.clone(), WIRE, Vec::new()));
         }
         let mut body = Vec::new();
-        let printed = route.response.to_json(message, &self.json(), &mut body)?;
+        let printed = route.print(message, &self.json(), &mut body)?;
         body.shrink_to_fit();
         Ok(Page::new(body.into(), 0, printed.unknown_types))
     }

@@ -9,11 +9,8 @@ use super::Route;
 use crate::{
     error::Result,
     model::Principal,
-    schema::{Binding, Catalog, Segment, is_version},
+    schema::{Binding, Catalog, Segment, check_name, is_version},
 };
-
-/// Bytes of a name that is looked at; no upstream takes a longer one.
-const NAME_BYTES_MAX: usize = 2048;
 
 /// The kinds of names that paths have: `projects/instances/backups` stands for `projects/*/instances/*/backups/*`.
 #[derive(Default)]
@@ -26,14 +23,19 @@ impl Named {
         Self(bindings.filter_map(kind_in).collect())
     }
 
-    /// Returns the name of what could be asked for here, if a text is one: as paths have it, or with the service before it.
+    /// Returns the name of what could be asked for here, if a text is one: as paths have it, or as the URL of a service.
     fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
-        if !text.contains('/') || text.len() > NAME_BYTES_MAX {
+        if !text.contains('/') {
             return None;
         }
-        let name = match text.strip_prefix("//") {
-            Some(full) => full.split_once('/')?.1,
-            None => text,
+        let name = match text.split_once("//") {
+            Some(("" | "https:" | "http:", full)) => full.split_once('/')?.1,
+            _ => text,
+        };
+        let name = name.trim_matches('/');
+        let name = match name.split_once('/') {
+            Some((version, rest)) if is_version(version) => rest,
+            _ => name,
         };
         let mut kind = String::new();
         for (at, segment) in name.split('/').enumerate() {
@@ -52,7 +54,7 @@ impl Named {
     /// Refuses a request that names what its caller may not use so.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED`, with the name.
+    /// `PERMISSION_DENIED`, with the name; `INVALID_FIELD` for one that is longer than names are.
     pub(super) fn require(
         &self,
         route: &Route,
@@ -60,10 +62,11 @@ impl Named {
         captures: &[Cow<'_, str>],
         message: &[u8],
     ) -> Result<()> {
-        route.request.message().texts(message, |text| match self.read(text) {
+        let resource = route.resource(captures);
+        route.request.message().texts(message, route.intent, |text| match self.read(text) {
             // It was looked at before, and may have a `-` in it that is narrowed later.
-            Some(_) if captures.iter().any(|value| value == text) => Ok(()),
-            Some(name) => route.require(principal, name),
+            Some(_) if *text == *resource => Ok(()),
+            Some(name) => check_name(name).and_then(|()| route.require(principal, name)),
             None => Ok(()),
         })
     }
@@ -113,21 +116,22 @@ mod tests {
         ]);
         for name in ["projects/p/things/t", "shelves/s", "projects/-/zones/z"] {
             assert_eq!(named.read(name), Some(name));
-            assert_eq!(named.read(&format!("//svc.example.com/{name}")), Some(name));
+            for before in ["//svc.example.com/", "https://svc.example.com/v1/", "/v1/", "/", "///"] {
+                assert_eq!(named.read(&format!("{before}{name}")), Some(name), "{before}");
+            }
+            assert_eq!(named.read(&format!("{name}/")), Some(name));
         }
-        let long = format!("shelves/{}", "s".repeat(NAME_BYTES_MAX));
         for other in [
             "",
             "shelves",
             "shelves/",
-            "shelves/s/",
             "shelves/s/books",
             "shelves/s/books/b",
             "folders/f",
             "projects/p",
             "see shelves/s",
             "//shelves/s",
-            &long,
+            "projects//things/t",
         ] {
             assert_eq!(named.read(other), None, "{other}");
         }

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
-    transcode::{Plan, RequestPlan, ResponsePlan, Selection, UnknownFields},
+    transcode::{Intent, JsonOptions, Plan, Printed, RequestPlan, ResponsePlan, Selection, UnknownFields},
     upstream::Upstream,
 };
 
@@ -39,6 +39,8 @@ pub struct Route {
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) path: PathAndQuery,
     pub(super) variables: Vec<FieldPath>,
+    /// What a request does with the resource in it.
+    pub(super) intent: Intent,
     pub(super) unknown: UnknownFields,
     pub(super) repeat: Repeat,
     /// How it pages, if it does.
@@ -66,6 +68,31 @@ impl Route {
     /// Returns what a caller needs.
     pub fn permission(&self) -> &str {
         &self.access.permission
+    }
+
+    /// Prints an answer as JSON, behind what is in `out`.
+    ///
+    /// # Errors
+    /// It is no message of the method's response type, or too much to show; upstream and method are named.
+    pub fn print(&self, message: &[u8], options: &JsonOptions<'_>, out: &mut Vec<u8>) -> Result<Printed> {
+        self.response.to_json(message, options, out).map_err(|error| self.blame(error))
+    }
+
+    #[cold]
+    fn blame(&self, error: Error) -> Error {
+        let (upstream, method) = (&*self.upstream_key, &*self.method);
+        let error = error.at(&format!("Upstream `{upstream}`, {method}"));
+        error.with_metadata("upstream", upstream).with_metadata("method", method)
+    }
+}
+
+/// Tells what requests to a binding do with the resource in them: standard methods have no custom verb (AIP-130).
+fn intent(binding: &Binding) -> Intent {
+    match &*binding.verb {
+        _ if binding.template.custom_verb().is_some() => Intent::Other,
+        "POST" => Intent::Create,
+        "PATCH" | "PUT" => Intent::Update,
+        _ => Intent::Other,
     }
 }
 
@@ -107,6 +134,7 @@ impl Gateway {
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,
             variables,
+            intent: intent(binding),
             unknown,
             repeat: match method.effect {
                 Effect::ReadOnly => Repeat::Always,

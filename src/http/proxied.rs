@@ -148,7 +148,7 @@ async fn unary(
         (raw.data.into_owned().into(), raw_type(&raw.content_type))
     } else {
         let mut out = Vec::new();
-        unknown_types = route.response.to_json(&forwarded.message, &view.json(), &mut out)?.unknown_types;
+        unknown_types = route.print(&forwarded.message, &view.json(), &mut out)?.unknown_types;
         (out.into(), JSON)
     };
     let mut response = Response::new(Body::full(body));

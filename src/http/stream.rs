@@ -171,7 +171,7 @@ impl Printer {
     fn element(&mut self, message: &[u8]) -> Result<Bytes> {
         let mut out = Vec::new();
         self.open(&mut out);
-        self.proxied.route.response.to_json(message, &self.view.json(), &mut out)?;
+        self.proxied.route.print(message, &self.view.json(), &mut out)?;
         self.close(&mut out);
         self.printed += 1;
         Ok(out.into())

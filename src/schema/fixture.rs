@@ -38,6 +38,7 @@ pub(crate) fn pool_of(body: &str) -> Pool {
     let text = format!(
         r#"syntax = "proto3"; package pkg;
         import "google/api/annotations.proto"; import "google/api/client.proto"; import "google/api/field_behavior.proto";
+        import "google/api/resource.proto";
         import "google/iam/v1/iam_policy.proto"; import "google/longrunning/operations.proto";
         import "google/protobuf/any.proto"; import "google/protobuf/empty.proto"; import "google/protobuf/field_mask.proto";
         import "google/protobuf/struct.proto"; import "google/protobuf/wrappers.proto";

@@ -55,6 +55,7 @@ pub use request::{Parsed, RequestPlan};
 pub use response::{RawBody, ResponsePlan};
 pub use selection::Selection;
 pub use shorten::shortened;
+pub use texts::Intent;
 
 use crate::{
     error::Result,

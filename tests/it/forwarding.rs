@@ -133,7 +133,10 @@ async fn nonsense_from_an_upstream_is_its_fault_and_not_the_callers() {
     let (_upstream, gateway) = answering(|| Answer::Bytes(vec![0x0a, 0xff])).await;
     let response = gateway.get(BOOK).await;
     assert!(response.status.is_server_error(), "{}", response.text());
-    assert_eq!(response.json()["error"]["details"][0]["reason"], "UPSTREAM_INVALID_RESPONSE");
+    let error = &response.json()["error"];
+    assert_eq!(error["details"][0]["reason"], "UPSTREAM_INVALID_RESPONSE");
+    let told = error["message"].as_str().unwrap();
+    assert!(told.contains("`library`") && told.contains("acme.v1.Library.GetBook"), "{told}");
 }
 
 #[tokio::test]

@@ -90,8 +90,10 @@ pub(super) struct FieldTable {
     pub(super) null_is_value: bool,
     /// A mask by which a request says what it is about: clients write it in either spelling, wherever it stands.
     pub(super) is_request_mask: bool,
-    /// What a request says here is no wish of its caller's: the server alone sets it, or it is the own name of the resource.
-    pub(super) is_no_wish: bool,
+    /// The server alone sets it.
+    pub(super) is_output_only: bool,
+    /// It is the own name of a resource.
+    pub(super) is_own_name: bool,
     /// The default that `defaults` prints: of proto2, or the first value of an enum.
     pub(super) default_number: i32,
 }
@@ -247,8 +249,8 @@ impl FieldTable {
             closed: enumeration.is_some_and(|table| table.closed),
             null_is_value: value || enumeration.is_some_and(|table| table.null),
             is_request_mask: is(Shape::FieldMask) && REQUEST_MASKS.contains(&field.name.as_str()),
-            is_no_wish: field.is(Behavior::OutputOnly)
-                || (message.resource.is_some() && field.name == OWN_NAME),
+            is_output_only: field.is(Behavior::OutputOnly),
+            is_own_name: message.resource.is_some() && field.name == OWN_NAME,
             default_number: enumeration.map_or(0, |table| {
                 field.default.as_deref().and_then(|name| table.number(name)).unwrap_or(table.first)
             }),
