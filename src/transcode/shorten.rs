@@ -1,7 +1,7 @@
 //! JSON for which there is not enough room: what can be shown of it.
 //!
-//! Long texts and lists are shown by how they begin, and what is left out is said where it was. The members of an object
-//! share the room, so that none hides behind another: nobody can keep something out of a log by saying much else.
+//! Long texts are shown by how they begin, long lists by how they begin and end, and how much is left out is said where it
+//! was. The members of an object share the room, so that none hides behind another, and no element of a list has all of it.
 
 use super::json::{Next, Reader};
 use crate::error::Result;
@@ -10,8 +10,11 @@ use crate::error::Result;
 const TEXT_BYTES_MAX: usize = 256;
 /// Objects and lists inside one another that are shown.
 const DEPTH_MAX: usize = 8;
-/// What an element of a list takes at least.
+/// What an element of a list takes at least, and one over how much of the room is left to those behind it.
 const ELEMENT_BYTES: usize = 16;
+const ELEMENT_SHARE: usize = 4;
+/// Bytes of a number that are shown: no number of a message is longer.
+const NUMBER_BYTES_MAX: usize = 32;
 /// What is said of what is left out, and what closes the lists and objects around it, takes less than this.
 const CLOSING_BYTES: usize = 512;
 
@@ -63,7 +66,7 @@ impl Writer<'_, '_> {
         if word.as_bytes()[0].is_ascii_alphabetic() {
             self.reader.literal(word)?;
         }
-        self.out.push_str(if word.len() <= TEXT_BYTES_MAX { word } else { "\"…\"" });
+        self.out.push_str(if word.len() <= NUMBER_BYTES_MAX { word } else { "\"…\"" });
         Ok(())
     }
 
@@ -87,25 +90,52 @@ impl Writer<'_, '_> {
     }
 
     fn list(&mut self, end: usize, depth: usize) -> Result<()> {
+        let count = self.elements()?;
         self.reader.list()?;
         self.out.push('[');
+        // The last has its part of the room, whatever is before it.
+        let last_end = end.saturating_sub(self.out.len()) / (2 * ELEMENT_SHARE);
         let (mut seen, mut left) = (0, 0);
         while self.reader.element(seen == 0)? {
+            let behind = count - seen;
             seen += 1;
-            if left > 0 || self.out.len() + ELEMENT_BYTES > end {
+            let end = if behind == 1 { end } else { end - last_end };
+            let share = end.saturating_sub(self.out.len()) / behind.min(ELEMENT_SHARE);
+            if share < ELEMENT_BYTES || (left > 0 && behind > 1) {
                 left += 1;
                 self.reader.skip()?;
                 continue;
             }
+            if left > 0 {
+                self.more(left);
+                left = 0;
+            }
             self.comma('[');
-            self.value(end, depth)?;
+            self.value(self.out.len() + share, depth)?;
         }
         if left > 0 {
-            self.comma('[');
-            self.out.push_str(&format!("\"… {left} more\""));
+            self.more(left);
         }
         self.out.push(']');
         Ok(())
+    }
+
+    /// Says how many elements are not shown.
+    fn more(&mut self, left: usize) {
+        self.comma('[');
+        self.out.push_str(&format!("\"… {left} more\""));
+    }
+
+    /// Counts the elements of the list that comes next.
+    fn elements(&self) -> Result<usize> {
+        let mut reader = self.reader.clone();
+        reader.list()?;
+        let mut count = 0;
+        while reader.element(count == 0)? {
+            count += 1;
+            reader.skip()?;
+        }
+        Ok(count)
     }
 
     fn object(&mut self, end: usize, depth: usize) -> Result<()> {
@@ -188,11 +218,28 @@ mod tests {
         let short = short(&value);
         assert!(short["a"].as_str().unwrap().ends_with("é… (18000 bytes)"), "{short}");
         assert_eq!(short["b"][0], "user:0@example.com");
-        let more = short["b"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned();
+        let list = short["b"].as_array().unwrap();
+        let more = list[list.len() - 2].as_str().unwrap();
         assert!(more.starts_with("… ") && more.ends_with(" more"), "{more}");
+        assert_eq!(list.last().unwrap(), "user:499@example.com");
         assert!(short["c"]["d"]["e"].as_str().unwrap().ends_with("… (5000 bytes)"), "{short}");
         assert_eq!((&short["c"]["f"], &short["z"]), (&json!(7.5), &value["z"]));
         assert_eq!(short["…"], "1 more");
+    }
+
+    /// One element took all the room: whom another role was given to was not shown.
+    #[test]
+    fn no_element_has_all_the_room() {
+        let many: Vec<String> = (0..300).map(|n| format!("user:{n}@example.com")).collect();
+        let binding = |role: &str, members: &[String]| json!({"role": role, "members": members});
+        let eve = ["user:eve@example.com".to_owned()];
+        let bindings = [binding("viewer", &many), binding("owner", &eve), binding("viewer", &many)];
+        let shown = short(&json!({ "bindings": bindings }));
+        assert_eq!(shown["bindings"][1], binding("owner", &eve), "{shown}");
+        let mut bindings = vec![binding("viewer", &many); 50];
+        bindings.push(binding("owner", &eve));
+        let shown = short(&json!({ "bindings": bindings }));
+        assert_eq!(shown["bindings"].as_array().unwrap().last().unwrap(), &binding("owner", &eve), "{shown}");
     }
 
     #[test]
