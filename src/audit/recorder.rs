@@ -28,6 +28,9 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
 /// Refusals of one kind that are kept one by one in [`WINDOW`]; the others are summed up.
 const REFUSALS_MAX: u64 = 100;
+/// Refusals of one caller, of all kinds, that wait one by one to be written; others have the rest of the room. The first of a
+/// kind is always kept by itself.
+const REFUSALS_WAITING_MAX: usize = 100;
 /// How long refusals are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Kinds of refusals that are told apart by caller and project in one window, and of these so many of one caller: what one does
@@ -74,6 +77,8 @@ struct Gathered {
     rows: Vec<Closed>,
     /// How many are being written.
     leaving: usize,
+    /// Whose refusals are among them, and how many, since rows were last taken.
+    refusals: HashMap<String, usize>,
     kinds: HashMap<What, Kind>,
     /// Whoever waits until all of it is written: at most as many as requests are worked on.
     flushes: Vec<oneshot::Sender<()>>,
@@ -204,19 +209,31 @@ impl Gathered {
     /// Takes a refusal, by itself or into the sum of its kind. Returns how many rows have gathered.
     fn refused(&mut self, request: Ended) -> usize {
         let what = self.kind_of(&request);
-        let is_mixed = what.project.is_empty();
+        let waiting = self.refusals.get(&request.entry.principal).copied().unwrap_or_default();
+        let of_many_projects = what.project != request.entry.project();
+        let of_many_callers = what.caller != request.entry.principal;
         let kind = self.kinds.entry(what).or_insert(Kind { seen: 0, sample: None });
         kind.seen += 1;
-        if kind.seen <= REFUSALS_MAX {
+        if kind.seen == 1 || (kind.seen <= REFUSALS_MAX && waiting < REFUSALS_WAITING_MAX) {
+            self.refusals.insert(request.entry.principal.clone(), waiting + 1);
             return self.push(request.close());
         }
         match &mut kind.sample {
             Some(sample) => sample.outcome.further += 1,
             None => {
-                let sample = kind.sample.insert(request);
-                if is_mixed {
-                    // It stands for others too, and is of no one's project.
-                    sample.entry.resource_names.clear();
+                // What it stands for beside itself is of no one's project, and nobody's in particular.
+                let Entry {
+                    resource_names, target, request: asked, principal, authentication, caller, ..
+                } = &mut kind.sample.insert(request).entry;
+                if of_many_projects {
+                    resource_names.clear();
+                    target.clear();
+                    asked.clear();
+                }
+                if of_many_callers {
+                    principal.clear();
+                    authentication.clear();
+                    caller.clear();
                 }
             }
         }
@@ -262,6 +279,7 @@ impl Gathered {
         left.extend(self.rows.drain(rows_max.min(self.rows.len())..));
         let rows = std::mem::replace(&mut self.rows, left);
         self.leaving = rows.len();
+        self.refusals.clear();
         rows
     }
 
@@ -304,14 +322,10 @@ mod tests {
     fn a_flood_keeps_nobody_else_and_nowhere_else_out_of_the_log() {
         let mut gathered = Gathered::default();
         let mut ask = |caller: &str, project: &str, times: u64| {
-            let before = gathered.rows.len();
             for _ in 0..times {
                 gathered.refused(refusal_of(caller, project));
             }
-            let kept = gathered.rows.len() - before;
-            // There is room for what is not of this story.
-            gathered.rows.truncate(before);
-            kept
+            gathered.take(usize::MAX).len()
         };
         assert_eq!(ask("eve", "own", 500), 100);
         assert_eq!((ask("eve", "acme", 5), ask("bob", "own", 5)), (5, 5));
@@ -326,14 +340,36 @@ mod tests {
         assert_eq!(stood_for, [(100 - 14) * 200 - 100], "of no one's project");
     }
 
+    /// One caller filled all the room before it was written.
+    #[test]
+    fn one_caller_has_a_part_of_the_room() {
+        let mut gathered = Gathered::default();
+        for n in 0..1600 {
+            gathered.refused(refusal_of("eve", &format!("p{}", n % 16)));
+        }
+        assert_eq!(gathered.rows.len(), REFUSALS_WAITING_MAX);
+        gathered.refused(refusal_of("bob", "own"));
+        assert_eq!(gathered.take(usize::MAX).len(), REFUSALS_WAITING_MAX + 1);
+        gathered.sum_up();
+        let stood_for: u64 = gathered.rows.iter().map(|row| 1 + row.outcome().further).sum();
+        assert_eq!(stood_for, 1500);
+    }
+
+    /// The first of many callers was blamed for what all of them did.
     #[test]
     fn there_are_only_so_many_kinds_and_none_is_lost() {
         let mut gathered = Gathered::default();
         for n in 0..1000 {
             gathered.refused(refusal_of(&format!("c{n}"), "p"));
-            gathered.rows.clear();
+            gathered.take(usize::MAX);
         }
         assert_eq!(gathered.kinds.len(), KINDS_MAX + 1);
+        gathered.sum_up();
+        let [sum] = &*gathered.rows else { panic!("there were too many of one kind") };
+        assert_eq!(
+            (&*sum.columns().principal, 1 + sum.outcome().further),
+            ("", 1000 - KINDS_MAX as u64 - 100)
+        );
     }
 
     #[test]
