@@ -590,11 +590,47 @@ async fn whoever_watches_hears_of_all_and_whoever_comes_back_of_what_changed_mea
             let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
             let names: std::collections::HashSet<_> =
                 data.map(|data| serde_json::from_str::<Value>(data).unwrap()["name"].to_string()).collect();
-            (names.len(), text.contains("id: "))
+            let ids: Vec<String> =
+                text.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect();
+            (names.len(), ids)
         };
         let time = ("x-server-timeout", "4");
-        assert_eq!(watch(&[time]).await, (COUNT, false), "there is nothing to go on from yet");
-        assert_eq!(watch(&[time, ("last-event-id", "0")]).await, (COUNT, true));
+        let (told, ids) = watch(&[time]).await;
+        assert_eq!((told, ids.len()), (COUNT, 1), "there is nothing to go on from until all was told");
+        let (told, ids) = watch(&[time, ("last-event-id", &ids[0])]).await;
+        assert_eq!((told, ids.len()), (COUNT, COUNT), "all of it has changed just now");
+        // What is no time of ours is none to go on from.
+        assert_eq!(watch(&[time, ("last-event-id", "7")]).await.1.len(), 1);
+    }
+}
+
+/// A page that watched what had ended asked for it again and again.
+#[tokio::test]
+async fn whoever_heard_the_end_is_told_to_stay_away_and_whoever_missed_it_hears_it() {
+    for story in Story::each().await {
+        let (gateway, hand) = (story.gateway().await, story.hand().await);
+        let send = async |target: &str, heard: Option<&str>| {
+            let mut headers = vec![("x-server-timeout", "1")];
+            headers.extend(heard.map(|id| ("last-event-id", id)));
+            let watched = gateway.send("GET", target, &headers, "").await;
+            (watched.status.as_u16(), watched.text())
+        };
+        let it = hand.track(&story, "a").await;
+        let (one, all) = (format!("/v1/{}:watch", it.name()), "/v1/operations:watch");
+        let (_, open) = send(all, None).await;
+        let heard = open.trim_end().rsplit("id: ").next().unwrap().to_owned();
+        story.far(|far| far.end("a", json!({})));
+        story.pass(10);
+        hand.tick().await;
+        assert_eq!(hand.state(&it).await, State::Succeeded);
+        let (status, end) = send(&one, None).await;
+        assert_eq!(status, 200);
+        let id = end.strip_prefix("id: ").unwrap().lines().next().unwrap();
+        assert_eq!(send(&one, Some(id)).await, (204, String::new()));
+        assert_eq!(send(&one, Some("1")).await, (200, end.clone()));
+        let name = it.name();
+        let (_, back) = send(all, Some(&heard)).await;
+        assert!(back.contains(&name) && back.contains(r#""done":true"#), "{back}");
     }
 }
 
@@ -603,7 +639,8 @@ async fn who_says_how_long_it_watches_is_told_for_that_long() {
     for story in Story::each().await {
         let (gateway, mut headers) = (story.gateway().await, vec![("x-server-timeout", "0.05")]);
         let watched = gateway.send("GET", "/v1/operations:watch", &headers, "").await;
-        assert_eq!((watched.status.as_u16(), watched.text().as_str()), (200, ""));
+        assert_eq!(watched.status, 200);
+        assert!(!watched.text().contains("data:"), "{}", watched.text());
         headers[0].1 = "soon";
         let refused = gateway.send("GET", "/v1/operations:watch", &headers, "").await;
         refused.refused(400, "INVALID_FIELD");

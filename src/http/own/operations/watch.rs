@@ -2,7 +2,8 @@
 //!
 //! Of one operation, the id of an event is the version of the record; whoever comes back is told the state then. Of a
 //! collection, it is a time, and whoever comes back with it (`Last-Event-ID`) is told what has changed since: also what ended
-//! meanwhile, which is not among what is open. So nothing that matters is missed.
+//! meanwhile, which is not among what is open. There is an id as soon as all that was open has been told, and a new one with
+//! every sign of life. So whoever comes back misses nothing.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -41,6 +42,8 @@ use crate::{
 
 /// Events that wait for a reader who is slow.
 const WAITING_MAX: usize = 64;
+/// The first time that an id can be, in microseconds: 2020-01-01. What is before is no id of ours.
+const TIME_MIN: i64 = 1_577_836_800_000_000;
 /// Shows that a silent stream lives.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 /// How often.
@@ -132,7 +135,7 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let wanted = wanted(asked.exchange.principal()?, parent, parameters(asked.query, false)?)?;
     let page = Page { rows_max: ROWS_MAX, ascending: true, ..wanted.page };
     let now = server.store.now().as_microsecond();
-    let since = last_heard(&asked).map(|heard| heard.min(now));
+    let since = last_heard(&asked).filter(|heard| *heard >= TIME_MIN).map(|heard| heard.min(now));
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
     let following = Following { desk, view, soft, store: server.store.clone(), page, since };
     let look = following.look();
@@ -233,17 +236,22 @@ async fn follow(
             known.clear();
         }
         if is_last {
-            it.since = Some(began);
+            if it.since.replace(began).is_none() && lines.send(mark(began)).await.is_err() {
+                return;
+            }
             if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
                 return lines.fail(&super::stopping()).await;
             }
             silent += LOOK_EVERY;
             (began, look) = (it.store.now().as_microsecond(), it.look());
+        } else if it.soft.is_cancelled() {
+            return lines.fail(&super::stopping()).await;
         }
         page = loop {
             if silent >= ALIVE_EVERY {
                 silent = Duration::ZERO;
-                if lines.send(ALIVE).await.is_err() {
+                let alive = it.since.map_or(ALIVE, mark);
+                if lines.send(alive).await.is_err() {
                     return;
                 }
             }
@@ -318,6 +326,11 @@ impl Prepared {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
+
+/// An id to come back with, of no event.
+fn mark(since: i64) -> Bytes {
+    format!(": alive\nid: {since}\n\n").into()
 }
 
 fn event(view: &View, it: &Operation, id: Option<i64>) -> Bytes {
