@@ -1,10 +1,10 @@
 //! What of a URL is no credential.
 
-use http::Uri;
+use url::Url;
 
-/// Returns scheme, host and port as they are written: chat services have credentials in the path. `None` for what is no URL.
+/// Returns scheme, host and port, if it is not that of the scheme: chat services have credentials in the path. Read by the
+/// parser of those who connect. `None` for what has no host.
 pub fn origin(url: &str) -> Option<String> {
-    let url: Uri = url.parse().ok()?;
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Some([url.scheme_str()?, "://", url.host()?, &port].concat())
+    let origin = Url::parse(url).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }

@@ -120,7 +120,8 @@ impl Draft {
 
 /// Whether an address is at another host than before.
 fn moves(endpoint: &Endpoint, url: &str) -> bool {
-    egress::origin(&endpoint.settings.url) != egress::origin(url)
+    let before = egress::origin(&endpoint.settings.url);
+    before.is_none() || before != egress::origin(url)
 }
 
 /// Lists the names of the headers that there are.

@@ -94,14 +94,13 @@ mod tests {
             "updateMask": "url,eventTypes",
         });
         assert_eq!(kept(&body, "updateMask=url%2CeventTypes"), expected);
-        for url in [
-            "user:s3cret@host",
-            "//u:s3cret@host/p",
-            "https:/\\u:s3cret@h",
-            "https://u:s3cret@h\\x",
-            "?s3cret",
-        ] {
+        for url in ["user:s3cret@host", "//u:s3cret@host/p", "?s3cret"] {
             assert_eq!(kept(&json!({"url": url}), "updateSecret=s3cret"), json!({"urlDigest": digest(url)}));
+        }
+        // What is odd leads somewhere all the same.
+        for url in ["https:/\\u:s3cret@h", "https://u:s3cret@h\\x", "https:h/s3cret"] {
+            let expected = json!({"url": "https://h", "urlDigest": digest(url)});
+            assert_eq!(kept(&json!({"url": url}), "updateSecret=s3cret"), expected);
         }
         assert_eq!(of(&Map::new(), ""), "");
     }
