@@ -58,7 +58,7 @@ pub struct Server {
     pub(super) in_flight: Gauge,
     /// Answers that nobody takes: of those who are known, and of all others.
     pub(super) unread: [Arc<Unread>; 2],
-    pub(super) bodies: Bodies,
+    pub(super) bodies: Arc<Bodies>,
     /// What of the places each principal has.
     pub(super) shares: Shares,
     pub(super) body_bytes_max: usize,
@@ -157,7 +157,7 @@ impl Server {
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),
             unread: UNREAD_BYTES_MAX.map(Unread::new),
-            bodies: Bodies::default(),
+            bodies: Arc::new(Bodies::new()),
             shares: Shares::new(bounds.concurrency_max),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,

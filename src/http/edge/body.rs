@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
+use super::share::{Counter, Shares};
 use crate::{
     error::{Code, Error, Reason, Result},
     http::limits::{BODIES_BYTES_MAX, BODY_TIME_MAX, DISCARD_BYTES_MAX, DISCARD_TIME_MAX},
@@ -28,37 +29,57 @@ pub(in crate::http) struct Inbound {
     held: Held,
 }
 
-/// Bytes of bodies that are held at once, of all requests together.
-pub(in crate::http) type Bodies = Arc<AtomicUsize>;
+/// Bytes of bodies that are held at once: of all requests together, and of each principal's.
+pub(in crate::http) struct Bodies {
+    all: AtomicUsize,
+    shares: Shares,
+}
+
+impl Bodies {
+    pub(in crate::http) fn new() -> Self {
+        Self { all: AtomicUsize::new(0), shares: Shares::new(BODIES_BYTES_MAX) }
+    }
+}
 
 /// What of them is this request's, until it ends.
 struct Held {
-    all: Bodies,
+    bodies: Arc<Bodies>,
     own: usize,
+    of: Option<Counter>,
 }
 
 impl Held {
     /// Counts so many more.
     fn add(&mut self, bytes: usize) -> Result<()> {
         self.own += bytes;
-        if self.all.fetch_add(bytes, Ordering::Relaxed) + bytes <= BODIES_BYTES_MAX {
+        let is_share = self.of.is_none_or(|of| self.bodies.shares.add(of, bytes));
+        if self.bodies.all.fetch_add(bytes, Ordering::Relaxed) + bytes <= BODIES_BYTES_MAX && is_share {
             return Ok(());
         }
-        let text = "The gateway holds as many bytes of requests as it can; try again later.";
+        let whose = if is_share { "" } else { " of yours" };
+        let text = format!("The gateway holds as many bytes of requests{whose} as it can; try again later.");
         Err(Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(Duration::from_secs(1)))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.own, Ordering::Relaxed);
+        self.bodies.all.fetch_sub(self.own, Ordering::Relaxed);
+        if let Some(of) = self.of {
+            self.bodies.shares.give_back(of, self.own);
+        }
     }
 }
 
 impl Inbound {
-    pub(super) fn new(incoming: Incoming, bytes_max: usize, bodies: Bodies) -> Self {
+    pub(super) fn new(incoming: Incoming, bytes_max: usize, bodies: Arc<Bodies>) -> Self {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
-        Self { incoming, bytes_max, held: Held { all: bodies, own: 0 } }
+        Self { incoming, bytes_max, held: Held { bodies, own: 0, of: None } }
+    }
+
+    /// Says whose it is, before anything of it is read.
+    pub(super) fn belongs_to(&mut self, principal: &str) {
+        self.held.of = Some(self.held.bodies.shares.of(principal));
     }
 
     /// Reads all of it and undoes `Content-Encoding: gzip`. A second call returns nothing.

@@ -189,6 +189,9 @@ async fn handle<'s>(
         false => {
             let place = admit::place(server)?;
             let share = admit::caller(server, head, exchange, notes).await?;
+            if share.is_some() {
+                inbound.belongs_to(&exchange.principal()?.id);
+            }
             Some((place, share))
         }
     };

@@ -1,11 +1,11 @@
-//! No caller has all the places: of those for requests that are worked on, one principal has at most half.
+//! No caller has all there is: of what all requests share, such as places and bytes, one principal has at most half.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// How many counters there are. Two principals that share one share its places too; which ones do is not foreseeable.
+/// How many counters there are. Two principals that share one share what it counts too; which ones do is not foreseeable.
 const COUNTERS: usize = 1024;
 
 /// What each principal has.
@@ -15,26 +15,44 @@ pub(in crate::http) struct Shares {
     of_one: usize,
 }
 
+/// Which counter is a principal's.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct Counter(usize);
+
 /// A place of a principal's; given back when dropped.
-pub(super) struct Share<'s>(&'s AtomicUsize);
+pub(super) struct Share<'s>(&'s Shares, Counter);
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.give_back(self.1, 1);
     }
 }
 
 impl Shares {
-    pub(in crate::http) fn new(places: usize) -> Self {
+    /// Makes counters for so much altogether.
+    pub(in crate::http) fn new(all: usize) -> Self {
         let counters = std::iter::repeat_with(AtomicUsize::default).take(COUNTERS).collect();
-        Self { counters, hasher: RandomState::new(), of_one: places.div_ceil(2) }
+        Self { counters, hasher: RandomState::new(), of_one: all.div_ceil(2) }
+    }
+
+    /// Finds the counter of a principal.
+    pub(super) fn of(&self, principal: &str) -> Counter {
+        Counter(self.hasher.hash_one(principal) as usize % COUNTERS)
     }
 
     /// Takes a place for a principal, unless it has as many as it may.
     pub(super) fn take(&self, principal: &str) -> Option<Share<'_>> {
-        let at = self.hasher.hash_one(principal) as usize % COUNTERS;
-        let share = Share(&self.counters[at]);
-        (share.0.fetch_add(1, Ordering::Relaxed) < self.of_one).then_some(share)
+        let share = Share(self, self.of(principal));
+        self.add(share.1, 1).then_some(share)
+    }
+
+    /// Counts so much more, and tells whether a principal may have it. It is to be given back in both cases.
+    pub(super) fn add(&self, counter: Counter, count: usize) -> bool {
+        self.counters[counter.0].fetch_add(count, Ordering::Relaxed) + count <= self.of_one
+    }
+
+    pub(super) fn give_back(&self, counter: Counter, count: usize) {
+        self.counters[counter.0].fetch_sub(count, Ordering::Relaxed);
     }
 }
 

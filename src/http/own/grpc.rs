@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 use prost::Message;
 
-use super::{Asked, operations};
+use super::{Asked, may_see, operations};
 use crate::{
     error::{Code, Error, Reason, Result},
     gateway::{self, Input, Payload},
@@ -159,6 +159,9 @@ async fn list(
         page_token: request.page_token.clone(),
         ..operations::Parameters::default()
     };
+    if may_see(asked.exchange, parent) {
+        admit::count(server, parent, asked.exchange).await?;
+    }
     let (found, next_page_token) = operations::page(server, principal, parent, parameters).await?;
     let view = operations::view(server);
     let mut answer = ListOperationsResponse { next_page_token, ..ListOperationsResponse::default() };

@@ -381,13 +381,13 @@ pub(super) async fn answer(own: Own, server: &Server, asked: Asked<'_>) -> Resul
     })
 }
 
-/// Refuses `-` where nothing is read across projects.
 /// Whether the caller may see anything of the project of a resource.
 fn may_see(exchange: &Exchange, resource: &str) -> bool {
     let project = resource.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
     exchange.principal().is_ok_and(|principal| access::may_within(principal, Role::Viewer, &project))
 }
 
+/// Refuses `-` where nothing is read across projects.
 fn one_project(field: &str, project: &str) -> Result<()> {
     if project == "-" || project.is_empty() || project.contains('/') {
         return Err(Error::invalid_field(field, "name one project; this is not read across projects"));

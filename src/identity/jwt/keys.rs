@@ -84,7 +84,8 @@ impl Keys {
             }
             _ => {}
         }
-        if let Ok(_waiting) = self.waiting.try_acquire() {
+        {
+            let Ok(_waiting) = self.waiting.try_acquire() else { return Err(self.away()) };
             let mut tried = self.tried.lock().await;
             // Somebody else may have fetched while this one waited.
             if let Some(key) = self.at_hand(kid, algorithm) {
@@ -96,13 +97,15 @@ impl Keys {
         match (self.at_hand(kid, algorithm), self.held().filter(|held| held.since.elapsed() < STALE_FOR)) {
             (Some(key), _) => Ok(key),
             (None, Some(_)) => Err(refused("its key is not one of its issuer's")),
-            (None, None) => Err(Error::new(
-                Code::Unavailable,
-                Reason::Unauthenticated,
-                format!("The keys of the issuer {} cannot be had at the moment; try again later.", self.name),
-            )
-            .with_retry_after(RETRY_WITHOUT_KEYS)),
+            (None, None) => Err(self.away()),
         }
+    }
+
+    /// Nobody can tell at the moment whether a token is good.
+    fn away(&self) -> Error {
+        let text =
+            format!("The keys of the issuer {} cannot be had at the moment; try again later.", self.name);
+        Error::new(Code::Unavailable, Reason::Unauthenticated, text).with_retry_after(RETRY_WITHOUT_KEYS)
     }
 
     fn held(&self) -> Option<Arc<Held>> {
