@@ -1,6 +1,6 @@
 //! The composition root: from a configuration to a gateway that listens, in the order in which one explains it.
 
-use std::{fmt, fs, net::SocketAddr, sync::Arc};
+use std::{fmt, fs, io, net::SocketAddr, sync::Arc};
 
 use tokio::net::TcpListener;
 
@@ -122,7 +122,7 @@ impl App {
         let listen = config.http.listen;
         let socket = TcpListener::bind(listen)
             .await
-            .map_err(|error| one(format!("http.listen: {listen}: {error}")))?;
+            .map_err(|error| one(format!("http.listen: {}", no_room(listen, &error))))?;
         let workers = Workers::start(config.http.worker_threads)
             .map_err(|error| one(format!("http.worker_threads: {error}")))?;
         let workers = Arc::new(workers);
@@ -273,6 +273,19 @@ pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
     let pool = Pool::load(&sets).map_err(|error| one(format!("schema.descriptor_sets: {error}")))?;
     Catalog::build(pool, &UpstreamSpec::with_builtins(specs))
         .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))
+}
+
+/// Says why nobody can be listened to at an address.
+fn no_room(listen: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "{listen} is taken by another process; end it, or choose another port (0: any that is free)"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => format!("{listen} is no address of this machine"),
+        _ => format!("{listen}: {error}"),
+    }
 }
 
 fn one(problem: impl Into<String>) -> StartError {

@@ -37,8 +37,8 @@ impl Shapes {
         &self.0
     }
 
-    /// Returns `old` with the fields of `mask` taken from `new`. Without a mask everything is taken. Fields that only
-    /// the service sets are taken too: whoever calls this sets them again.
+    /// Returns `old` with the fields of `mask` taken from `new`; the mask is the `field` of a request. Without a mask
+    /// everything is taken. Fields that only the service sets are taken too: whoever calls this sets them again.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for a path that names no field, in `snake_case` as gRPC demands.
@@ -46,21 +46,20 @@ impl Shapes {
         &self,
         old: &T,
         new: T,
-        mask: Option<&FieldMask>,
+        (field, mask): (&str, Option<&FieldMask>),
     ) -> Result<T, Status> {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         if paths.is_empty() || paths == ["*"] {
             return Ok(new);
         }
         if paths.len() > PATHS_MAX {
-            return Err(wrong_field("update_mask", format!("holds more than {PATHS_MAX} paths")));
+            return Err(wrong_field(field, format!("holds more than {PATHS_MAX} paths")));
         }
         let (of, new) = (self.id::<T>()?, new.encode_to_vec());
         let mut encoded = old.encode_to_vec();
         for path in paths {
-            encoded = mask::overwrite(&self.0, of, &encoded, &new, path).ok_or_else(|| {
-                wrong_field("update_mask", format!("{path:?} names no field of {}", T::KIND))
-            })?;
+            encoded = mask::overwrite(&self.0, of, &encoded, &new, path)
+                .ok_or_else(|| wrong_field(field, format!("{path:?} names no field of {}", T::KIND)))?;
         }
         T::decode(encoded.as_slice()).map_err(|error| Status::internal(error.to_string()))
     }

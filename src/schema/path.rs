@@ -119,9 +119,12 @@ const NO_ROUTE: &str = "Nothing is served at this path.";
 const EMPTY_SEGMENT: &str =
     "Nothing is served at this path: it has an empty segment. Leave out the trailing or doubled slash.";
 
-/// The answer for a path that no template matches.
-pub(super) fn no_route() -> Error {
-    not_found(NO_ROUTE)
+/// The answer for a path that no template matches, and what was probably meant.
+pub(super) fn no_route(meant: Option<&str>) -> Error {
+    match meant {
+        Some(meant) => not_found(&format!("{NO_ROUTE} Did you mean {meant}?")),
+        None => not_found(NO_ROUTE),
+    }
 }
 
 fn not_found(message: &str) -> Error {

@@ -10,7 +10,7 @@ use super::{
     path::{Decode, Path, decode, no_route},
     template::{Segment, TEMPLATE_SEGMENTS_MAX, Template, VARIABLES_MAX},
 };
-use crate::error::{Code, Error, Reason, Result};
+use crate::error::{Code, Error, Reason, Result, nearest};
 
 /// Steps of one search. Templates with several `**` can be searched in a great many ways; a path that needs more steps
 /// than this is refused.
@@ -144,7 +144,25 @@ impl<T> RouteTable<T> {
             }
             path.lengthen(bytes);
         }
-        self.search(verb, &path, None, &mut visits)?.ok_or_else(no_route)
+        self.search(verb, &path, None, &mut visits)?.ok_or_else(|| no_route(self.meant(&path)))
+    }
+
+    /// Returns what was probably meant by the segment or custom verb that leads to nothing, on the most literal way.
+    fn meant(&self, path: &Path<'_>) -> Option<&str> {
+        let last = path.custom_verb();
+        let mut node = &self.nodes[0];
+        for at in 0..path.len() {
+            let segment = last.filter(|_| at + 1 == path.len()).map_or(path.segment(at), |(value, _)| value);
+            match node.literal(segment).or(node.any) {
+                Some(child) => node = &self.nodes[child],
+                None => {
+                    let known = node.literals.iter().map(|(text, _)| &**text);
+                    return nearest(&decode(segment, Decode::All), known);
+                }
+            }
+        }
+        let known = node.ends.iter().filter_map(|end| end.custom_verb.as_deref());
+        nearest(last?.1, known)
     }
 
     /// Searches among the templates with this custom verb, or with none. `None` if none of them matches the path.
@@ -160,7 +178,11 @@ impl<T> RouteTable<T> {
         if let Some(end) = self.walk(0, 0, 0, &mut search)? {
             return Ok(Some(Found { target: &end.target, captures: search.captures(end) }));
         }
-        if search.allow.is_empty() { Ok(None) } else { Err(method_not_allowed(search.allow)) }
+        if search.allow.is_empty() {
+            return Ok(None);
+        }
+        let meant = if custom_verb.is_none() { self.meant(path) } else { None };
+        Err(method_not_allowed(search.allow, meant))
     }
 
     /// Tries `node`, reached with `depth` template segments, against the path from segment `at` on.
@@ -272,11 +294,12 @@ impl<'p> Deref for Captures<'p> {
     }
 }
 
-fn method_not_allowed(mut allow: Vec<&str>) -> Error {
+fn method_not_allowed(mut allow: Vec<&str>, meant: Option<&str>) -> Error {
     allow.sort_unstable();
     allow.dedup();
     let allow = allow.join(", ");
-    Error::new(Code::InvalidArgument, Reason::MethodNotAllowed, format!("This path takes {allow}."))
+    let hint = meant.map(|meant| format!(" Did you mean :{meant}?")).unwrap_or_default();
+    Error::new(Code::InvalidArgument, Reason::MethodNotAllowed, format!("This path takes {allow}.{hint}"))
         .with_allow(allow)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn update(
     let body = request.connection_profile.ok_or_else(|| invalid("connection_profile", "is required"))?;
     let target = body.name.clone();
     let old: ConnectionProfile = get(world, "connection_profile.name", &target)?;
-    let profile = world.shapes.masked(&old, body, request.update_mask.as_ref())?;
+    let profile = world.shapes.masked(&old, body, ("update_mask", request.update_mask.as_ref()))?;
     check(world, &profile)?;
     let flags = (request.validate_only, request.force);
     store(world, "update", (target, old.create_time), profile, flags, now)

@@ -73,7 +73,7 @@ pub(super) fn update(
     let target = body.name.clone();
     let old: Stream = get(world, "stream.name", &target)?;
     world.check_idle(&target)?;
-    let mut stream = world.shapes.masked(&old, body, request.update_mask.as_ref())?;
+    let mut stream = world.shapes.masked(&old, body, ("update_mask", request.update_mask.as_ref()))?;
     check_immutable(&old, &stream)?;
     let checks = check(world, &stream)?;
     let state = transition(&old, stream.state())?;

@@ -222,7 +222,7 @@ pub(super) fn update(
         return Err(invalid("update_mask", format!("{path:?} cannot be changed")));
     }
     world.check_idle(&target)?;
-    let mut config = world.shapes.masked(&old, body, request.update_mask.as_ref())?;
+    let mut config = world.shapes.masked(&old, body, ("update_mask", request.update_mask.as_ref()))?;
     check_display_name(&config)?;
     config.etag = etag(world);
     let kind = Kind::UpdateConfig(config.clone());

@@ -57,7 +57,7 @@ const CHANGEABLE: &[&str] = &[
 pub(super) fn read(world: &World, request: &GetInstanceRequest) -> Result<Instance, Status> {
     let instance = get::<Instance>(world, "name", &request.name)?;
     match request.field_mask.as_ref().filter(|mask| !mask.paths.is_empty()) {
-        Some(mask) => world.shapes.masked(&Instance::default(), instance.clone(), Some(mask)),
+        Some(mask) => world.shapes.masked(&Instance::default(), instance.clone(), ("field_mask", Some(mask))),
         None => Ok(instance.clone()),
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn update(
     let paths = request.field_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
     check_paths("field_mask", paths, CHANGEABLE)?;
     world.check_idle(&target)?;
-    let mut wanted = world.shapes.masked(&old, body, request.field_mask.as_ref())?;
+    let mut wanted = world.shapes.masked(&old, body, ("field_mask", request.field_mask.as_ref()))?;
     // Of the two words for capacity the one that the mask names counts.
     let named = |field: &str| paths.iter().any(|path| path == field);
     match (named("node_count"), named("processing_units")) {

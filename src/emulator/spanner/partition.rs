@@ -116,7 +116,7 @@ pub(super) fn update(
     let paths = request.field_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
     instance::check_paths("field_mask", paths, CHANGEABLE)?;
     world.check_idle(&target)?;
-    let mut wanted = world.shapes.masked(&old, body, request.field_mask.as_ref())?;
+    let mut wanted = world.shapes.masked(&old, body, ("field_mask", request.field_mask.as_ref()))?;
     let named = |field: &str| paths.iter().any(|path| path.starts_with(field));
     if named("autoscaling_config") && !named("node_count") && !named("processing_units") {
         wanted.compute_capacity = wanted.compute_capacity.filter(|_| wanted.autoscaling_config.is_none());

@@ -82,7 +82,7 @@ pub(super) fn update(
     let old = get::<BackupSchedule>(world, "backup_schedule.name", &name)?;
     let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
     instance::check_paths("update_mask", paths, CHANGEABLE)?;
-    let schedule = world.shapes.masked(old, body, request.update_mask.as_ref())?;
+    let schedule = world.shapes.masked(old, body, ("update_mask", request.update_mask.as_ref()))?;
     let kind = |it: &BackupSchedule| it.backup_type_spec.as_ref().map(std::mem::discriminant);
     if kind(&schedule) != kind(old) {
         return Err(invalid("backup_schedule", "cannot change from full to incremental backups or back"));

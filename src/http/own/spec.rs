@@ -73,9 +73,9 @@ pub(super) fn precompressed(gzip: Bytes, head: &Parts) -> Response<Body> {
     let mut response = Response::new(Body::full(body));
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    let encoding = HeaderValue::from_static(if packed { "gzip" } else { "identity" });
-    // Said in both cases: what is marked is not compressed once more.
-    headers.insert(header::CONTENT_ENCODING, encoding);
+    if packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
 }
 

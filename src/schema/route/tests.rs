@@ -50,6 +50,22 @@ const CONNECTIONS: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn what_was_probably_meant_is_said() {
+    let table = table(CONNECTIONS);
+    let told = |verb: &str, path: &str| table.find(verb, path).unwrap_err().message().to_owned();
+    let hint = |meant: &str| format!("Nothing is served at this path. Did you mean {meant}?");
+    assert_eq!(told("GET", "/v1/projects/p/locations/l/conections"), hint("connections"));
+    assert_eq!(told("GET", "/v1/project/p/locations/l/connections"), hint("projects"));
+    assert_eq!(told("POST", "/v1/projects/p/locations/l/connectionProfiles:discovr"), hint("discover"));
+    let verbs = told("POST", "/v1/projects/p/locations/l/connections/c:getIamPolice");
+    assert_eq!(verbs, "This path takes DELETE, GET, PATCH. Did you mean :getIamPolicy?");
+    let verbs = told("GET", "/v1/projects/p/locations/l/connections/c:getIamPolicy");
+    assert_eq!(verbs, "This path takes POST.");
+    assert_eq!(told("GET", "/v1/wholly/else"), "Nothing is served at this path.");
+    assert_eq!(told("GET", "/"), "Nothing is served at this path.");
+}
+
+#[test]
 fn finds_and_captures() {
     let cases = [
         (
