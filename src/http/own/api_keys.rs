@@ -117,8 +117,9 @@ struct ShownKey {
 struct KeyPage {
     /// The keys, the newest first.
     api_keys: Vec<ShownKey>,
-    /// Send it as `pageToken` for the next page; empty on the last.
-    next_page_token: String,
+    /// Send it as `pageToken` for the next page; not there on the last.
+    #[schema(nullable = false)]
+    next_page_token: Option<String>,
 }
 
 /// Which page.
@@ -204,7 +205,11 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>) -> Result<Response<
     let now = keys.now();
     let shown: Vec<Value> =
         found.iter().filter(|key| administers(principal, key)).map(|key| show(key, now)).collect();
-    Ok(json(&json!({"apiKeys": shown, "nextPageToken": next.unwrap_or_default()})))
+    let mut answer = json!({"apiKeys": shown});
+    if let Some(next) = next {
+        answer["nextPageToken"] = next.into();
+    }
+    Ok(json(&answer))
 }
 
 /// Shows one key.

@@ -67,6 +67,7 @@ struct AuditPage {
     /// The entries.
     audit_entries: Vec<AuditEntry>,
     /// Send it as `pageToken` for the next page; absent on the last.
+    #[schema(nullable = false)]
     next_page_token: Option<String>,
 }
 

@@ -61,6 +61,7 @@ pub(in crate::http::own) struct OperationPage {
     /// The operations.
     operations: Vec<Operation>,
     /// Send it as `pageToken` for the next page; not there on the last.
+    #[schema(nullable = false)]
     next_page_token: Option<String>,
 }
 

@@ -100,6 +100,7 @@ pub(super) struct TaskPage {
     /// The tasks.
     tasks: Vec<Task>,
     /// Send it as `pageToken` for the next page; not there on the last.
+    #[schema(nullable = false)]
     next_page_token: Option<String>,
 }
 

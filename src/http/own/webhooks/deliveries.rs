@@ -73,8 +73,8 @@ pub(super) struct DeliveryView {
 struct DeliveryPage {
     /// The deliveries, the newest event first.
     deliveries: Vec<DeliveryView>,
-    /// Send it as `pageToken` for the next page; empty on the last.
-    #[schema(example = "")]
+    /// Send it as `pageToken` for the next page; not there on the last.
+    #[serde(skip_serializing_if = "String::is_empty")]
     next_page_token: String,
 }
 
@@ -125,9 +125,6 @@ struct FailureView {
 struct AttemptPage {
     /// The attempts, the newest first.
     attempts: Vec<AttemptView>,
-    /// Always empty.
-    #[schema(example = "")]
-    next_page_token: &'static str,
 }
 
 /// Which deliveries.
@@ -216,7 +213,7 @@ pub(super) async fn attempts(server: &Server, asked: &Asked<'_>, ids: &[&str]) -
     let found = server.store.attempts(ids[1], ids[2], ATTEMPTS_MAX).await?;
     let parent = name(ids[0], ids[1], ids[2]);
     let attempts = found.iter().map(|attempt| AttemptView::of(&parent, attempt)).collect();
-    Ok(json(&AttemptPage { attempts, next_page_token: "" }))
+    Ok(json(&AttemptPage { attempts }))
 }
 
 /// Sends a delivery again.

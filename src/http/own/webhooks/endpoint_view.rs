@@ -81,8 +81,8 @@ pub(super) struct EndpointView {
 pub(super) struct EndpointPage {
     /// The endpoints, in the order in which they were made.
     pub(super) webhook_endpoints: Vec<EndpointView>,
-    /// Send it as `pageToken` for the next page; empty on the last.
-    #[schema(example = "")]
+    /// Send it as `pageToken` for the next page; not there on the last.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) next_page_token: String,
 }
 

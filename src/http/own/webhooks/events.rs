@@ -44,8 +44,8 @@ struct EventView {
 struct EventPage {
     /// The events, the newest first.
     events: Vec<EventView>,
-    /// Send it as `pageToken` for the next page; empty on the last.
-    #[schema(example = "")]
+    /// Send it as `pageToken` for the next page; not there on the last.
+    #[serde(skip_serializing_if = "String::is_empty")]
     next_page_token: String,
 }
 
@@ -81,9 +81,6 @@ struct EventTypeView {
 struct EventTypePage {
     /// The types.
     event_types: Vec<EventTypeView>,
-    /// Always empty.
-    #[schema(example = "")]
-    next_page_token: &'static str,
 }
 
 /// Which events.
@@ -175,7 +172,7 @@ pub(super) async fn get(server: &Server, asked: &Asked<'_>, ids: &[&str]) -> Res
 pub(super) fn types(asked: &Asked<'_>) -> Result<Response<Body>> {
     no_parameters(asked.query)?;
     let event_types = event_type::ALL.iter().map(EventTypeView::of).collect();
-    Ok(json(&EventTypePage { event_types, next_page_token: "" }))
+    Ok(json(&EventTypePage { event_types }))
 }
 
 impl EventView {
