@@ -14,7 +14,8 @@ pub struct Limits {
     pub principal: Rate,
     /// `project_rate`, `project_burst`: on the resources of one project, whoever asks. Default as for a principal.
     pub project: Rate,
-    /// `concurrency_max`: requests that are worked on at once; more are refused with 503. Default 4096.
+    /// `concurrency_max`: requests that are worked on at once, of which one principal has at most half; more are refused with
+    /// 503. Default 4096.
     pub concurrency_max: usize,
     /// `lease`: how long a block of requests that a replica took from what Redis counts stays good. Default 1 s.
     pub lease: Duration,

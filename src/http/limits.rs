@@ -72,5 +72,8 @@ pub(super) const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// for what everybody may read, so that nobody unknown can have others refused.
 pub const UNREAD_BYTES_MAX: [usize; 2] = [512 * 1024 * 1024, 64 * 1024 * 1024];
 
+/// Operations and collections that are watched at once, over all connections.
+pub const WATCHERS_MAX: usize = 1000;
+
 /// How long a client may leave an answer unread before the connection, or the HTTP/2 stream, is dropped.
 pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);

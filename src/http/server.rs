@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     body::Body,
     details::Details,
-    edge::{Exchange, body::Bodies, request_id, share::Shares},
+    edge::{Exchange, body::Bodies, request_id, seats::Seats, share::Shares},
     error::{self, Style},
     in_flight::Unread,
-    limits::UNREAD_BYTES_MAX,
+    limits::{UNREAD_BYTES_MAX, WATCHERS_MAX},
     metrics::{self as numbers, BindingMetrics},
     own::{self, Own, Spec},
     status,
@@ -61,6 +61,8 @@ pub struct Server {
     pub(super) bodies: Arc<Bodies>,
     /// What of the places each principal has.
     pub(super) shares: Shares,
+    /// Places for those who watch.
+    pub(super) seats: Seats,
     pub(super) body_bytes_max: usize,
     pub(super) request_timeout: Duration,
     pub(super) details: Details,
@@ -159,6 +161,7 @@ impl Server {
             unread: UNREAD_BYTES_MAX.map(Unread::new),
             bodies: Arc::new(Bodies::new()),
             shares: Shares::new(bounds.concurrency_max),
+            seats: Seats::new(WATCHERS_MAX),
             body_bytes_max: config.body_size_max,
             request_timeout: config.request_timeout,
             spec: OnceLock::new(),

@@ -192,7 +192,8 @@ pub fn require_over(principal: &Principal, permission: &str, resources: &[Patter
 
 fn check(new: &NewKey, now: Timestamp) -> Result<()> {
     // No space, and nothing that is not seen or turns others around: whoever reads the log must read who it was.
-    let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic();
+    let is_filler = |c: char| matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    let plain = |c: char| c.is_ascii_graphic() || (c.is_alphanumeric() && !is_filler(c));
     let name = &new.principal;
     if name.is_empty() || name.len() > TEXT_BYTES_MAX || !name.chars().all(plain) {
         let why = format!(

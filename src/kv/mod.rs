@@ -1,9 +1,9 @@
 //! The one link to Redis: what replicas share and can do without.
 //!
 //! Nothing in Redis is the truth, so nothing waits for it: every command has [`BUDGET`]. A server that did not answer in
-//! that time is left alone for [`BREATH`] with what nothing depends on, and after [`FAILURES_MAX`] failures in a row for [`PAUSE`]
-//! with everything: a command for it then fails at once. What to do without it is the business of who asks; [`Away`] is all that is told, and the log has the
-//! reason.
+//! that time is left alone for [`BREATH`] with what nothing depends on, and after [`FAILURES_MAX`] failures in a row for
+//! [`PAUSE`] with everything: a command for it then fails at once. What to do without it is the business of who asks;
+//! [`Away`] is all that is told, and the log has the reason.
 //!
 //! - `node`: one server, its connection and its breaker.
 //! - `cluster`: many, of which each has some of the keys; `slots` says which.

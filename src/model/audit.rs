@@ -30,7 +30,7 @@ pub struct Entry {
     pub user_agent: String,
     /// Verb and path as they came, without the query.
     pub target: String,
-    /// The request as JSON, with what is allowed to be kept; empty where nothing is.
+    /// The request as JSON, with what is allowed to be kept, and shortened if it is long; empty where nothing is.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request: String,
 }

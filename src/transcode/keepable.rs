@@ -1,7 +1,7 @@
 //! What of a message may be kept in a log: an allow-list from its descriptor.
 //!
-//! Left out are the fields that are named, entries of maps that are called like a secret, fields that could hold anything (`Any`, `Struct`, bytes), and what lies deeper
-//! or is more than the limits: what is not understood is not kept.
+//! Left out are the fields that are named, entries of maps that are called like a secret, fields that could hold anything
+//! (`Any`, `Struct`, bytes), and what lies deeper or is more than the limits: what is not understood is not kept.
 
 use super::{
     Plan,
@@ -77,5 +77,40 @@ impl Walk<'_> {
             }
             _ => Some(Node::whole()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::{
+        schema::fixture,
+        transcode::{JsonOptions, Transcoder, UnknownFields},
+    };
+
+    #[test]
+    fn what_is_kept_has_no_secret_and_nothing_that_could_hold_anything() {
+        let proto = "message M {
+            string title = 1; string password = 2; map<string, string> labels = 3; map<string, N> parts = 4;
+            google.protobuf.Struct more = 5; google.protobuf.Any any = 6; bytes raw = 7; N part = 8;
+        }
+        message N { string text = 1; string token = 2; map<string, string> labels = 3; }";
+        let plan = Transcoder::new(&fixture::pool_of(proto)).message("pkg.M").unwrap();
+        let part = json!({"text": "t", "token": "s3cret", "labels": {"api_key": "s3cret", "env": "prod"}});
+        let message = json!({
+            "title": "t", "password": "s3cret", "labels": {"password": "s3cret", "env": "prod"},
+            "parts": {"a": part, "clientSecret": part}, "more": {"a": "s3cret"},
+            "any": {"@type": "type.googleapis.com/pkg.N", "text": "s3cret"}, "raw": "czNjcmV0", "part": part,
+        });
+        let wire = plan.to_wire(message.to_string().as_bytes(), UnknownFields::Reject).unwrap().bytes;
+        let secret = ["password".to_owned(), "parts.token".to_owned(), "part.token".to_owned()];
+        let keepable = plan.keepable(&secret);
+        let options = JsonOptions { selection: Some(&keepable), ..JsonOptions::default() };
+        let mut kept = Vec::new();
+        plan.to_json(&wire, &options, &mut kept).unwrap();
+        let part = json!({"text": "t", "labels": {"env": "prod"}});
+        let expected = json!({"title": "t", "labels": {"env": "prod"}, "parts": {"a": part}, "part": part});
+        assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), expected);
     }
 }

@@ -241,7 +241,14 @@ async fn whoever_changes_the_log_is_found_out() {
 #[tokio::test]
 async fn a_name_of_any_length_stops_no_log() {
     for database in Database::each().await {
-        let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+        // Nothing that could be compressed.
+        let long: String = std::iter::repeat_with(fastrand::alphanumeric).take(3500).collect();
+        let operation = json!({"name": format!("projects/p/locations/l/operations/{long}")});
+        let upstream = Scripted::start(move |call| match call.method.rsplit('.').next() {
+            Some("CreateStream") => Answer::Message(operation.clone()),
+            _ => Answer::Message(json!({})),
+        })
+        .await;
         let ring = Keyring::of(database).await;
         let mut settings: Vec<String> = ring.settings().into();
         settings.push(format!("upstreams.datastream.endpoint=http://{}", upstream.address));
@@ -252,8 +259,6 @@ async fn a_name_of_any_length_stops_no_log() {
             let headers = [("x-goog-api-key", key), ("content-type", "application/json")];
             gateway.send(verb, target, &headers, if verb == "POST" { "{}" } else { "" }).await
         };
-        // Nothing that could be compressed.
-        let long: String = std::iter::repeat_with(fastrand::alphanumeric).take(3500).collect();
         for (verb, key, target) in [
             ("POST", &olga, format!("/v1/projects/olga/operations/{long}:cancel")),
             ("DELETE", &root, format!("/v1/projects/p/locations/l/streams/{long}")),
@@ -266,7 +271,12 @@ async fn a_name_of_any_length_stops_no_log() {
         let headers = [("x-goog-api-key", &*root), ("content-type", "application/json")];
         let track = json!({"upstream": "datastream", "name": name}).to_string();
         gateway.send("POST", "/v1/operations:track", &headers, track).await.refused(400, "INVALID_FIELD");
-        assert_eq!(send("GET", &root, "/v1/projects/p/locations/l/streams/last").await.status, 200);
+        let parent = "/v1/projects/p/locations/l/streams";
+        assert_eq!(send("POST", &root, &format!("{parent}?streamId=s")).await.status, 200);
+        // What fits as a path, and is longer than what an index takes.
+        let fits = format!("{parent}/{}", &long[..1900]);
+        assert_eq!(send("GET", &root, &fits).await.status, 200);
+        assert_eq!(send("GET", &root, &format!("{parent}/last")).await.status, 200);
         let entries = send("GET", &root, "/v1/auditEntries?pageSize=100").await.json();
         let entries = entries["auditEntries"].as_array().unwrap();
         assert_eq!(entries.iter().filter(|entry| entry["reason"] == "LIMIT_EXCEEDED").count(), 4);

@@ -353,6 +353,30 @@ async fn a_full_gateway_sends_away_and_stays_alive() {
     waited.refused(504, "UPSTREAM_TIMEOUT");
 }
 
+/// Whoever waited for enough at once kept everybody else out.
+#[tokio::test]
+async fn one_caller_leaves_half_of_the_places_to_others() {
+    let upstream = Scripted::start(|_| Answer::Never).await;
+    let ring = Keyring::new().await;
+    let gateway = guarded(&upstream, &ring, &["limits.concurrency_max=2"]).await;
+    let (_, alice) = ring.make("alice", Role::Viewer, &["*"]).await;
+    let (_, bob) = ring.make("bob", Role::Viewer, &["*"]).await;
+    let get = async |key: &str, time: &str| {
+        let headers = [("x-goog-api-key", key), ("x-server-timeout", time)];
+        gateway.send("GET", BOOK, &headers, "").await
+    };
+    let others = async {
+        while upstream.calls().is_empty() {
+            tokio::task::yield_now().await;
+            sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert!(get(&alice, "0.05").await.refused(503, "OVERLOADED").contains("of yours"));
+        get(&bob, "0.05").await.refused(504, "UPSTREAM_TIMEOUT");
+    };
+    let (waited, ()) = tokio::join!(get(&alice, "2"), others);
+    waited.refused(504, "UPSTREAM_TIMEOUT");
+}
+
 #[tokio::test]
 async fn the_address_of_a_caller_is_only_taken_from_proxies_that_are_trusted() {
     let upstream = library().await;

@@ -45,7 +45,7 @@ pub(super) fn to_read(server: &Server, reached: Option<&Target>) -> Result<()> {
     }
 }
 
-fn overloaded(why: &str) -> Error {
+pub(super) fn overloaded(why: &str) -> Error {
     let text = format!("The gateway has as many {why}; try again later.");
     Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(SHED_WAIT)
 }

@@ -253,6 +253,29 @@ mod tests {
         HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])
     }
 
+    /// One caller with many large bodies kept everybody else's out.
+    #[test]
+    fn one_principal_has_half_of_the_bytes() {
+        let bodies = Arc::new(Bodies::new());
+        let held = |principal: &str| {
+            let of = Some(bodies.shares.of(principal));
+            Held { bodies: bodies.clone(), own: 0, of }
+        };
+        let mut alice = held("alice");
+        alice.add(BODIES_BYTES_MAX / 2).unwrap();
+        assert!(held("alice").add(1).unwrap_err().message().contains("of yours"));
+        let others = (0..100).filter(|n| held(&format!("bob-{n}")).add(BODIES_BYTES_MAX / 4).is_ok()).count();
+        assert!(others > 90, "{others}");
+        let of = |principal: &str| bodies.shares.of(principal);
+        let bob = (0..).map(|n| format!("bob-{n}")).find(|name| of(name) != of("alice")).unwrap();
+        let mut bob = held(&bob);
+        while bob.add(BODIES_BYTES_MAX / 8).is_ok() {}
+        assert!(held("carol").add(1).is_err(), "there is no more");
+        drop((alice, bob));
+        assert_eq!(bodies.all.load(Ordering::Relaxed), 0);
+        held("alice").add(BODIES_BYTES_MAX / 2).unwrap();
+    }
+
     #[test]
     fn json_goes_by_many_names() {
         for value in [

@@ -27,6 +27,7 @@ pub(super) mod compress;
 mod head;
 mod panic;
 pub(super) mod request_id;
+pub(super) mod seats;
 pub(super) mod share;
 pub(super) mod timeout;
 pub(super) mod trace;

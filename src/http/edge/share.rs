@@ -16,7 +16,7 @@ pub(in crate::http) struct Shares {
 }
 
 /// Which counter is a principal's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Counter(usize);
 
 /// A place of a principal's; given back when dropped.

@@ -26,7 +26,7 @@ use crate::{
     http::{
         Server,
         body::Body,
-        edge::timeout as callers,
+        edge::{seats::Seat, timeout as callers},
         error::{Style, envelope},
         feed::Feed,
         own::Asked,
@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// Events that wait for a reader who is slow.
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 8;
 /// The first time that an id can be, in microseconds: 2020-01-01. What is before is no id of ours.
 const TIME_MIN: i64 = 1_577_836_800_000_000;
 /// Shows that a silent stream lives.
@@ -50,7 +50,7 @@ const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How often a collection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Operations of one page of a look at a collection, and that are kept in mind.
+/// Operations of one page of a look at a collection, and that are kept in mind until the next look cannot show them.
 const ROWS_MAX: u32 = 200;
 const KNOWN_MAX: usize = 10_000;
 /// What whoever comes back has heard last.
@@ -217,14 +217,16 @@ async fn follow(
     (mut look, mut page): (Page, Vec<Operation>),
     lines: Lines,
 ) {
-    let mut known: HashMap<OperationId, i64> = HashMap::new();
+    // The version that was told, and since when it is.
+    let mut known: HashMap<OperationId, (i64, i64)> = HashMap::new();
     let mut silent = Duration::ZERO;
     loop {
         let is_last = page.len() < ROWS_MAX as usize;
         look.after = page.last().map(|operation| operation.id);
         page.sort_by_key(|operation| operation.updated_at);
         for operation in &page {
-            if known.insert(operation.id, operation.version) == Some(operation.version) {
+            let told = (operation.version, operation.updated_at);
+            if known.insert(operation.id, told) == Some(told) {
                 continue;
             }
             silent = Duration::ZERO;
@@ -239,6 +241,7 @@ async fn follow(
             if it.since.replace(began).is_none() && lines.send(mark(began)).await.is_err() {
                 return;
             }
+            known.retain(|_, (_, updated_at)| *updated_at >= began.saturating_sub(OVERLAP));
             if it.soft.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
                 return lines.fail(&super::stopping()).await;
             }
@@ -281,7 +284,9 @@ impl Lines {
             client: asked.exchange.client,
             request_id: asked.exchange.id().to_owned(),
         };
-        Ok(Prepared { lines, receiver, time: callers::of(&asked.head.headers)? })
+        let principal = asked.exchange.principal()?;
+        let seat = server.seats.take(server.identity.is_on().then_some(&*principal.id))?;
+        Ok(Prepared { lines, receiver, seat, time: callers::of(&asked.head.headers)? })
     }
 
     /// Tells something, unless who is told would not be let in any more: it then hears why, and nothing else.
@@ -304,6 +309,7 @@ impl Lines {
 struct Prepared {
     lines: Lines,
     receiver: mpsc::Receiver<Bytes>,
+    seat: Seat,
     /// How long the caller wants to watch, if it says.
     time: Option<Duration>,
 }
@@ -313,8 +319,9 @@ impl Prepared {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (told, time) = (tell(self.lines), self.time);
+        let (told, seat, time) = (tell(self.lines), self.seat, self.time);
         let told = async move {
+            let _seat = seat;
             match time {
                 Some(time) => drop(timeout(time, told).await),
                 None => told.await,
