@@ -19,7 +19,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::harness::{Answer, Connection, Gateway, Scripted};
+use crate::harness::{Answer, Connection, Gateway, Scripted, causeway};
 
 pub(crate) fn fixture(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name);
@@ -40,7 +40,7 @@ async fn shake_hands(gateway: &Gateway, offered: &[&str]) -> TlsStream<TcpStream
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn both_protocols_are_spoken_under_tls_and_the_caller_chooses() {
     let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
     let certificate = format!("http.tls.certificate={}", fixture("localhost.crt"));
@@ -54,6 +54,18 @@ async fn both_protocols_are_spoken_under_tls_and_the_caller_chooses() {
         let mut connection = Connection::over(stream, "localhost", chosen == Some(b"h2")).await;
         assert_eq!(connection.send("GET", "/healthz", &[], "").await.text(), "ok\n");
     }
+    // Containers ask it how it does.
+    let healthy = |more: &[&str]| {
+        let url = format!("https://{}", gateway.address);
+        let output = causeway(&[&["healthcheck", "--url", &url], more].concat()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let certificate = fixture("localhost.crt");
+    assert_eq!(healthy(&["--ca-file", &certificate, "--domain", "localhost"]), (true, String::new()));
+    let (is_healthy, why) = healthy(&["--ca-file", &certificate, "--domain", "elsewhere.example"]);
+    assert!(!is_healthy && why.contains("elsewhere.example"), "{why}");
+    let (is_healthy, why) = healthy(&[]);
+    assert!(!is_healthy && why.contains("--ca-file"), "{why}");
     // A peer that speaks no TLS gets nothing, and takes nothing from the others.
     let mut plain = TcpStream::connect(gateway.address).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
