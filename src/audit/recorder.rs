@@ -77,7 +77,7 @@ struct Gathered {
     rows: Vec<Closed>,
     /// How many are being written.
     leaving: usize,
-    /// Whose refusals are among them, and how many, since rows were last taken.
+    /// Whose refusals came by themselves since rows were last taken, and how many.
     refusals: HashMap<String, usize>,
     kinds: HashMap<What, Kind>,
     /// Whoever waits until all of it is written: at most as many as requests are worked on.
@@ -85,12 +85,12 @@ struct Gathered {
     over: bool,
 }
 
-/// What refusals of one kind have in common. Who asked, and for which project, is empty where that is not told apart; codes and
+/// What refusals of one kind have in common: who asked, and for which project, `None` where that is not told apart. Codes and
 /// reasons are few.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct What {
-    caller: String,
-    project: String,
+    caller: Option<String>,
+    project: Option<String>,
     code: i32,
     status: u16,
     reason: String,
@@ -210,8 +210,7 @@ impl Gathered {
     fn refused(&mut self, request: Ended) -> usize {
         let what = self.kind_of(&request);
         let waiting = self.refusals.get(&request.entry.principal).copied().unwrap_or_default();
-        let of_many_projects = what.project != request.entry.project();
-        let of_many_callers = what.caller != request.entry.principal;
+        let (of_many_callers, of_many_projects) = (what.caller.is_none(), what.project.is_none());
         let kind = self.kinds.entry(what).or_insert(Kind { seen: 0, sample: None });
         kind.seen += 1;
         if kind.seen == 1 || (kind.seen <= REFUSALS_MAX && waiting < REFUSALS_WAITING_MAX) {
@@ -222,18 +221,15 @@ impl Gathered {
             Some(sample) => sample.outcome.further += 1,
             None => {
                 // What it stands for beside itself is of no one's project, and nobody's in particular.
-                let Entry {
-                    resource_names, target, request: asked, principal, authentication, caller, ..
-                } = &mut kind.sample.insert(request).entry;
+                let entry = &mut kind.sample.insert(request).entry;
                 if of_many_projects {
-                    resource_names.clear();
-                    target.clear();
-                    asked.clear();
+                    entry.resource_names.clear();
+                    entry.target.clear();
+                    entry.request.clear();
                 }
                 if of_many_callers {
-                    principal.clear();
-                    authentication.clear();
-                    caller.clear();
+                    let method = std::mem::take(&mut entry.method);
+                    *entry = Entry { method, ..Entry::default() };
                 }
             }
         }
@@ -244,8 +240,8 @@ impl Gathered {
     fn kind_of(&self, request: &Ended) -> What {
         let (entry, outcome) = (&request.entry, &request.outcome);
         let mut what = What {
-            caller: entry.principal.clone(),
-            project: entry.project().to_owned(),
+            caller: Some(entry.principal.clone()),
+            project: Some(entry.project().to_owned()),
             code: outcome.code,
             status: outcome.status,
             reason: outcome.reason.clone(),
@@ -253,10 +249,10 @@ impl Gathered {
         let is_new = |what: &What| !self.kinds.contains_key(what);
         let of_one = || self.kinds.keys().filter(|known| known.caller == what.caller).count();
         if is_new(&what) && (self.kinds.len() >= KINDS_MAX || of_one() >= KINDS_OF_ONE_MAX) {
-            what.project.clear();
+            what.project = None;
         }
         if is_new(&what) && self.kinds.len() >= KINDS_MAX {
-            what.caller.clear();
+            what.caller = None;
         }
         what
     }
@@ -290,9 +286,9 @@ impl Gathered {
     }
 }
 
-/// Whether nothing was done and anybody could have caused it.
+/// Whether it came to nothing, which anybody can have as often as they like: also that there is no such upstream, or no room.
 fn is_refusal(outcome: &Outcome) -> bool {
-    outcome.ending != Ending::Success && (400..500).contains(&outcome.status)
+    outcome.ending != Ending::Success && outcome.status >= 400
 }
 
 fn lost(entries: usize) {

@@ -93,7 +93,7 @@ impl Writer<'_, '_> {
         let count = self.elements()?;
         self.reader.list()?;
         self.out.push('[');
-        // The last has its part of the room, whatever is before it.
+        // The last has its part of the room, whatever is before it, if there is enough to be shared.
         let last_end = end.saturating_sub(self.out.len()) / (2 * ELEMENT_SHARE);
         let (mut seen, mut left) = (0, 0);
         while self.reader.element(seen == 0)? {
