@@ -7,24 +7,34 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::Route;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::Principal,
     schema::{Binding, Catalog, Segment, check_name, is_version},
 };
 
-/// The kinds of names that paths have: `projects/instances/backups` stands for `projects/*/instances/*/backups/*`.
+/// Names in one request that are looked at.
+const NAMES_MAX: usize = 1000;
+/// What names begin with that all upstreams have in common.
+const PROJECTS: &str = "projects/";
+
+/// The kinds of names that paths have: `projects/instances/backups/` stands for `projects/*/instances/*/backups/*`. What is
+/// below no project is a name at its own upstream only, whose key stands before it.
 #[derive(Default)]
 pub(super) struct Named(HashSet<String>);
 
 impl Named {
     /// Finds the kinds of names in the paths of all methods.
     pub(super) fn of(catalog: &Catalog) -> Self {
-        let bindings = catalog.methods.iter().flat_map(|method| &method.bindings);
-        Self(bindings.filter_map(kind_in).collect())
+        let kinds = catalog.methods.iter().flat_map(|method| {
+            let kinds = method.bindings.iter().filter_map(kind_in);
+            kinds.map(|kind| known(&method.upstream, kind))
+        });
+        Self(kinds.collect())
     }
 
-    /// Returns the name of what could be asked for here, if a text is one: as paths have it, or as the URL of a service.
-    fn read<'t>(&self, text: &'t str) -> Option<&'t str> {
+    /// Returns the name of what could be asked for here, if a text to an upstream is one: as paths have it, or as the URL of a
+    /// service.
+    fn read<'t>(&self, upstream: &str, text: &'t str) -> Option<&'t str> {
         if !text.contains('/') {
             return None;
         }
@@ -32,8 +42,7 @@ impl Named {
             Some(("" | "https:" | "http:", full)) => full.split_once('/')?.1,
             _ => text,
         };
-        let name = name.trim_matches('/');
-        let name = match name.split_once('/') {
+        let name = match name.strip_prefix('/').unwrap_or(name).split_once('/') {
             Some((version, rest)) if is_version(version) => rest,
             _ => name,
         };
@@ -48,13 +57,13 @@ impl Named {
             }
         }
         let is_whole = name.split('/').count() % 2 == 0;
-        (is_whole && self.0.contains(&kind)).then_some(name)
+        (is_whole && self.0.contains(&known(upstream, kind))).then_some(name)
     }
 
     /// Refuses a request that names what its caller may not use so.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED`, with the name; `INVALID_FIELD` for one that is longer than names are.
+    /// `PERMISSION_DENIED`, with the name; `INVALID_FIELD` for what no path could have; `LIMIT_EXCEEDED` for too many.
     pub(super) fn require(
         &self,
         route: &Route,
@@ -63,13 +72,33 @@ impl Named {
         message: &[u8],
     ) -> Result<()> {
         let resource = route.resource(captures);
-        route.request.message().texts(message, route.intent, |text| match self.read(text) {
-            // It was looked at before, and may have a `-` in it that is narrowed later.
-            Some(_) if *text == *resource => Ok(()),
-            Some(name) => check_name(name).and_then(|()| route.require(principal, name)),
-            None => Ok(()),
+        // It was looked at before, and may have a `-` in it that is narrowed later. What a path has in parts is looked at as a
+        // whole.
+        let is_of_path = |text: &str| {
+            let rest = resource.strip_prefix(text);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                && captures.iter().any(|value| value == text)
+        };
+        let mut seen = HashSet::new();
+        route.request.message().texts(message, route.intent, |text| {
+            if is_of_path(text) {
+                return Ok(());
+            }
+            let Some(name) = self.read(&route.upstream_key, text).filter(|name| seen.insert(*name)) else {
+                return Ok(());
+            };
+            if seen.len() > NAMES_MAX {
+                return Err(Error::limit(format!("The request names more than {NAMES_MAX} resources.")));
+            }
+            check_name(name).map_err(|error| error.at("A resource that the request names"))?;
+            route.require(principal, name)
         })
     }
+}
+
+/// Returns a kind as it is kept.
+fn known(upstream: &str, kind: String) -> String {
+    if kind.starts_with(PROJECTS) { kind } else { [upstream, " ", &kind].concat() }
 }
 
 /// Returns the kind of the name that a path has, with a slash behind each collection. `None` for what alternates not between
@@ -101,7 +130,8 @@ mod tests {
             body: Body::None,
             response_body: None,
         };
-        Named(templates.iter().map(binding).filter_map(|binding| kind_in(&binding)).collect())
+        let kinds = templates.iter().map(binding).filter_map(|binding| kind_in(&binding));
+        Named(kinds.map(|kind| known("here", kind)).collect())
     }
 
     #[test]
@@ -115,11 +145,12 @@ mod tests {
             "/v1/{name}",
         ]);
         for name in ["projects/p/things/t", "shelves/s", "projects/-/zones/z"] {
-            assert_eq!(named.read(name), Some(name));
-            for before in ["//svc.example.com/", "https://svc.example.com/v1/", "/v1/", "/", "///"] {
-                assert_eq!(named.read(&format!("{before}{name}")), Some(name), "{before}");
+            assert_eq!(named.read("here", name), Some(name));
+            for before in ["//svc.example.com/", "https://svc.example.com/v1/", "/v1/", "v1/"] {
+                assert_eq!(named.read("here", &format!("{before}{name}")), Some(name), "{before}");
             }
-            assert_eq!(named.read(&format!("{name}/")), Some(name));
+            let elsewhere = name.starts_with(PROJECTS).then_some(name);
+            assert_eq!(named.read("elsewhere", name), elsewhere);
         }
         for other in [
             "",
@@ -133,7 +164,7 @@ mod tests {
             "//shelves/s",
             "projects//things/t",
         ] {
-            assert_eq!(named.read(other), None, "{other}");
+            assert_eq!(named.read("here", other), None, "{other}");
         }
     }
 }

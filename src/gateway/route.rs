@@ -86,12 +86,19 @@ impl Route {
     }
 }
 
-/// Tells what requests to a binding do with the resource in them: standard methods have no custom verb (AIP-130).
-fn intent(binding: &Binding) -> Intent {
+/// Tells what requests to a binding do with the resource in them: standard methods are called so, have no custom verb, and an
+/// update has the name of what it changes in its path (AIP-130, AIP-133, AIP-134).
+fn intent(method: &Method, binding: &Binding) -> Intent {
+    let is_own_name = |path: &FieldPath| path.segments().next_back() == Some("name");
     match &*binding.verb {
         _ if binding.template.custom_verb().is_some() => Intent::Other,
-        "POST" => Intent::Create,
-        "PATCH" | "PUT" => Intent::Update,
+        "POST" if method.name().starts_with("Create") => Intent::Create,
+        "PATCH" | "PUT"
+            if method.name().starts_with("Update")
+                && binding.template.variables().iter().any(is_own_name) =>
+        {
+            Intent::Update
+        }
         _ => Intent::Other,
     }
 }
@@ -134,7 +141,7 @@ impl Gateway {
             upstream: self.upstreams.get(&method.upstream).cloned(),
             path: method.grpc_path.parse().map_err(Error::internal)?,
             variables,
-            intent: intent(binding),
+            intent: intent(method, binding),
             unknown,
             repeat: match method.effect {
                 Effect::ReadOnly => Repeat::Always,

@@ -31,10 +31,10 @@ pub enum Intent {
 /// What of a message takes no effect.
 #[derive(Clone, Copy)]
 enum Part<'m> {
-    /// It is the request; the mask, if there is one, is about one of its fields.
-    Request(Intent, Option<&'m Mask>),
-    /// It is the resource of the request, of which these fields count; `None`: all.
-    Resource(Option<&'m HashSet<u32>>),
+    /// It is the request: the field that has its resource, if there is one, and what it says to change.
+    Request(Option<u32>, Option<&'m Mask>),
+    /// It is in the request. Whether it is the resource, and which of its fields count; `None`: all.
+    InRequest(bool, Option<&'m HashSet<u32>>),
     /// It is any other message.
     Other,
 }
@@ -61,8 +61,20 @@ impl Plan {
         mut see: impl FnMut(&'w str) -> Result<()>,
     ) -> Result<()> {
         let mask = if intent == Intent::Update { self.mask(wire)? } else { None };
+        let resource = if intent == Intent::Other { None } else { self.resource() };
         let mut walk = Walk { tables: &self.tables, see: &mut see };
-        walk.message(self.index, wire, 0, Part::Request(intent, mask.as_ref()))
+        walk.message(self.index, wire, 0, Part::Request(resource, mask.as_ref()))
+    }
+
+    /// Returns the field that has the resource of a request, if it is the only one that has one.
+    fn resource(&self) -> Option<u32> {
+        let has_name = |field: &&FieldTable| {
+            let child = is_message(field).then(|| self.tables.message(field.child));
+            child.is_some_and(|child| child.fields.iter().any(|field| field.is_own_name))
+        };
+        let mut fields = self.tables.message(self.index).fields.iter().filter(has_name);
+        let field = fields.next()?;
+        fields.next().is_none().then_some(field.number)
     }
 
     /// Returns what the mask of an update names; `None` without one, and if all counts.
@@ -82,12 +94,10 @@ impl Plan {
         if creates || names.is_empty() {
             return Ok(None);
         }
-        let has_resource = |field: &&FieldTable| {
-            let child = (field.op == Op::Message).then(|| self.tables.message(field.child));
-            field.card == Card::Singular && child.is_some_and(|child| child.shape == Shape::Plain)
-        };
+        let is_plain =
+            |field: &&FieldTable| is_message(field) && self.tables.message(field.child).shape == Shape::Plain;
         // Every name is one of the resource's, and the request has no other message that they could be about.
-        let mut masks = table.fields.iter().filter(has_resource).filter_map(|field| {
+        let mut masks = table.fields.iter().filter(is_plain).filter_map(|field| {
             let child = self.tables.message(field.child);
             let number = |name: &&str| Some(child.fields[child.by_name(name, usize::MAX)?].number);
             let fields = names.iter().map(number).collect::<Option<_>>()?;
@@ -96,6 +106,11 @@ impl Plan {
         let mask = masks.next();
         Ok(mask.filter(|_| masks.next().is_none()))
     }
+}
+
+/// Whether a field has one message.
+fn is_message(field: &FieldTable) -> bool {
+    field.op == Op::Message && field.card == Card::Singular
 }
 
 fn is_mask(field: &FieldTable) -> bool {
@@ -125,8 +140,9 @@ impl<'m> Part<'m> {
     /// Whether what a field holds takes no effect.
     fn spares(self, field: &FieldTable) -> bool {
         let spared = match self {
-            Self::Resource(counts) => {
-                field.is_own_name || counts.is_some_and(|counts| !counts.contains(&field.number))
+            Self::InRequest(is_resource, counts) => {
+                (is_resource && field.is_own_name)
+                    || counts.is_some_and(|counts| !counts.contains(&field.number))
             }
             Self::Request(..) | Self::Other => false,
         };
@@ -136,9 +152,9 @@ impl<'m> Part<'m> {
     /// Returns what the message in a field is.
     fn within(self, field: &FieldTable) -> Part<'m> {
         match self {
-            Self::Request(Intent::Create | Intent::Update, mask) if field.card == Card::Singular => {
+            Self::Request(resource, mask) => {
                 let mask = mask.filter(|mask| mask.resource == field.number);
-                Part::Resource(mask.map(|mask| &mask.fields))
+                Part::InRequest(resource == Some(field.number), mask.map(|mask| &mask.fields))
             }
             _ => Part::Other,
         }
@@ -294,8 +310,9 @@ mod tests {
         missing["allowMissing"] = json!(true);
         assert_eq!(seen("Change", Intent::Update, &missing).concat(), "abottitle");
         assert_eq!(seen("Change", Intent::Other, &change("title")).concat(), "abottitle");
-        let twin = json!({"a": thing, "b": thing, "updateMask": "title"});
-        assert_eq!(seen("Twin", Intent::Update, &twin).concat(), "aabbtttitle");
+        let named = json!({"name": "n", "title": "t"});
+        let twin = json!({"a": named, "b": named, "updateMask": "title"});
+        assert_eq!(seen("Twin", Intent::Update, &twin).concat(), "nntttitle", "which one is the resource?");
         let search = json!({"filter": thing, "readMask": "title"});
         assert_eq!(seen("Search", Intent::Update, &search).concat(), "abttitle");
     }
