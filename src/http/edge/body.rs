@@ -60,14 +60,19 @@ impl Held {
         let text = format!("The gateway holds as many bytes of requests{whose} as it can; try again later.");
         Err(Error::new(Code::Unavailable, Reason::Overloaded, text).with_retry_after(Duration::from_secs(1)))
     }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.own -= bytes;
+        self.bodies.all.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(of) = self.of {
+            self.bodies.shares.give_back(of, bytes);
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.bodies.all.fetch_sub(self.own, Ordering::Relaxed);
-        if let Some(of) = self.of {
-            self.bodies.shares.give_back(of, self.own);
-        }
+        self.give_back(self.own);
     }
 }
 
@@ -102,6 +107,7 @@ impl Inbound {
             Encoding::Identity => Ok(bytes),
             Encoding::Gzip => {
                 let plain = gunzip(&bytes, self.bytes_max)?;
+                self.held.give_back(bytes.len());
                 self.held.add(plain.len())?;
                 Ok(plain)
             }

@@ -74,13 +74,14 @@ const OVERLAP: i64 = 5_000_000;
         (status = 200, description = "The operation, once in each event.", body = String, content_type = "text/event-stream"),
         (status = 204, description = "It has ended, and that was told."),
         (status = 404, description = "There is none of this name."),
-        (status = 503, description = "The store cannot be used.")
+        (status = 503, description = "The store cannot be used, or as much is watched as can be.")
     )
 )]
 pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
     let name = named(&asked, WATCH)?;
     asked.no_parameters()?;
     note(asked.notes, &name);
+    let lines = Lines::of(server, &asked)?;
     let (desk, view) = (server.operations.clone(), super::view(server));
     let first = desk.get(&name).await?;
     if first.state.is_final() && last_heard(&asked) == Some(first.version) {
@@ -89,7 +90,6 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
         return Ok(over);
     }
     let soft = server.soft.clone();
-    let lines = Lines::of(server, &asked)?;
     Ok(lines.events(|lines| async move {
         let mut it = first;
         loop {
@@ -126,7 +126,7 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     params(WatchQuery),
     responses(
         (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
-        (status = 503, description = "The store cannot be used.")
+        (status = 503, description = "The store cannot be used, or as much is watched as can be.")
     )
 )]
 pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
@@ -138,9 +138,9 @@ pub(in crate::http::own) async fn watch_all(server: &Server, asked: Asked<'_>) -
     let since = last_heard(&asked).filter(|heard| *heard >= TIME_MIN).map(|heard| heard.min(now));
     let (desk, view, soft) = (server.operations.clone(), super::view(server), server.soft.clone());
     let following = Following { desk, view, soft, store: server.store.clone(), page, since };
+    let lines = Lines::of(server, &asked)?;
     let look = following.look();
     let first = following.desk.list(&look).await?;
-    let lines = Lines::of(server, &asked)?;
     Ok(lines.events(move |lines| follow(following, now, (look, first), lines)))
 }
 
@@ -163,7 +163,7 @@ fn last_heard(asked: &Asked<'_>) -> Option<i64> {
     params(ProjectPath, WatchQuery),
     responses(
         (status = 200, description = "Operations, one in each event.", body = String, content_type = "text/event-stream"),
-        (status = 503, description = "The store cannot be used.")
+        (status = 503, description = "The store cannot be used, or as much is watched as can be.")
     )
 )]
 pub(in crate::http::own) async fn watch_project(server: &Server, asked: Asked<'_>) -> Result<Response<Body>> {
