@@ -339,8 +339,7 @@ impl Error {
         let mut text = self.0.message.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            join(&mut text, &error.to_string());
             cause = error.source();
         }
         text
@@ -363,12 +362,18 @@ pub fn told(error: &dyn StdError) -> String {
             text.truncate(text.len() - FAULT.len());
             text.push_str(&words);
         } else if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
+            join(&mut text, &words);
         }
         cause = error.source();
     }
     text
+}
+
+/// Puts a cause behind what it caused, whose full stop is none any more.
+fn join(text: &mut String, cause: &str) {
+    text.truncate(text.trim_end_matches('.').len());
+    text.push_str(": ");
+    text.push_str(cause);
 }
 
 /// Cuts what may hold a caller's words to a length that an error can bear.

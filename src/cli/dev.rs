@@ -31,7 +31,7 @@ const PARENT: &str = "projects/acme-data/locations/europe-west1";
   causeway dev --set upstreams.datastream.endpoint=http://127.0.0.1:9090")]
 pub(super) struct Dev {
     /// Address and port to listen on, loopback only; port 0 takes a free one [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -59,6 +59,10 @@ impl Dev {
 
 /// Where the sample data has connections: their service cannot list its locations.
 const CONNECTION_LOCATIONS: &str = r#"["aws-us-east-1", "azure-eastus2", "eu", "europe-west1", "us"]"#;
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("expected an address and port, such as {LISTEN}"))
+}
 
 /// Says early, and in better words than the system's, that a port is taken.
 fn look_for_room(listen: SocketAddr) -> Result<(), String> {

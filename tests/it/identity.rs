@@ -282,14 +282,19 @@ async fn callers_are_told_their_limits_and_held_to_them() {
     }
 }
 
+/// Starts a gateway that takes two requests on a project at once.
+async fn two_on_a_project(upstream: &Scripted, ring: &Keyring) -> Gateway {
+    let mut settings = ring.settings().to_vec();
+    settings.push(format!("upstreams.bigqueryconnection.endpoint=http://{}", upstream.address));
+    settings.extend(["limits.project_rate=1".to_owned(), "limits.project_burst=2".to_owned()]);
+    Gateway::start(&settings).await
+}
+
 #[tokio::test]
 async fn a_project_is_counted_for_whoever_asks_but_not_for_those_who_may_not() {
     let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
     let ring = Keyring::new().await;
-    let mut settings = ring.settings().to_vec();
-    settings.push(format!("upstreams.bigqueryconnection.endpoint=http://{}", upstream.address));
-    settings.extend(["limits.project_rate=1".to_owned(), "limits.project_burst=2".to_owned()]);
-    let gateway = Gateway::start(&settings).await;
+    let gateway = two_on_a_project(&upstream, &ring).await;
     let (_, alice) = ring.make("alice", Role::Viewer, &["projects/p"]).await;
     let (_, bob) = ring.make("bob", Role::Viewer, &["projects/*"]).await;
     let (_, eve) = ring.make("eve", Role::Viewer, &["projects/other"]).await;
@@ -313,10 +318,7 @@ async fn a_project_is_counted_for_whoever_asks_but_not_for_those_who_may_not() {
 async fn a_project_is_counted_whatever_is_asked_of_it() {
     let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
     let ring = Keyring::new().await;
-    let mut settings = ring.settings().to_vec();
-    settings.push(format!("upstreams.bigqueryconnection.endpoint=http://{}", upstream.address));
-    settings.extend(["limits.project_rate=1".to_owned(), "limits.project_burst=2".to_owned()]);
-    let gateway = Gateway::start(&settings).await;
+    let gateway = two_on_a_project(&upstream, &ring).await;
     let (_, alice) = ring.make("alice", Role::Viewer, &["projects/*"]).await;
     let (_, eve) = ring.make("eve", Role::Viewer, &["projects/other"]).await;
     let get =

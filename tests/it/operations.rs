@@ -628,6 +628,8 @@ async fn whoever_heard_the_end_is_told_to_stay_away_and_whoever_missed_it_hears_
         let id = end.strip_prefix("id: ").unwrap().lines().next().unwrap();
         assert_eq!(send(&one, Some(id)).await, (204, String::new()));
         assert_eq!(send(&one, Some("1")).await, (200, end.clone()));
+        let (_, short) = send(&format!("{one}?$fields=done"), None).await;
+        assert_eq!(short, format!("id: {id}\ndata: {{\"done\":true}}\n\n"));
         let name = it.name();
         let (_, back) = send(all, Some(&heard)).await;
         assert!(back.contains(&name) && back.contains(r#""done":true"#), "{back}");

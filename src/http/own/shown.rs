@@ -39,6 +39,13 @@ impl Shown {
         Ok(Self { selection, pretty: system.pretty })
     }
 
+    /// Leaves of a value what is asked for.
+    pub(super) fn keep(&self, value: &mut Value) {
+        if let Some(selection) = &self.selection {
+            selection.keep(value);
+        }
+    }
+
     /// Shows an answer that way. What is no JSON, or comes piece by piece, stays as it is.
     pub(super) fn shape(&self, mut response: Response<Body>) -> Response<Body> {
         if self.selection.is_none() && !self.pretty {
@@ -50,9 +57,7 @@ impl Shown {
         let Some(mut value) = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()) else {
             return response;
         };
-        if let Some(selection) = &self.selection {
-            selection.keep(&mut value);
-        }
+        self.keep(&mut value);
         let printed =
             if self.pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) };
         if let Ok(printed) = printed {

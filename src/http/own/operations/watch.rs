@@ -29,7 +29,7 @@ use crate::{
         edge::{seats::Seat, timeout as callers},
         error::{Style, envelope},
         feed::Feed,
-        own::Asked,
+        own::{Asked, shown::Shown},
     },
     identity::Identity,
     model::{Operation, OperationId},
@@ -93,7 +93,7 @@ pub(in crate::http::own) async fn watch(server: &Server, asked: Asked<'_>) -> Re
     Ok(lines.events(|lines| async move {
         let mut it = first;
         loop {
-            if lines.send(event(&view, &it, Some(it.version))).await.is_err() || it.state.is_final() {
+            if lines.tell(&view, &it, Some(it.version)).await.is_err() || it.state.is_final() {
                 return;
             }
             it = loop {
@@ -205,6 +205,7 @@ struct Lines {
     headers: HeaderMap,
     client: IpAddr,
     request_id: String,
+    shown: Shown,
 }
 
 /// The stream is over: nobody takes what is told, or may have it.
@@ -230,7 +231,7 @@ async fn follow(
                 continue;
             }
             silent = Duration::ZERO;
-            if lines.send(event(&it.view, operation, it.since)).await.is_err() {
+            if lines.tell(&it.view, operation, it.since).await.is_err() {
                 return;
             }
         }
@@ -283,10 +284,19 @@ impl Lines {
             headers: asked.head.headers.clone(),
             client: asked.exchange.client,
             request_id: asked.exchange.id().to_owned(),
+            shown: Shown::read(asked.query, &asked.head.headers)?,
         };
         let principal = asked.exchange.principal()?;
         let seat = server.seats.take(server.identity.is_on().then_some(&*principal.id))?;
         Ok(Prepared { lines, receiver, seat, time: callers::of(&asked.head.headers)? })
+    }
+
+    /// Tells of an operation, as it is wanted.
+    async fn tell(&self, view: &View, it: &Operation, id: Option<i64>) -> std::result::Result<(), Over> {
+        let mut value = view.json(it);
+        self.shown.keep(&mut value);
+        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        self.send(format!("{id}data: {value}\n\n").into()).await
     }
 
     /// Tells something, unless who is told would not be let in any more: it then hears why, and nothing else.
@@ -338,9 +348,4 @@ impl Prepared {
 /// An id to come back with, of no event.
 fn mark(since: i64) -> Bytes {
     format!(": alive\nid: {since}\n\n").into()
-}
-
-fn event(view: &View, it: &Operation, id: Option<i64>) -> Bytes {
-    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    format!("{id}data: {}\n\n", view.json(it)).into()
 }
