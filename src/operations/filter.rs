@@ -1,7 +1,8 @@
 //! Which operations somebody wants to see: a part of AIP-160.
 //!
 //! `done = false AND upstream = "spanner" AND target : "instances/prod" AND createTime >= "2026-01-01T00:00:00Z"`. Terms are
-//! joined by `AND` only, which may be left out; `=` and `!=` compare, `:` means "contains" on `target` and "is" elsewhere.
+//! joined by `AND` only, which may be left out; `=` and `!=` compare, `:` means "contains" on `target`, `method` and
+//! `upstreamName`, and "is" elsewhere.
 
 use crate::{
     error::{Error, Result},
@@ -88,7 +89,6 @@ fn term(field: &Word, operator: &Word, value: &Word) -> Result<Condition> {
         "upstream" => TextColumn::Upstream,
         "upstreamName" | "upstream_name" => TextColumn::UpstreamName,
         "method" => TextColumn::Method,
-        "target" if operator.text == ":" => return Ok(Condition::TargetHas(value.text.clone())),
         "target" => TextColumn::Target,
         other => {
             let other: String = other.chars().take(64).collect();
@@ -101,7 +101,9 @@ fn term(field: &Word, operator: &Word, value: &Word) -> Result<Condition> {
             ));
         }
     };
+    let is_long = matches!(column, TextColumn::Target | TextColumn::Method | TextColumn::UpstreamName);
     let not = match operator.text.as_str() {
+        ":" if is_long => return Ok(Condition::Has { column, part: value.text.clone() }),
         "=" | ":" => false,
         "!=" => true,
         _ => return Err(wrong(operator.at, &format!("{} takes = and !=", field.text))),
@@ -183,8 +185,21 @@ mod tests {
         .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(conditions.len(), 5);
         assert_eq!(conditions[0], Condition::Done(false));
-        assert_eq!(conditions[3], Condition::TargetHas("instances/a".to_owned()));
+        assert_eq!(
+            conditions[3],
+            Condition::Has { column: TextColumn::Target, part: "instances/a".to_owned() }
+        );
         assert!(parse("  ").unwrap().is_empty());
+    }
+
+    /// Part of a method's name found nothing, and said nothing.
+    #[test]
+    fn what_has_many_parts_contains_them() {
+        let has = |column| Condition::Has { column, part: "Backfill".to_owned() };
+        assert_eq!(parse("method:Backfill").unwrap(), [has(TextColumn::Method)]);
+        assert_eq!(parse("upstreamName : \"Backfill\"").unwrap(), [has(TextColumn::UpstreamName)]);
+        let is = Condition::Text { column: TextColumn::Upstream, value: "flyte".to_owned(), not: false };
+        assert_eq!(parse("upstream:flyte").unwrap(), [is]);
     }
 
     #[test]

@@ -121,8 +121,13 @@ pub enum Condition {
         /// Whether it must be another.
         not: bool,
     },
-    /// The target contains this.
-    TargetHas(String),
+    /// A column of text contains this.
+    Has {
+        /// The column.
+        column: TextColumn,
+        /// What it contains.
+        part: String,
+    },
     /// A time, in microseconds since 1970, compared.
     Time {
         /// The column.
@@ -228,8 +233,9 @@ where
                 query.push(" AND ").push(column.sql()).push(if *not { " <> " } else { " = " });
                 query.push_bind(plain(value))
             }
-            Condition::TargetHas(part) => {
-                query.push(" AND ").push(DB::POSITION).push("(target, ").push_bind(plain(part)).push(") > 0")
+            Condition::Has { column, part } => {
+                query.push(" AND ").push(DB::POSITION).push("(").push(column.sql()).push(", ");
+                query.push_bind(plain(part)).push(") > 0")
             }
             Condition::Time { column, comparison, value } => {
                 query.push(" AND ").push(column.sql()).push(" ").push(comparison.sql()).push(" ");

@@ -246,7 +246,8 @@ mod tell {
         let with = |condition: Condition| Page { conditions: vec![condition], ..page.clone() };
         assert_eq!(ids(with(Condition::Done(true))).await, all[..1]);
         assert_eq!(ids(with(Condition::Done(false))).await, all[1..]);
-        assert_eq!(ids(with(Condition::TargetHas("a_b/str".into()))).await, all[..3], "_ is no wildcard");
+        let has = |column, part: &str| Condition::Has { column, part: part.to_owned() };
+        assert_eq!(ids(with(has(TextColumn::Target, "a_b/str"))).await, all[..3], "_ is no wildcard");
         let state = |not| Condition::Text { column: TextColumn::State, value: "SUCCEEDED".into(), not };
         assert_eq!((ids(with(state(false))).await.len(), ids(with(state(true))).await.len()), (1, 6));
         let created = store.operation(all[3]).await.unwrap().unwrap().created_at;

@@ -93,7 +93,7 @@ pub(in crate::http::own) struct TrackRequest {
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(in crate::http::own) struct ListQuery {
     /// What must hold, joined by `AND`: `done`, `state`, `kind`, `upstream`, `upstreamName`, `method`, `target`, `createTime`,
-    /// `updateTime`, `endTime`.
+    /// `updateTime`, `endTime`. `:` is "contains" for `target`, `method` and `upstreamName`.
     #[param(example = "done = false")]
     filter: Option<String>,
     /// `createTime` or `createTime desc`.

@@ -147,7 +147,10 @@ pub(super) async fn list(server: &Server, asked: Asked<'_>) -> Result<Response<B
         Condition::Text { column: TextColumn::Kind, value: Kind::FlyteTask.name().to_owned(), not: false };
     let mut conditions = vec![kind];
     if location != "-" {
-        conditions.push(Condition::TargetHas(format!("/locations/{location}/tasks/")));
+        conditions.push(Condition::Has {
+            column: TextColumn::Target,
+            part: format!("/locations/{location}/tasks/"),
+        });
     }
     let page = Page {
         projects,
