@@ -1,6 +1,10 @@
 //! What could not be written because the database was away: kept in memory, and written when it is back.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    mem,
+    ops::Deref,
+    sync::{Mutex, PoisonError},
+};
 
 use super::batch::{Batch, ROWS_MAX, SettleRow, TakenBack};
 
@@ -38,17 +42,42 @@ impl Backlog {
     }
 
     /// Takes out the rows of one commit; empty if there is nothing to write.
-    pub(super) fn next(&self) -> Batch {
-        self.with(|rows| {
+    pub(super) fn next(&self) -> Taken<'_> {
+        let batch = self.with(|rows| {
             let settles = rows.settles.drain(..rows.settles.len().min(ROWS_MAX)).collect();
             let taken_back = rows.taken_back.drain(..rows.taken_back.len().min(ROWS_MAX)).collect();
             Batch { opens: Vec::new(), settles, taken_back }
-        })
+        });
+        Taken { backlog: self, batch }
     }
+}
 
-    /// Puts back what [`Self::next`] took out.
-    pub(super) fn put_back(&self, batch: Batch) {
-        self.with(|rows| {
+/// The rows of one commit. Back where they were when dropped, unless they are known to be written: whoever writes them may be
+/// told to stop half-way. What is written twice counts once.
+pub(super) struct Taken<'b> {
+    backlog: &'b Backlog,
+    batch: Batch,
+}
+
+impl Taken<'_> {
+    /// Says that they are written.
+    pub(super) fn written(mut self) {
+        self.batch = Batch::default();
+    }
+}
+
+impl Deref for Taken<'_> {
+    type Target = Batch;
+
+    fn deref(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let batch = mem::take(&mut self.batch);
+        self.backlog.with(|rows| {
             rows.settles.extend(batch.settles);
             rows.taken_back.extend(batch.taken_back);
         });

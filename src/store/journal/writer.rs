@@ -193,10 +193,13 @@ async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
             sleep(BACKLOG_EVERY).await;
             continue;
         }
-        if let Err(error) = flush(store, &mut Line::default(), &batch).await {
-            tracing::debug!(error = %error.cause(), "the backlog cannot be written yet");
-            backlog.put_back(batch);
-            sleep(BACKLOG_EVERY).await;
+        match flush(store, &mut Line::default(), &batch).await {
+            Ok(_) => batch.written(),
+            Err(error) => {
+                tracing::debug!(error = %error.cause(), "the backlog cannot be written yet");
+                drop(batch);
+                sleep(BACKLOG_EVERY).await;
+            }
         }
     }
 }
@@ -234,5 +237,33 @@ pub(in crate::store) async fn flush(
 pub(super) fn error_of(error: FlushError) -> Error {
     match error {
         FlushError::Undone(error) | FlushError::InDoubt(error) => failure::of(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+    use crate::store::{contract, journal::Effects};
+
+    /// The last request was gone while the backlog was being written, and with it what was being written.
+    #[tokio::test]
+    async fn what_is_given_up_while_it_is_written_is_written_later() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let backlog = Backlog::default();
+        let outcome = r#"{"ending":"UNKNOWN"}"#.to_owned();
+        let effects = Effects::default();
+        backlog.settle(SettleRow { id: [1; 16], closed_at: 1, outcome, key: None, effects });
+        {
+            let mut drained = pin!(drain(&store, &backlog, usize::MAX));
+            assert!(poll!(&mut drained).is_pending());
+            assert_eq!(backlog.len(), 0, "it is on its way");
+        }
+        assert_eq!(backlog.len(), 1);
+        drain(&store, &backlog, LAST_TRIES).await;
+        assert_eq!(backlog.len(), 0, "it is written");
     }
 }
