@@ -1,6 +1,6 @@
 //! `causeway check`: is the configuration right, and what would be served?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
@@ -102,11 +102,14 @@ fn conflicts(catalog: &Catalog) -> Vec<String> {
     }
 }
 
-/// Finds what keeps the gateway from listening, and an upstream or Redis from being called at all: certificates, keys
-/// and tokens that cannot be read.
+/// Finds what keeps the gateway from listening, and upstreams or Redis from being called at all: certificates, keys and
+/// tokens that cannot be read. Tells the first of each.
 async fn unusable(config: &Config) -> Vec<String> {
     let listener = config.http.tls.as_ref().and_then(|tls| Listener::try_tls(tls).err());
-    let upstreams = Upstreams::build(&config.upstreams, |_| Vec::new()).err();
+    let upstreams = config.upstreams.iter().filter_map(|(key, section)| {
+        let alone = BTreeMap::from([(key.clone(), section.clone())]);
+        Upstreams::build(&alone, |_| Vec::new()).err()
+    });
     let redis = config.redis.url.as_ref().and_then(|url| Kv::new(url, &config.redis.tls).err());
     listener.into_iter().chain(upstreams).chain(redis).map(|error| error.told()).collect()
 }

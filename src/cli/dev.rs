@@ -109,15 +109,14 @@ fn banner(listen: SocketAddr, emulator: &Emulator, receiver: &Receiver) -> Strin
     for (upstream, address) in emulator.addresses() {
         text.push_str(&format!("  {:<20} {address}\n", upstream.key()));
     }
+    text.push_str("\nTry:\n");
+    let tries = tries(&base);
+    let is_there = |upstream: &Upstream| emulator.endpoint(*upstream).is_some();
+    for (_, line) in tries.iter().filter(|(upstream, _)| upstream.as_ref().is_none_or(is_there)) {
+        text.push_str(&format!("  {line}\n"));
+    }
     text.push_str(&format!(
         r#"
-Try:
-  curl '{base}/v1/{PARENT}/streams?$fields=streams(name,state)'
-  curl -X POST {base}/v1/{PARENT}/streams/shop-to-bigquery/objects/public-orders:startBackfillJob
-  curl {base}/v1/projects/acme-data:overview
-  curl '{base}/v1/projects/acme-shop/instances/ledger/databaseOperations?$fields=operations(name,done,error)'
-  curl --json '{{"friendlyName": "Web logs", "cloudResource": {{}}}}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'
-
 Be called when something happens: a receiver at {url} verifies what it gets, and prints it here.
   curl --json '{{"url": "{url}", "secret": "{secret}"}}' {base}/v1/projects/acme-data/webhookEndpoints
   curl -X POST {base}/v1/projects/acme-data/webhookEndpoints/ID:ping
@@ -129,4 +128,26 @@ Stop it with Ctrl-C; nothing is kept.
         secret = receiver.secret(),
     ));
     text
+}
+
+/// What to try, with the upstream whose sample data it needs.
+fn tries(base: &str) -> [(Option<Upstream>, String); 5] {
+    let project = "projects/acme-data";
+    let job = "streams/shop-to-bigquery/objects/public-orders:startBackfillJob";
+    let operations =
+        "projects/acme-shop/instances/ledger/databaseOperations?$fields=operations(name,done,error)";
+    let connection = r#"{"friendlyName": "Web logs", "cloudResource": {}}"#;
+    [
+        (
+            Some(Upstream::Datastream),
+            format!("curl '{base}/v1/{PARENT}/streams?$fields=streams(name,state)'"),
+        ),
+        (Some(Upstream::Datastream), format!("curl -X POST {base}/v1/{PARENT}/{job}")),
+        (None, format!("curl {base}/v1/{project}:overview")),
+        (Some(Upstream::Spanner), format!("curl '{base}/v1/{operations}'")),
+        (
+            Some(Upstream::BigQueryConnection),
+            format!("curl --json '{connection}' '{base}/v1/{PARENT}/connections?connectionId=web-logs'"),
+        ),
+    ]
 }

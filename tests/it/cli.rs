@@ -61,8 +61,9 @@ struct Dev {
 }
 
 impl Dev {
-    fn start() -> Self {
-        let mut child = causeway(&["dev", "--listen", "127.0.0.1:0"]).spawn().expect("the binary starts");
+    fn start(settings: &[&str]) -> Self {
+        let arguments = [&["dev", "--listen", "127.0.0.1:0"], settings].concat();
+        let mut child = causeway(&arguments).spawn().expect("the binary starts");
         let mut printed = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let banner = printed.next().expect("it says where it is").expect("its words are text");
         let (sender, lines) = mpsc::channel();
@@ -138,13 +139,17 @@ fn check_shows_what_it_can_and_fails_on_every_problem() {
         "upstreams.datastream.credentials=token",
         "--set",
         "upstreams.datastream.token_file=/nowhere/token",
+        "--set",
+        "upstreams.spanner.tls.ca_file=/nowhere/ca.pem",
     ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(out(&output).contains("ConnectionService.GetConnection"));
-    for problem in ["identity.mode: missing", "did you mean http.listen?", "/nowhere/token"] {
+    for problem in
+        ["identity.mode: missing", "did you mean http.listen?", "/nowhere/token", "/nowhere/ca.pem"]
+    {
         assert!(err(&output).contains(problem), "{problem} is not in\n{}", err(&output));
     }
-    assert!(err(&output).contains("3 problems found"), "{}", err(&output));
+    assert!(err(&output).contains("4 problems found"), "{}", err(&output));
 }
 
 #[test]
@@ -245,7 +250,7 @@ fn serve_refuses_to_serve_others_without_authentication() {
 
 #[test]
 fn a_development_gateway_is_healthy_until_it_is_told_to_stop() {
-    let mut dev = Dev::start();
+    let mut dev = Dev::start(&[]);
     let url = format!("http://{}", dev.address);
     let healthy = run(&["healthcheck", "--url", &url]);
     assert!(healthy.status.success(), "{}", err(&healthy));
@@ -255,9 +260,26 @@ fn a_development_gateway_is_healthy_until_it_is_told_to_stop() {
     assert!(err(&gone).contains("/healthz"), "{}", err(&gone));
 }
 
+/// What was to be tried of an upstream's sample data was printed also where the upstream was somebody's own.
+#[test]
+fn a_development_gateway_advises_what_can_be_had() {
+    let tries = |settings: &[&str]| {
+        let dev = Dev::start(settings);
+        dev.prints("Try:");
+        let advice = std::iter::from_fn(|| Some(dev.prints("")).filter(|line| !line.is_empty()));
+        advice.collect::<Vec<_>>().join("\n")
+    };
+    let all = tries(&[]);
+    for sample in ["/streams?", ":overview", "/databaseOperations?", "/connections?"] {
+        assert!(all.contains(sample), "{sample} is not in\n{all}");
+    }
+    let fewer = tries(&["--set", "upstreams.spanner.endpoint=http://127.0.0.1:1"]);
+    assert!(fewer.contains("/streams?") && !fewer.contains("/databaseOperations"), "{fewer}");
+}
+
 #[tokio::test]
 async fn a_development_gateway_has_a_receiver_that_verifies_and_prints() {
-    let dev = Dev::start();
+    let dev = Dev::start(&[]);
     let advice = dev.prints(r#""secret": "#);
     let wish = advice.split('\'').nth(1).expect("the body is quoted").to_owned();
     let post = async |target: &str, body: String| {
@@ -352,6 +374,14 @@ fn whoever_only_reads_makes_no_database_of_a_path_with_a_slip_in_it() {
         assert!(!file.exists(), "{command:?}");
     }
     assert!(run(&["migrate", "--set", &setting]).status.success() && file.exists());
+}
+
+/// SQLite said no more than that it cannot open the file.
+#[test]
+fn whoever_makes_a_database_hears_that_its_folder_is_not_there() {
+    let setting = "database.url=sqlite:///nowhere/at/all/causeway.db";
+    let told = err(&run(&["migrate", "--set", setting]));
+    assert!(told.contains("database.url: ") && told.contains("there is no folder /nowhere/at/all"), "{told}");
 }
 
 #[test]

@@ -107,6 +107,12 @@ pub(super) async fn open(url: &str, may_make: bool) -> sqlx::Result<Files> {
             file.display()
         )));
     }
+    // SQLite only says that it cannot open the file.
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let why = format!("there is no folder {}: make it first, or choose another", folder.display());
+        return Err(sqlx::Error::InvalidArgument(why));
+    }
     open_with(options, SqliteSynchronous::Full).await
 }
 
