@@ -1,7 +1,7 @@
 //! API keys: made, shown once, looked up, revoked.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -172,9 +172,17 @@ impl Keys {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.drain().collect()
         };
+        // In one order everywhere, so that two replicas never wait for one another.
+        let marks: BTreeMap<String, Timestamp> = marks.into_iter().collect();
+        let marks: Vec<_> = marks.into_iter().collect();
         for some in marks.chunks(TOUCHED_MAX) {
             if let Err(error) = self.store.touch_keys(some).await {
                 tracing::debug!(error = error.chain(), "marks of use of API keys could not be written");
+                let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+                for (id, at) in some {
+                    // It may have been used meanwhile.
+                    used.entry(id.clone()).or_insert(*at);
+                }
             }
         }
     }

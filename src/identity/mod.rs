@@ -61,6 +61,7 @@ pub const WITHOUT_STORE_MAX: Duration = Duration::from_secs(60);
 /// How long a token that was checked is used without checking again.
 const TOKEN_FRESH_FOR: Duration = Duration::from_secs(60);
 
+// What is not confirmed by then opens nothing.
 const _: () = assert!(
     KEY_FRESH_FOR.as_millis() + verified::RECHECK_TIME_MAX.as_millis() <= REVOKED_AFTER_MAX.as_millis(),
     "what is promised about revoked keys is kept"
@@ -148,19 +149,38 @@ impl Identity {
             return Err(unauthenticated(self.what_is_missing()));
         };
         let digest = crypto::sha256(&[shown.as_bytes()]);
-        let now = self.clock.now();
         // What is not known yet is boxed: it is larger, and rare.
-        let principal = match (self.verified.find(&digest, now), sorted.shown) {
-            (Known::Good(principal), _) => principal,
-            (known, Shown::Key(key)) => Box::pin(self.look_up(key, digest, known, now, address)).await?,
-            (known, _) => {
-                if known == Known::Nothing {
-                    self.limits.check_failures(address)?;
-                }
-                Box::pin(self.check_token(shown, digest, now)).await?
-            }
+        let principal = match self.verified.find(&digest, self.clock.now()) {
+            Known::Good(principal) => principal,
+            known => Box::pin(self.look(sorted.shown, digest, known, address)).await?,
         };
         Ok(Authenticated { principal, authorization_is_free: sorted.authorization_is_free })
+    }
+
+    /// Looks at a credential that is not known to be good.
+    async fn look(
+        &self,
+        shown: Shown<'_>,
+        digest: [u8; 32],
+        mut known: Known,
+        address: IpAddr,
+    ) -> Result<Arc<Principal>> {
+        let _turn = match &known {
+            Known::Late(turn) => Some(turn.clone().lock_owned().await),
+            _ => None,
+        };
+        let now = self.clock.now();
+        match known {
+            Known::Late(_) => known = self.verified.find_in_turn(&digest, now),
+            Known::Nothing => self.limits.check_failures(address)?,
+            _ => {}
+        }
+        match (known, shown) {
+            (Known::Good(principal), _) => Ok(principal),
+            (known, Shown::Key(key)) => self.look_up(key, digest, known, now).await,
+            (_, Shown::Token(token)) => self.check_token(token, digest, now).await,
+            (_, Shown::Nothing) => Err(unauthenticated(self.what_is_missing())),
+        }
     }
 
     /// Asks the database about a key. While it is away, a key that was good a moment ago stays so.
@@ -170,15 +190,11 @@ impl Identity {
         digest: [u8; 32],
         known: Known,
         now: Timestamp,
-        address: IpAddr,
     ) -> Result<Arc<Principal>> {
         if !self.takes_keys {
             return Err(unauthenticated(
                 "This gateway takes no API keys; send a token as Authorization: Bearer.",
             ));
-        }
-        if known == Known::Nothing {
-            self.limits.check_failures(address)?;
         }
         match (self.keys.verify(key).await, known) {
             (Ok(key), _) => {
@@ -191,12 +207,13 @@ impl Identity {
                 if error.reason() == Some(Reason::StoreUnavailable)
                     && now < verified::later(confirmed, WITHOUT_STORE_MAX) =>
             {
+                // Asking may have taken a while, in which the database was away.
+                self.verified.go_on(&digest, self.clock.now(), KEY_FRESH_FOR, WITHOUT_STORE_MAX);
                 Ok(principal)
             }
             (Err(error), _) => {
-                if error.reason() == Some(Reason::Unauthenticated) {
-                    self.verified.remove(&digest);
-                }
+                // Whoever waits for a turn asks by itself then, as everybody with what is not known.
+                self.verified.remove(&digest);
                 Err(error)
             }
         }
@@ -209,7 +226,13 @@ impl Identity {
                  Bearer or X-Goog-Api-Key.",
             ));
         };
-        let believed = issuers.check(token, now).await?;
+        let believed = match issuers.check(token, now).await {
+            Ok(believed) => believed,
+            Err(error) => {
+                self.verified.remove(&digest);
+                return Err(error);
+            }
+        };
         let id = format!("{}:{}", believed.issuer, believed.subject);
         let grants = self.grants.of(&id);
         let principal = Arc::new(Principal { id, proof: Proof::Jwt(believed.issuer), grants });
