@@ -37,7 +37,7 @@ use crate::{
         journal::{Effects, Orphan, Settlement},
     },
     transcode::Transcoder,
-    upstream::{Call, Upstream, Upstreams},
+    upstream::{Call, Timeout, Upstream, Upstreams},
 };
 
 /// The service that this knows.
@@ -252,7 +252,7 @@ async fn look(upstream: &Upstream, name: &str) -> Result<bytes::Bytes> {
         message: GetConnectionRequest { name: name.to_owned() }.encode_to_vec().into(),
         metadata: Vec::new(),
         routing: routing_header::of(&[variable], &[Cow::from(name)]),
-        timeout: Some(CALL_TIME_MAX),
+        timeout: Some(Timeout::of(CALL_TIME_MAX)),
         retryable: true,
         authorization: None,
     };

@@ -4,7 +4,6 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::time::Instant;
 
 use super::{
     Gateway,
@@ -166,7 +165,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
         message,
         metadata: input.caller.metadata(),
         routing: routing_header::of(&route.variables, input.captures),
-        timeout: Some(input.caller.deadline.saturating_duration_since(Instant::now())),
+        timeout: Some(input.caller.timeout()),
         authorization: input.caller.authorization(),
     }
 }

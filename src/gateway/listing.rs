@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{
     Form, Gateway, Notes, Route,
@@ -136,8 +135,8 @@ pub async fn list(
         fetch(upstream.clone(), route.clone(), form.clone(), call, seen)
     };
     let around = async |why| -> Result<Served> {
-        let left = Some(end.saturating_duration_since(Instant::now()));
-        Ok(gateway.keeping.pages.around(fetch(bytes.clone(), left).await?, why))
+        let left = input.caller.timeout();
+        Ok(gateway.keeping.pages.around(fetch(bytes.clone(), Some(left)).await?, why))
     };
     let listing = route.listing.as_ref();
     let Some((listing, rule)) = listing.and_then(|listing| Some((listing, listing.rule?))) else {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use crate::{
     crypto::{Mac, sha256_of_each},
     model::Principal,
+    upstream::Timeout,
 };
 
 /// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here: a caller
@@ -38,6 +39,8 @@ pub struct Caller<'r> {
     pub traced: bool,
     /// When the answer must have begun.
     pub deadline: Instant,
+    /// The time that the caller named, if any.
+    pub named_deadline: Option<Instant>,
     /// Whether `Authorization` is not what the caller authenticated to us with.
     pub authorization_is_free: bool,
 }
@@ -60,6 +63,11 @@ impl Caller<'_> {
             }
         }
         metadata
+    }
+
+    /// Returns the time that is left.
+    pub(super) fn timeout(&self) -> Timeout {
+        Timeout::until(self.deadline).named(self.named_deadline)
     }
 
     /// Returns what upstreams may write texts in, as sent.
@@ -107,6 +115,7 @@ mod tests {
             traceparent: &traceparent,
             traced,
             deadline: Instant::now(),
+            named_deadline: None,
             authorization_is_free: true,
         };
         caller.metadata().into_iter().collect()

@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, Result},
     schema::{Binding, Body, Catalog, Effect, FieldPath, Method, Segment},
     transcode::{Query, Transcoder, UnknownFields},
-    upstream::{Call, Upstream},
+    upstream::{Call, Timeout, Upstream},
 };
 
 /// What stands for a name that cannot be known. No one has it.
@@ -93,7 +93,7 @@ impl Probe {
     /// What the upstream answered or why it did not, unless it is that a name that was made up does not exist.
     pub async fn make(mut self, authorization: Option<HeaderValue>, time_max: Duration) -> Result<()> {
         self.call.authorization = authorization;
-        self.call.timeout = Some(time_max);
+        self.call.timeout = Some(Timeout::of(time_max));
         match self.upstream.unary(self.call).await {
             Ok(_) => Ok(()),
             Err(error) if self.made_up && error.reason().is_none() && is_about_the_name(error.code()) => {

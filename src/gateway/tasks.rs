@@ -6,7 +6,6 @@ use base64_simd::STANDARD;
 use prost::Message as _;
 use prost_types::{Struct, Value as Field, value::Kind as Form};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{Caller, Gateway, Notes, mutation, repetition};
 use crate::{
@@ -87,9 +86,8 @@ pub async fn create_task(
         labels: task.labels,
         version: task.version,
     };
-    let timeout = caller.deadline.saturating_duration_since(Instant::now());
     let path = "/flyteidl.service.AsyncAgentService/CreateTask";
-    let call = task_call(path, request.encode_to_vec(), timeout, caller.authorization());
+    let call = task_call(path, request.encode_to_vec(), caller.timeout(), caller.authorization());
     mutation::run_task(gateway, upstream, key, call, draft, notes).await?;
     notes.operation.clone().ok_or_else(|| {
         let text = "The query was started, and could not be put on record.";

@@ -113,6 +113,7 @@ pub(super) fn caller<'r>(head: &'r Parts, exchange: &'r Exchange) -> Result<Call
         traceparent: &exchange.traceparent,
         traced: exchange.traced,
         deadline: exchange.deadline,
+        named_deadline: exchange.named_deadline,
         authorization_is_free: exchange.caller.as_ref().is_some_and(|caller| caller.authorization_is_free),
     })
 }
@@ -190,13 +191,13 @@ fn raw_type(content_type: &str) -> HeaderValue {
     HeaderValue::from_str(content_type).ok().filter(|kind| !kind.is_empty()).unwrap_or(ANY)
 }
 
-/// Lists names in a header, as many as fit; characters that a header cannot hold are replaced.
+/// Lists names in a header, as many as fit; what a header, or a list in it, cannot hold is percent-encoded.
 pub(super) fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[String]) {
     if items.is_empty() {
         return;
     }
     let mut text = String::new();
-    for item in items {
+    for item in items.iter().map(|item| listed(item)) {
         let more = if text.is_empty() { "" } else { ", " };
         if text.len() + more.len() + item.len() > LIST_HEADER_BYTES_MAX {
             text.push_str(more);
@@ -204,13 +205,25 @@ pub(super) fn insert_list(headers: &mut HeaderMap, name: HeaderName, items: &[St
             break;
         }
         text.push_str(more);
-        text.extend(item.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }));
+        text.push_str(&item);
     }
     if let Ok(value) = HeaderValue::from_str(&text)
         && !value.is_empty()
     {
         headers.insert(name, value);
     }
+}
+
+fn listed(item: &str) -> String {
+    let mut text = String::with_capacity(item.len());
+    for byte in item.bytes() {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b',') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -223,7 +236,7 @@ mod tests {
         insert_list(&mut headers, IGNORED_FIELDS, &[]);
         assert!(headers.is_empty());
         insert_list(&mut headers, IGNORED_FIELDS, &["a.b".into(), "ä\r\nSet-Cookie: x".into()]);
-        assert_eq!(headers[IGNORED_FIELDS], "a.b, ???Set-Cookie:?x");
+        assert_eq!(headers[IGNORED_FIELDS], "a.b, %C3%A4%0D%0ASet-Cookie:%20x");
         insert_list(&mut headers, IGNORED_FIELDS, &vec!["x".repeat(100); 100]);
         let value = &headers[IGNORED_FIELDS];
         assert!(value.len() <= LIST_HEADER_BYTES_MAX + 5);

@@ -17,7 +17,7 @@ use crate::{
     pb::google::cloud::datastream::v1::StreamObject,
     schema::check_name,
     store::operations::Page,
-    upstream::{Call, Upstream, Upstreams},
+    upstream::{Call, Timeout, Upstream, Upstreams},
 };
 
 /// The longest that somebody waits with one request.
@@ -214,7 +214,7 @@ pub(super) async fn call(
         message: ask.message,
         metadata: Vec::new(),
         routing: ask.routing.map(|(field, value)| format!("{field}={}", encode(&value))),
-        timeout: Some(CALL_TIME_MAX),
+        timeout: Some(Timeout::of(CALL_TIME_MAX)),
         retryable: false,
         authorization,
     };

@@ -1,6 +1,6 @@
 //! Tasks on record: what is kept of one besides its operation, and how callers read it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::{
     pb::google::rpc::Status,
     store::operations::Birth,
     transcode::Transcoder,
-    upstream::Call,
+    upstream::{Call, Timeout},
 };
 
 /// A task that is being started.
@@ -47,7 +47,7 @@ pub(super) struct Kept {
 pub fn task_call(
     path: &'static str,
     message: Vec<u8>,
-    timeout: Duration,
+    timeout: Timeout,
     authorization: Option<http::HeaderValue>,
 ) -> Call {
     Call {

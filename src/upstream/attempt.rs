@@ -198,7 +198,7 @@ impl Upstream {
             &call.call.metadata,
             Additions {
                 routing: call.routing.as_ref(),
-                timeout: self.timeout(call, deadline),
+                timeout: Self::timeout(call, deadline),
                 authorization: shown.authorization.clone(),
                 user_project: self.quota_project.as_ref().or(shown.user_project.as_ref()),
                 callers_credential: self.credentials.are_the_callers(),
@@ -213,11 +213,13 @@ impl Upstream {
     }
 
     /// A stream may go on for longer than its first message may take, unless the caller says how long.
-    fn timeout(&self, call: &Prepared<'_>, deadline: &Deadline) -> Option<HeaderValue> {
-        if call.kind == Kind::Streaming && call.call.timeout.is_none() {
-            return None;
-        }
-        Some(grpc_timeout(deadline.remaining(Instant::now())))
+    fn timeout(call: &Prepared<'_>, deadline: &Deadline) -> Option<HeaderValue> {
+        let now = Instant::now();
+        let left = match call.kind {
+            Kind::Unary => deadline.remaining(now),
+            Kind::Streaming => call.call.stream_timeout()?.end().saturating_duration_since(now),
+        };
+        Some(grpc_timeout(left))
     }
 
     fn prepare<'c>(&self, call: &'c Call, kind: Kind) -> Result<Prepared<'c>> {

@@ -1,7 +1,6 @@
 //! One call with one answer.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Upstream;
 use super::attempt::Kind;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Timeout};
 use crate::error::Result;
 
 /// What to send.
@@ -23,8 +22,8 @@ pub struct Call {
     pub metadata: Vec<(HeaderName, HeaderValue)>,
     /// Value of `x-goog-request-params`, e.g. `name=projects%2Fp`.
     pub routing: Option<String>,
-    /// The time that the caller has left. The configured deadline holds where it is shorter, or where there is none.
-    pub timeout: Option<Duration>,
+    /// The time that whoever wants it has left. The configured deadline holds where it is shorter, or where there is none.
+    pub timeout: Option<Timeout>,
     /// Whether a second try is harmless: the method changes nothing, or the upstream recognises the request.
     pub retryable: bool,
     /// What the caller handed over for this upstream. Sent only where `credentials = "caller"`.
@@ -48,6 +47,13 @@ impl fmt::Debug for Call {
             .field("timeout", &self.timeout)
             .field("retryable", &self.retryable)
             .finish_non_exhaustive()
+    }
+}
+
+impl Call {
+    /// Returns the time that a stream must be over in; `None` where its caller named none.
+    pub(super) fn stream_timeout(&self) -> Option<Timeout> {
+        self.timeout.and_then(Timeout::of_stream)
     }
 }
 

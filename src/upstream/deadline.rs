@@ -1,4 +1,4 @@
-//! How long a call may take: the configured time, or the caller's if that is shorter. Pure.
+//! How long a call may take: the configured time, or what whoever wants it has left, if that is shorter.
 
 use std::time::Duration;
 
@@ -9,6 +9,47 @@ use tokio::time::Instant;
 const DIGITS_MAX: u128 = 99_999_999;
 /// Shorter times are told in microseconds.
 const EXACT_BELOW: Duration = Duration::from_secs(5);
+
+/// The time that whoever wants a call has for it. It runs from when this is made: what is done before the call takes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeout {
+    since: Instant,
+    allowed: Duration,
+    named: Option<Instant>,
+}
+
+impl Timeout {
+    /// So much from now on.
+    pub fn of(allowed: Duration) -> Self {
+        Self { since: Instant::now(), allowed, named: None }
+    }
+
+    /// Until then.
+    pub fn until(end: Instant) -> Self {
+        Self::of(end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Says what time the caller named, if any. A stream must be over by then; in any other time its first message must be
+    /// there.
+    #[must_use]
+    pub fn named(self, named: Option<Instant>) -> Self {
+        Self { named, ..self }
+    }
+
+    /// Returns the time for all of a stream; `None` where the caller named none.
+    pub(super) fn of_stream(self) -> Option<Self> {
+        let end = self.named?;
+        Some(Self { allowed: end.saturating_duration_since(self.since), ..self })
+    }
+
+    pub(super) fn end(&self) -> Instant {
+        self.since + self.allowed
+    }
+
+    fn whose(&self) -> Whose {
+        if self.named.is_some_and(|end| end <= self.end()) { Whose::Caller } else { Whose::Request }
+    }
+}
 
 /// The end of one call.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +66,20 @@ pub(super) enum Whose {
     Configured,
     /// The caller, who has less time than configured.
     Caller,
+    /// What the call is for, and has less time than configured, as by `http.request_timeout`.
+    Request,
 }
 
 impl Deadline {
     /// Starts the time of a call.
-    pub(super) fn start(now: Instant, configured: Duration, caller: Option<Duration>) -> Self {
-        let (allowed, whose) = match caller {
-            Some(caller) if caller < configured => (caller, Whose::Caller),
-            _ => (configured, Whose::Configured),
-        };
-        Self { end: now + allowed, allowed, whose }
+    pub(super) fn start(now: Instant, configured: Duration, timeout: Option<Timeout>) -> Self {
+        let end = now + configured;
+        match timeout {
+            Some(timeout) if timeout.end() < end => {
+                Self { end: timeout.end(), allowed: timeout.allowed, whose: timeout.whose() }
+            }
+            _ => Self { end, allowed: configured, whose: Whose::Configured },
+        }
     }
 
     pub(super) fn end(&self) -> Instant {
@@ -84,16 +129,28 @@ mod tests {
     fn the_shorter_time_wins_and_is_remembered_as_whose() {
         let now = Instant::now();
         let minute = Duration::from_secs(60);
-        let of = |caller| Deadline::start(now, minute, caller);
+        let of = |seconds: Option<u64>| {
+            let allowed = seconds.map(Duration::from_secs);
+            let timeout = allowed.map(|allowed| Timeout { since: now, allowed, named: Some(now + allowed) });
+            Deadline::start(now, minute, timeout)
+        };
         assert_eq!((of(None).allowed(), of(None).whose()), (minute, Whose::Configured));
-        let patient = of(Some(Duration::from_secs(600)));
+        let patient = of(Some(600));
         assert_eq!((patient.allowed(), patient.configured_end()), (minute, Some(now + minute)));
-        let hasty = of(Some(Duration::from_secs(1)));
+        let hasty = of(Some(1));
         assert_eq!(
             (hasty.allowed(), hasty.whose(), hasty.configured_end()),
             (Duration::from_secs(1), Whose::Caller, None)
         );
         assert_eq!(hasty.remaining(now + minute), Duration::ZERO);
+    }
+
+    /// What was waited for before a call, as a commit, was given to it again, and it was sent when its caller had left.
+    #[test]
+    fn time_runs_before_the_call() {
+        let (timeout, minute) = (Timeout::of(Duration::from_secs(1)), Duration::from_secs(60));
+        let begun = Instant::now() + Duration::from_secs(3);
+        assert_eq!(Deadline::start(begun, minute, Some(timeout)).remaining(begun), Duration::ZERO);
     }
 
     #[test]

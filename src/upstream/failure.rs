@@ -214,6 +214,7 @@ fn given(deadline: &Deadline) -> String {
     let whose = match deadline.whose() {
         Whose::Configured => "",
         Whose::Caller => ", the time that the caller gave",
+        Whose::Request => ", the time that the request had left",
     };
     // What the gateway itself has taken of the caller's time is less than that.
     let millis = deadline.allowed().as_micros().div_ceil(1000);

@@ -59,6 +59,7 @@ mod way;
 
 pub use self::breaker::BreakerState;
 pub use self::call::{Call, Reply};
+pub use self::deadline::Timeout;
 pub use self::health::{Health, HealthStatus};
 pub use self::stream::Streaming;
 pub use self::upstreams::Upstreams;

@@ -143,7 +143,7 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 /// Says in one line what a stack trace is about; `None` where the message is none.
 fn summarise(upstream: &str, message: &str) -> Option<String> {
     let python = message.contains("Traceback (most recent call last)");
-    if !python && !["\n\tat ", "\n    at ", "goroutine "].iter().any(|mark| message.contains(mark)) {
+    if !python && !message.lines().any(|line| is_frame(line) || is_goroutine(line)) {
         return None;
     }
     let name = if python { raised(message) } else { message.lines().find_map(exception) };
@@ -153,6 +153,26 @@ fn summarise(upstream: &str, message: &str) -> Option<String> {
         }
         None => format!("Upstream `{upstream}` failed. The log of the gateway has its words."),
     })
+}
+
+/// Whether a line is a frame of Java or JavaScript: `at` a function and a place in a file. Whoever quotes SQL may say `at`, too.
+fn is_frame(line: &str) -> bool {
+    let Some(frame) = line.trim().strip_prefix("at ").filter(|_| line.starts_with([' ', '\t'])) else {
+        return false;
+    };
+    let place = frame.rsplit_once('(').map_or(frame, |(_, place)| place.trim_end_matches(')'));
+    let number = place.rsplit_once(':').map_or("", |(_, number)| number);
+    ["Native Method", "Unknown Source"].contains(&place) || is_number(number)
+}
+
+/// Whether a line begins the trace of a goroutine, such as `goroutine 1 [running]:`.
+fn is_goroutine(line: &str) -> bool {
+    let rest = line.strip_prefix("goroutine ").and_then(|rest| rest.split_once(" ["));
+    rest.is_some_and(|(number, _)| is_number(number))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Finds the exception of a Python traceback: it stands behind the last frame, less indented than that. What follows may
@@ -277,6 +297,26 @@ mod tests {
         let java = "java.lang.IllegalStateException: no%0A%09at com.acme.Main(Main.java:1)";
         let error = failed(&[("grpc-status", "2"), ("grpc-message", java)]);
         assert!(error.message().contains("IllegalStateException") && !error.message().contains("acme"));
+        for frame in ["    at work (/srv/acme.js:3:14)", "    at /srv/acme.js:3:14", "goroutine 7 [running]:"]
+        {
+            let words = format!("it broke%0A{frame}");
+            let error = failed(&[("grpc-status", "2"), ("grpc-message", &words)]);
+            assert_eq!(error.message(), "Upstream `flyte` failed. The log of the gateway has its words.");
+        }
+    }
+
+    /// Whoever had a slip in line two of a statement was not told so.
+    #[test]
+    fn a_quoted_statement_is_no_trace() {
+        for words in [
+            "Error parsing DDL: CREATE VIEW v AS SELECT CAST(x AS TIMESTAMP)%0A    at time zone \"UTC\" FROM t : \
+             Syntax error on line 2, column 8",
+            "Connection goroutine pool not found",
+            "no goroutine [main]",
+        ] {
+            let error = failed(&[("grpc-status", "3"), ("grpc-message", words)]);
+            assert_eq!(error.message(), words.replace("%0A", "\n"));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::attempt::Kind;
 use super::call::Call;
 use super::connection::Answer;
-use super::deadline::{Deadline, Whose};
+use super::deadline::{Deadline, Timeout, Whose};
 use super::failure::{self, Failure};
 use super::frame::Messages;
 use super::limit::Place;
@@ -28,6 +28,8 @@ pub struct Streaming {
     first: Option<Bytes>,
     rest: Option<Messages<Answer>>,
     deadline: Deadline,
+    /// What its caller named.
+    timeout: Option<Timeout>,
     _place: Place,
 }
 
@@ -46,6 +48,7 @@ impl Upstream {
             rest: opened.first.is_some().then_some(opened.rest),
             first: opened.first,
             deadline,
+            timeout: call.stream_timeout(),
             _place: opened.place,
         })
     }
@@ -64,7 +67,9 @@ impl Streaming {
         let rest = self.rest.as_mut()?;
         let deadline = match self.deadline.whose() {
             Whose::Caller => self.deadline,
-            Whose::Configured => Deadline::start(Instant::now(), self.upstream.deadline, None),
+            Whose::Configured | Whose::Request => {
+                Deadline::start(Instant::now(), self.upstream.deadline, self.timeout)
+            }
         };
         let key = &self.upstream.key;
         let failure = match timeout_at(deadline.end(), next(key, rest)).await {

@@ -85,6 +85,8 @@ pub(super) struct Exchange {
     pub(super) arrived: Instant,
     /// When its answer must have begun.
     pub(super) deadline: Instant,
+    /// What its caller said about that, if anything.
+    pub(super) named_deadline: Option<Instant>,
     /// Where it comes from.
     pub(super) client: IpAddr,
     /// Who sends it, once that is known.
@@ -103,6 +105,7 @@ impl Exchange {
             traced,
             arrived,
             deadline,
+            named_deadline: None,
             client: client::of(peer, &head.headers, &server.trusted_proxies),
             caller: None,
             verdicts: Verdicts::default(),
@@ -176,7 +179,9 @@ async fn handle<'s>(
 ) -> Result<Response<Body>> {
     head::check(head)?;
     if let Some(timeout) = timeout::of(&head.headers)? {
-        exchange.deadline = exchange.deadline.min(exchange.arrived + timeout);
+        let named = exchange.arrived + timeout;
+        exchange.named_deadline = Some(named);
+        exchange.deadline = exchange.deadline.min(named);
     }
     refuse_in_query(head.uri.query().unwrap_or_default())?;
     let Meant { verb, form } = meant(head)?;

@@ -243,7 +243,7 @@ async fn a_silent_server_of_tokens_holds_up_nobody_else_and_no_call_for_long() {
     other.unary(call()).await.unwrap();
     assert!(!requests.recv().await.unwrap().contains_key("authorization"));
 
-    let hasty = Call { timeout: Some(Duration::from_millis(50)), ..call() };
+    let hasty = Call { timeout: Some(named(Duration::from_millis(50))), ..call() };
     let error = waiting.unary(hasty).await.unwrap_err();
     assert_eq!(facts(&error), UNAVAILABLE);
     assert!(error.message().contains("credentials = \"adc\""), "{error}");

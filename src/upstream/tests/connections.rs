@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason as H2;
 use tokio::io::copy_bidirectional;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::super::connection::{Lost, Purpose};
 use super::super::connector::Connector;
@@ -168,7 +168,7 @@ async fn a_hasty_caller_does_not_take_the_connection_along() {
     let (url, came) = slow_door(server.address, Duration::from_millis(300)).await;
     let upstream = build(with(&url, trusting()));
     for _ in 0..3 {
-        let hasty = Call { timeout: Some(Duration::from_millis(40)), ..call() };
+        let hasty = Call { timeout: Some(named(Duration::from_millis(40))), ..call() };
         assert_eq!(facts(&upstream.unary(hasty).await.unwrap_err()), TIMEOUT);
     }
     assert_eq!(upstream.unary(call()).await.unwrap().message, "safe");

@@ -47,7 +47,7 @@ async fn who_waits_for_a_place_until_the_time_is_over_hears_that_nothing_was_sen
         tokio::task::yield_now().await;
     }
     let error =
-        upstream.unary(Call { timeout: Some(Duration::from_millis(20)), ..call() }).await.unwrap_err();
+        upstream.unary(Call { timeout: Some(named(Duration::from_millis(20))), ..call() }).await.unwrap_err();
     assert_eq!(facts(&error), TIMEOUT);
     assert!(error.message().contains("Nothing was sent"), "{error}");
     holding.abort();

@@ -22,7 +22,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
 
@@ -64,6 +64,12 @@ fn build(section: config::Upstream) -> Arc<Upstream> {
 
 fn upstream(url: &str) -> Arc<Upstream> {
     build(section(&[url]))
+}
+
+/// The time that a caller names.
+fn named(timeout: Duration) -> Timeout {
+    let end = Instant::now() + timeout;
+    Timeout::until(end).named(Some(end))
 }
 
 fn call() -> Call {
@@ -215,7 +221,7 @@ async fn too_slow_is_a_timeout_of_ours_and_says_whose_time_it_was() {
     section.deadline = Duration::from_millis(200);
     section.breaker.failures = 2;
     let upstream = build(section);
-    let hasty = Call { timeout: Some(Duration::from_millis(50)), ..call() };
+    let hasty = Call { timeout: Some(named(Duration::from_millis(50))), ..call() };
     for _ in 0..3 {
         let error = upstream.unary(hasty.clone()).await.unwrap_err();
         assert_eq!(facts(&error), TIMEOUT);
@@ -238,7 +244,7 @@ async fn a_call_that_has_no_time_left_is_not_sent() {
     let upstream = build(section(&[&server.url()]));
     upstream.unary(call()).await.unwrap();
     for _ in 0..20 {
-        let late = Call { timeout: Some(Duration::ZERO), ..call() };
+        let late = Call { timeout: Some(named(Duration::ZERO)), ..call() };
         let error = upstream.unary(late).await.unwrap_err();
         assert_eq!((facts(&error), error.nothing_sent()), (TIMEOUT, true));
     }

@@ -70,7 +70,7 @@ async fn calls_above_the_upstreams_limit_of_streams_wait_here_and_leave_nothing(
     let second_call = start();
     let mut second = calls.recv().await.unwrap();
     for _ in 0..10 {
-        let hasty = Call { timeout: Some(Duration::from_millis(5)), ..call() };
+        let hasty = Call { timeout: Some(named(Duration::from_millis(5))), ..call() };
         assert_eq!(facts(&upstream.unary(hasty).await.unwrap_err()), TIMEOUT);
     }
     let third_call = start();

@@ -74,3 +74,33 @@ async fn a_stream_may_be_empty_and_may_not_stall() {
     let script = receiver.await.unwrap();
     timeout(Duration::from_secs(10), script.unwanted()).await.expect("the call is cancelled");
 }
+
+/// What the request as a whole has was told the upstream as the time for all of the stream, and cut it.
+#[tokio::test]
+async fn a_stream_has_the_time_that_its_caller_named_and_no_other() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let server = Server::start(move |_, request| {
+        let timeout =
+            request.headers().get("grpc-timeout").map(|timeout| timeout.to_str().unwrap().to_owned());
+        seen.lock().unwrap().push(timeout);
+        async {
+            let (answer, script) = scripted();
+            script.message(b"1");
+            script.end(&[("grpc-status", "0")]);
+            answer
+        }
+    });
+    let upstream = upstream(&server.url());
+    let hour = Duration::from_secs(3600);
+    for timeout in [
+        Timeout::of(Duration::from_secs(30)),
+        Timeout::of(Duration::from_secs(30)).named(Some(Instant::now() + hour)),
+    ] {
+        let mut stream = upstream.server_streaming(Call { timeout: Some(timeout), ..call() }).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap(), "1");
+    }
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], None);
+    assert!(told[1].as_ref().is_some_and(|timeout| timeout.starts_with("3599")), "{told:?}");
+}

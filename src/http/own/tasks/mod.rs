@@ -24,6 +24,7 @@ use crate::{
         operations::{Condition, Page, TextColumn},
     },
     transcode::{JsonOptions, Query},
+    upstream::{Timeout, Upstream},
 };
 use draft::read;
 use shape::{LocationPath, TaskPage, TaskPath, TaskQuery};
@@ -267,11 +268,11 @@ fn category() -> TaskCategory {
     TaskCategory { name: TASK_TYPE.to_owned(), version: 0 }
 }
 
-fn left(asked: &Asked<'_>) -> std::time::Duration {
-    asked.exchange.deadline.saturating_duration_since(tokio::time::Instant::now())
+fn left(asked: &Asked<'_>) -> Timeout {
+    Timeout::until(asked.exchange.deadline)
 }
 
-fn upstream(server: &Server) -> Result<&std::sync::Arc<crate::upstream::Upstream>> {
+fn upstream(server: &Server) -> Result<&std::sync::Arc<Upstream>> {
     server.gateway.upstreams().get("flyte").ok_or_else(|| {
         let text = "The upstream flyte is known but not configured.";
         Error::new(Code::Unimplemented, Reason::UpstreamNotConfigured, text)
