@@ -201,14 +201,6 @@ impl Store {
         both!(self, deliveries::settle(verdicts, now.as_microsecond(), forgotten))
     }
 
-    /// Gives leases back before an attempt was made.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn release_deliveries(&self, leased: &[(String, String, i64)]) -> Result<()> {
-        both!(self, deliveries::release(leased, self.now().as_microsecond()))
-    }
-
     /// Finds a delivery.
     ///
     /// # Errors

@@ -58,13 +58,14 @@ impl Store {
     }
 
     /// Writes an endpoint over the version that it was read as; `false` if it was changed meanwhile. One that is disabled
-    /// by this has nothing queued afterwards.
+    /// by this has nothing queued afterwards. Since when it fails and until when it is left alone is not written: it is
+    /// forgotten with `begins_anew`, and stays as it is without.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn update_webhook_endpoint(&self, endpoint: &Endpoint) -> Result<bool> {
+    pub async fn update_webhook_endpoint(&self, endpoint: &Endpoint, begins_anew: bool) -> Result<bool> {
         let settings = text_of(&endpoint.settings)?;
-        both!(self, webhook_endpoints::update(endpoint, &settings, self.now().as_microsecond()))
+        both!(self, webhook_endpoints::update(endpoint, &settings, begins_anew, self.now().as_microsecond()))
     }
 
     /// Deletes an endpoint and cancels what is queued for it; `false` if there is none.

@@ -45,14 +45,16 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Judges what is asked for and puts it in place. `known` are the upstreams that there can be events about.
+    /// Judges what is asked for and puts it in place. `known` are the upstreams that there can be events about. Returns whether
+    /// how the endpoint has been says nothing any more.
     pub(super) async fn apply(
         self,
         endpoint: &mut Endpoint,
         egress: &Egress,
         sealer: &Sealer,
         known: &BTreeSet<String>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let mut begins_anew = false;
         if let Some(url) = self.url {
             judge_url(&url, egress).await?;
             if self.headers.is_none() && moves(endpoint, &url) && !headers(endpoint, sealer)?.is_empty() {
@@ -60,11 +62,8 @@ impl Draft {
                            give headers anew with the url, or {} for none";
                 return Err(Error::invalid_field("headers", why));
             }
-            if url != endpoint.settings.url {
-                // What the old address did says nothing about the new one.
-                endpoint.failing_since = None;
-                endpoint.paused_until = None;
-            }
+            // What the old address did says nothing about the new one.
+            begins_anew = url != endpoint.settings.url;
             endpoint.settings.url = url;
         }
         if let Some(description) = self.description {
@@ -104,9 +103,8 @@ impl Draft {
             Some(EndpointState::Enabled) if endpoint.state == EndpointState::Disabled => {
                 endpoint.state = EndpointState::Enabled;
                 endpoint.disabled_reason = String::new();
-                // The days until it is disabled again begin anew.
-                endpoint.failing_since = None;
-                endpoint.paused_until = None;
+                // So do the days until it is disabled again.
+                begins_anew = true;
             }
             Some(EndpointState::Disabled) if endpoint.state == EndpointState::Enabled => {
                 endpoint.state = EndpointState::Disabled;
@@ -114,7 +112,7 @@ impl Draft {
             }
             _ => {}
         }
-        Ok(())
+        Ok(begins_anew)
     }
 }
 

@@ -44,7 +44,7 @@ impl Endpoints {
         Self { store, egress, sealer, upstreams: Arc::new(upstreams) }
     }
 
-    async fn apply(&self, draft: Draft, endpoint: &mut Endpoint) -> Result<()> {
+    async fn apply(&self, draft: Draft, endpoint: &mut Endpoint) -> Result<bool> {
         draft.apply(endpoint, &self.egress, &self.sealer, &self.upstreams).await
     }
 
@@ -113,8 +113,8 @@ impl Endpoints {
     pub async fn patch(&self, project: &str, id: &str, draft: Draft) -> Result<Endpoint> {
         for _ in 0..CHANGES_MAX {
             let mut endpoint = self.get(project, id).await?;
-            self.apply(draft.clone(), &mut endpoint).await?;
-            if self.store.update_webhook_endpoint(&endpoint).await? {
+            let begins_anew = self.apply(draft.clone(), &mut endpoint).await?;
+            if self.store.update_webhook_endpoint(&endpoint, begins_anew).await? {
                 return self.get(project, id).await;
             }
         }
@@ -162,7 +162,7 @@ impl Endpoints {
             let now = self.store.now();
             secrets.rotate(secret.clone(), now, now + overlap);
             endpoint.secrets = secrets.seal(&self.sealer, id)?;
-            if self.store.update_webhook_endpoint(&endpoint).await? {
+            if self.store.update_webhook_endpoint(&endpoint, false).await? {
                 return Ok((self.get(project, id).await?, secret));
             }
         }

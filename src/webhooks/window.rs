@@ -108,10 +108,13 @@ impl Windows {
         let free = window.size.saturating_sub(window.in_flight).min(wanted);
         let taken = free.min(u32::try_from(room).unwrap_or(u32::MAX));
         window.in_flight += taken;
-        let is_failing = window.failing;
+        let (is_failing, is_idle) = (window.failing, *window == Window::default());
         state.in_flight += taken as usize;
         if is_failing {
             state.failing += taken as usize;
+        }
+        if is_idle {
+            state.windows.remove(endpoint);
         }
         Places { windows: self.clone(), endpoint: endpoint.to_owned(), count: taken }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::{Connection, Handle, Row, begin, reader, webhook_events, writer};
+use super::{Connection, Handle, Row, begin, reader, webhook_endpoints, webhook_events, writer};
 use crate::{
     model::{Attempt, Delivery, DeliveryState, Replay, WebhookEvent},
     store::{
@@ -194,6 +194,8 @@ pub(in crate::store) async fn insert_replay(
 ) -> sqlx::Result<bool> {
     let mut connection = writer(handle).await?;
     let mut transaction = begin(&mut connection).await?;
+    // Whoever comes second sees what the first has begun.
+    webhook_endpoints::lock(&mut transaction, &replay.endpoint).await?;
     let old = replay.created_at.as_microsecond() - REPLAY_KEPT_US;
     sqlx::query("DELETE FROM webhook_replays WHERE endpoint_id = $1 AND done AND created_at < $2")
         .bind(&replay.endpoint)
@@ -269,6 +271,7 @@ pub(in crate::store) async fn advance_replay(
 ) -> sqlx::Result<bool> {
     let mut connection = writer(handle).await?;
     let mut transaction = begin(&mut connection).await?;
+    webhook_endpoints::lock(&mut transaction, &replay.endpoint).await?;
     let mut queued = 0_i64;
     for (id, kind) in events {
         queued += i64::from(

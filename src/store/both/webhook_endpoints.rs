@@ -1,6 +1,5 @@
 //! Endpoints, in words that both dialects understand.
 
-use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{Connection, Handle, Row, begin, reader, webhook_events, writer};
@@ -123,11 +122,13 @@ pub(in crate::store) async fn list(
     rows.iter().map(endpoint).collect()
 }
 
-/// Writes an endpoint over the version that it was read as.
+/// Writes an endpoint over the version that it was read as. How it has been is kept by deliverers, who make no version of it:
+/// it is forgotten, or left as it is by now.
 pub(in crate::store) async fn update(
     handle: &Handle,
     endpoint: &Endpoint,
     settings: &str,
+    begins_anew: bool,
     now: i64,
 ) -> sqlx::Result<bool> {
     let mut connection = writer(handle).await?;
@@ -136,7 +137,9 @@ pub(in crate::store) async fn update(
     let done = sqlx::query(
         "UPDATE webhook_endpoints
          SET version = version + 1, settings = $3, state = $4, disabled_reason = $5, headers = $6, secrets = $7,
-             failing_since = $8, paused_until = $9, updated_at = $10
+             failing_since = CASE WHEN $8 THEN NULL ELSE failing_since END,
+             last_failure_at = CASE WHEN $8 THEN NULL ELSE last_failure_at END,
+             paused_until = CASE WHEN $8 THEN 0 ELSE paused_until END, updated_at = $9
          WHERE id = $1 AND version = $2 AND state <> 2",
     )
     .bind(&endpoint.id)
@@ -146,8 +149,7 @@ pub(in crate::store) async fn update(
     .bind(&endpoint.disabled_reason)
     .bind(&endpoint.headers)
     .bind(&endpoint.secrets)
-    .bind(endpoint.failing_since.map(Timestamp::as_microsecond))
-    .bind(endpoint.paused_until.map_or(0, Timestamp::as_microsecond))
+    .bind(begins_anew)
     .bind(now)
     .execute(&mut *transaction)
     .await?;
@@ -258,7 +260,7 @@ pub(in crate::store) async fn note_failure(
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar(
         "UPDATE webhook_endpoints
-         SET failing_since = CASE WHEN failing_since IS NULL OR last_failure_at < $3 THEN $2 ELSE failing_since END,
+         SET failing_since = CASE WHEN failing_since IS NULL OR last_failure_at IS NULL OR last_failure_at < $3 THEN $2 ELSE failing_since END,
              last_failure_at = $2
          WHERE id = $1 RETURNING failing_since",
     )
@@ -267,6 +269,16 @@ pub(in crate::store) async fn note_failure(
     .bind(forgotten)
     .fetch_optional(connection)
     .await
+}
+
+/// Keeps others from an endpoint until the transaction ends, before anything that belongs to it is touched: whoever disables it
+/// begins with it, too.
+pub(in crate::store) async fn lock(connection: &mut Connection, id: &str) -> sqlx::Result<()> {
+    sqlx::query("UPDATE webhook_endpoints SET version = version WHERE id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn cancel_all(connection: &mut Connection, id: &str, now: i64) -> sqlx::Result<()> {

@@ -9,9 +9,12 @@ super::contract! {
     one_endpoint_does_not_take_the_places_of_another,
     limits_of_an_endpoint_hold_over_all_claims,
     disabling_and_deleting_stop_a_queue_at_once,
+    settling_and_disabling_at_once_are_in_nobodys_way,
+    a_change_of_its_owner_leaves_how_an_endpoint_has_been,
     a_project_has_so_many_endpoints_and_no_more,
     failures_are_counted_from_the_first_to_the_next_success,
     a_replay_goes_on_where_it_was_left,
+    only_so_many_replays_of_an_endpoint_are_begun,
     what_is_old_goes,
     who_writes_an_event_wakes_couriers,
 }
@@ -145,12 +148,6 @@ mod tell {
         let again = claim(&store, &all, now + LEASE).await;
         assert_eq!(again.len(), 20, "the leases of the dead end");
         assert!(again.iter().all(|leased| leased.fence == 2));
-        let mine: Vec<_> = again
-            .iter()
-            .map(|leased| (leased.endpoint.clone(), leased.event.id.clone(), leased.fence))
-            .collect();
-        store.release_deliveries(&mine).await.unwrap();
-        assert_eq!(claim(&store, &all, store.now()).await.len(), 20, "what was given back is due");
     }
 
     pub(super) async fn a_zombies_result_is_dropped(store: Store) {
@@ -230,8 +227,8 @@ mod tell {
         let under_way = claim(&store, &[wanted("we_a", 1)], now).await.remove(0);
         a.state = EndpointState::Disabled;
         a.disabled_reason = "enough".into();
-        assert!(store.update_webhook_endpoint(&a).await.unwrap());
-        assert!(!store.update_webhook_endpoint(&a).await.unwrap(), "it is another version by now");
+        assert!(store.update_webhook_endpoint(&a, false).await.unwrap());
+        assert!(!store.update_webhook_endpoint(&a, false).await.unwrap(), "it is another version by now");
         assert_eq!(state(&store, "we_a", &event).await, DeliveryState::Cancelled);
         let late = verdict(&under_way, DeliveryState::Pending, now);
         assert_eq!(store.settle_deliveries(&[late], now).await.unwrap().written, 0);
@@ -250,6 +247,46 @@ mod tell {
         let told = store.new_event("p", "webhook_endpoint.disabled", "{}".into());
         assert!(!store.disable_webhook_endpoint("we_a", "again", &told).await.unwrap());
         assert_eq!(store.event("p", &told.id).await.unwrap(), None, "no event for what did not happen");
+    }
+
+    /// One had deliveries and wanted their endpoint, the other had that and wanted these.
+    pub(super) async fn settling_and_disabling_at_once_are_in_nobodys_way(store: Store) {
+        const ROUNDS: usize = 40;
+        let mut a = endpoint(&store, "we_a").await;
+        let event = event(&store).await;
+        dispatch(&store, &event, &["we_a"]).await;
+        for _ in 0..ROUNDS {
+            store.resend_delivery("we_a", &event.id, &event.kind).await.unwrap();
+            let now = store.now();
+            let failed = claim(&store, &[wanted("we_a", 1)], now).await;
+            let failed = failed.iter().map(|it| verdict(it, DeliveryState::Pending, now)).collect::<Vec<_>>();
+            a.state = EndpointState::Disabled;
+            let (settled, disabled) =
+                tokio::join!(store.settle_deliveries(&failed, now), store.update_webhook_endpoint(&a, false));
+            assert!(settled.is_ok() && disabled.unwrap(), "{settled:?}");
+            a = store.webhook_endpoint("p", "we_a").await.unwrap().unwrap();
+            a.state = EndpointState::Enabled;
+            assert!(store.update_webhook_endpoint(&a, true).await.unwrap());
+            a = store.webhook_endpoint("p", "we_a").await.unwrap().unwrap();
+        }
+    }
+
+    /// What its deliverers had written since it was read was written over.
+    pub(super) async fn a_change_of_its_owner_leaves_how_an_endpoint_has_been(store: Store) {
+        let read = endpoint(&store, "we_a").await;
+        let event = event(&store).await;
+        dispatch(&store, &event, &["we_a"]).await;
+        let now = store.now();
+        let leased = claim(&store, &[wanted("we_a", 1)], now).await.remove(0);
+        store.settle_deliveries(&[verdict(&leased, DeliveryState::Pending, now)], now).await.unwrap();
+        let until = now + SignedDuration::from_hours(1);
+        store.pause_webhook_endpoint("we_a", until).await.unwrap();
+        assert!(store.update_webhook_endpoint(&read, false).await.unwrap());
+        let changed = store.webhook_endpoint("p", "we_a").await.unwrap().unwrap();
+        assert_eq!((changed.failing_since, changed.paused_until), (Some(now), Some(until)));
+        assert!(store.update_webhook_endpoint(&changed, true).await.unwrap());
+        let anew = store.webhook_endpoint("p", "we_a").await.unwrap().unwrap();
+        assert_eq!((anew.failing_since, anew.paused_until), (None, None));
     }
 
     pub(super) async fn a_project_has_so_many_endpoints_and_no_more(store: Store) {
@@ -308,6 +345,34 @@ mod tell {
         assert_eq!(claim(&store, &all, later).await.len(), 1);
     }
 
+    fn replay(store: &Store, start: Timestamp, end: Timestamp) -> Replay {
+        Replay {
+            id: store.new_id("rp_"),
+            project: "p".into(),
+            endpoint: "we_a".into(),
+            start,
+            end,
+            skip_succeeded: false,
+            cursor: (start, String::new()),
+            queued: 0,
+            done: false,
+            fence: 0,
+            created_at: end,
+        }
+    }
+
+    /// Those that began at once saw nothing of each other.
+    pub(super) async fn only_so_many_replays_of_an_endpoint_are_begun(store: Store) {
+        endpoint(&store, "we_a").await;
+        let now = store.now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (store, replay) = (store.clone(), replay(&store, now, now));
+            tasks.spawn(async move { store.insert_replay(&replay, 3).await.unwrap() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().filter(|begun| *begun).count(), 3);
+    }
+
     pub(super) async fn a_replay_goes_on_where_it_was_left(store: Store) {
         endpoint(&store, "we_a").await;
         let mut events = Vec::new();
@@ -320,19 +385,7 @@ mod tell {
         for leased in claim(&store, &[wanted("we_a", 2)], now).await {
             store.settle_deliveries(&[verdict(&leased, DeliveryState::Succeeded, now)], now).await.unwrap();
         }
-        let replay = Replay {
-            id: store.new_id("rp_"),
-            project: "p".into(),
-            endpoint: "we_a".into(),
-            start,
-            end: now,
-            skip_succeeded: false,
-            cursor: (start, String::new()),
-            queued: 0,
-            done: false,
-            fence: 0,
-            created_at: now,
-        };
+        let replay = replay(&store, start, now);
         assert!(store.insert_replay(&replay, 1).await.unwrap());
         assert!(!store.insert_replay(&Replay { id: "rp_2".into(), ..replay.clone() }, 1).await.unwrap());
         let zombie = store.claim_replay(Duration::ZERO).await.unwrap().unwrap();

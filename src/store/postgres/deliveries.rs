@@ -170,6 +170,19 @@ pub(in crate::store) async fn settle(
     forgotten: i64,
 ) -> sqlx::Result<Settled> {
     let mut transaction = pool.begin().await?;
+    // Endpoints before deliveries, and these in the order of their ids, as everybody takes them: whoever disables an endpoint
+    // has it and wants its deliveries, and would wait for us while we wait for it.
+    sqlx::query("SELECT 1 FROM webhook_endpoints WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
+        .bind(
+            verdicts
+                .iter()
+                .map(|verdict| verdict.endpoint.as_str())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>(),
+        )
+        .execute(&mut *transaction)
+        .await?;
     let written = write(&mut transaction, verdicts, now).await?;
     let written: BTreeSet<(String, String)> = written.into_iter().collect();
     let mut endpoints: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
@@ -254,24 +267,4 @@ async fn write(
         .fetch_all(connection)
         .await?;
     Ok(written.into_iter().map(|(endpoint, event)| (endpoint, event_id(&event))).collect())
-}
-
-pub(in crate::store) async fn release(
-    pool: &PgPool,
-    leased: &[(String, String, i64)],
-    now: i64,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE webhook_deliveries delivery SET leased = FALSE, due_at = $4
-         FROM UNNEST($1::text[], $2::bytea[], $3::bigint[]) AS mine (endpoint_id, event_id, fence)
-         WHERE delivery.endpoint_id = ANY (ARRAY[mine.endpoint_id]) AND delivery.event_id = mine.event_id
-           AND delivery.fence = mine.fence AND delivery.state + 0 = 0 AND delivery.leased",
-    )
-    .bind(leased.iter().map(|(endpoint, _, _)| endpoint.as_str()).collect::<Vec<_>>())
-    .bind(leased.iter().map(|(_, event, _)| event_key(event)).collect::<Vec<_>>())
-    .bind(leased.iter().map(|(_, _, fence)| *fence).collect::<Vec<_>>())
-    .bind(now)
-    .execute(pool)
-    .await?;
-    Ok(())
 }

@@ -222,25 +222,3 @@ async fn failing_since(connection: &mut SqliteConnection, id: &str) -> sqlx::Res
         .await?;
     Ok(since.flatten())
 }
-
-pub(in crate::store) async fn release(
-    files: &Files,
-    leased: &[(String, String, i64)],
-    now: i64,
-) -> sqlx::Result<()> {
-    let mut writer = files.writer().await?;
-    let mut transaction = writer.begin().await?;
-    for (endpoint, event, fence) in leased {
-        sqlx::query(
-            "UPDATE webhook_deliveries SET leased = FALSE, due_at = $4
-             WHERE endpoint_id = $1 AND event_id = $2 AND fence = $3 AND state = 0 AND leased",
-        )
-        .bind(endpoint)
-        .bind(event_key(event))
-        .bind(fence)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-    }
-    transaction.commit().await
-}
