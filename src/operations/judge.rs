@@ -96,7 +96,9 @@ pub(super) fn judge(
         }
     };
     let ended = seen.as_ref().is_some_and(|seen| transition(operation.state, seen.observation).0.is_final());
-    if age >= max_age && !ended {
+    // Whoever was not asked about it may say that it ended.
+    let was_asked = !matches!(looked, Looked::Later(_));
+    if age >= max_age && was_asked && !ended {
         let text = "It is older than operations.max_age, and nobody saw it end.";
         seen = Some(Sighting::of(Observation::TooOld).with_error(2, text));
     }

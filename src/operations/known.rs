@@ -8,6 +8,8 @@ use crate::schema::{Catalog, PollHints, RouteTable};
 /// What the catalog says.
 pub(super) struct Known {
     hints: HashMap<(String, String), PollHints>,
+    /// By upstream and method that starts one: the collection that it works in, e.g. `instances`.
+    collections: HashMap<(String, String), String>,
     /// By upstream: the templates of its lists of operations.
     lists: HashMap<String, RouteTable<()>>,
     /// Upstreams that run backfills.
@@ -17,12 +19,19 @@ pub(super) struct Known {
 impl Known {
     /// Reads it out of the catalog.
     pub(super) fn of(catalog: &Catalog) -> Self {
-        let mut known = Self { hints: HashMap::new(), lists: HashMap::new(), backfills: Vec::new() };
+        let mut known = Self {
+            hints: HashMap::new(),
+            collections: HashMap::new(),
+            lists: HashMap::new(),
+            backfills: Vec::new(),
+        };
         for method in &catalog.methods {
             let upstream = method.upstream.to_string();
             match Role::of(method) {
                 Some(role @ (Role::StartsLro | Role::StartsBackfill)) => {
-                    known.hints.insert((upstream.clone(), method.full_name.clone()), method.hints);
+                    let key = (upstream.clone(), method.full_name.clone());
+                    known.collections.insert(key.clone(), method.collection.clone());
+                    known.hints.insert(key, method.hints);
                     if role == Role::StartsBackfill {
                         known.backfills.push(upstream);
                     }
@@ -55,6 +64,11 @@ impl Known {
         let collection = name.rsplit_once('/').map_or("", |(collection, _)| collection);
         let table = self.lists.get(upstream);
         table.and_then(|table| listed(table, &format!("/v1/{collection}"))).unwrap_or_default()
+    }
+
+    /// Returns the collection that a method which starts an operation works in.
+    pub(super) fn collection(&self, upstream: &str, method: &str) -> Option<&str> {
+        self.collections.get(&(upstream.to_owned(), method.to_owned())).map(String::as_str)
     }
 
     /// Returns the places where operations on a resource may be listed, the nearest first.

@@ -3,7 +3,10 @@
 //! Nothing is ever sent again. An operation is looked for among those that its upstream lists, by the time of the call and
 //! the resource it was about; the run of a backfill shows in its object. What cannot be told for sure is not told.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
 
 use prost::Message as _;
 
@@ -13,7 +16,7 @@ use super::{
     tracker::Answered,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     model::{Ending, Kind, OperationId, Outcome},
     pb::google::{cloud::datastream::v1::StreamObject, longrunning},
     schema::Catalog,
@@ -31,6 +34,25 @@ const SKEW: i64 = 5_000_000;
 const BEGIN_TIME_MAX: i64 = 120_000_000;
 /// Pages of one list.
 const PAGES_MAX: usize = 16;
+
+/// Returns when an upstream may have begun with what an orphan asked for, in microseconds since 1970.
+fn begins(orphan: &Orphan) -> RangeInclusive<i64> {
+    orphan.opened_at - SKEW..=orphan.opened_at + BEGIN_TIME_MAX
+}
+
+/// Ids of what a request makes that are looked for.
+const IDS_MAX: usize = 4;
+
+/// Reads out of a request as it is kept how what it makes is to be called, as in `instanceId`.
+fn ids(request: &str) -> Vec<String> {
+    let request: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(request).unwrap_or_default();
+    let named = request.iter().filter(|(field, _)| field.ends_with("Id") && *field != "requestId");
+    let mut ids: Vec<String> = named.filter_map(|(_, id)| id.as_str().map(str::to_owned)).collect();
+    ids.retain(|id| !id.is_empty() && !id.contains('/'));
+    ids.truncate(IDS_MAX);
+    ids
+}
 
 /// Looks for what came of orphans.
 pub struct Recovery {
@@ -93,7 +115,10 @@ impl Recovery {
         let message = desk::call(upstream, source.look(&it)?, None).await?;
         let object = StreamObject::decode(&message[..]).map_err(Error::internal)?;
         let run = Run::adopt(&object);
-        if !run.is_of_call_at(orphan.opened_at - SKEW) {
+        // One that began later is somebody else's.
+        let time = begins(orphan);
+        let may_wait = *time.end() >= self.tracker.store().now().as_microsecond();
+        if !run.began_in(&time, may_wait) {
             return Ok(None);
         }
         it.source = run.bytes();
@@ -108,8 +133,19 @@ impl Recovery {
         name: &str,
     ) -> Result<Option<Birth>> {
         let Some(upstream) = self.upstreams.in_background(from.upstream) else { return Ok(None) };
+        let known = self.tracker.known();
+        let mut places = Vec::new();
+        // What is made has a list of its own with some, and its parent has none.
+        if let Some(collection) = known.collection(from.upstream, from.method) {
+            for id in ids(&orphan.entry.request) {
+                places.extend(known.places_of(from.upstream, &format!("{name}/{collection}/{id}")));
+            }
+        }
+        places.extend(known.places_of(from.upstream, name));
+        let mut seen = BTreeSet::new();
+        places.retain(|place| seen.insert(place.clone()));
         let mut candidates = Vec::new();
-        for parent in self.tracker.known().places_of(from.upstream, name) {
+        for parent in places {
             let mut token = String::new();
             for _ in 0..PAGES_MAX {
                 let request = longrunning::ListOperationsRequest {
@@ -125,7 +161,12 @@ impl Recovery {
                     message: request.encode_to_vec().into(),
                     routing: Some(("name", parent.clone())),
                 };
-                let page = desk::call(upstream, ask, None).await?;
+                let page = match desk::call(upstream, ask, None).await {
+                    Ok(page) => page,
+                    // It was not made, so nothing was begun there.
+                    Err(error) if error.reason().is_none() && error.code() == Code::NotFound => break,
+                    Err(error) => return Err(error),
+                };
                 let page = longrunning::ListOperationsResponse::decode(&page[..]).map_err(Error::internal)?;
                 candidates.extend(page.operations.into_iter().filter(|it| self.fits(orphan, name, it)));
                 token = page.next_page_token;
@@ -134,7 +175,8 @@ impl Recovery {
                 }
             }
         }
-        candidates.dedup_by(|a, b| a.name == b.name);
+        let mut seen = BTreeSet::new();
+        candidates.retain(|candidate| seen.insert(candidate.name.clone()));
         let mut unknown = Vec::new();
         for candidate in candidates {
             if self.tracker.store().operation_named(from.upstream, &candidate.name).await?.is_none() {
@@ -155,7 +197,7 @@ impl Recovery {
         let (Some(target), Some(began)) = sources::target_and_start(&self.transcoder, &packed) else {
             return false;
         };
-        let in_time = (orphan.opened_at - SKEW..=orphan.opened_at + BEGIN_TIME_MAX).contains(&began);
+        let in_time = begins(orphan).contains(&began);
         let within = target.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| {
             let id = rest.rsplit('/').next().unwrap_or_default();
             let quoted = serde_json::Value::from(id).to_string();

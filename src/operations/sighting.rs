@@ -93,12 +93,13 @@ impl Sighting {
         if code == 0 {
             return None;
         }
-        let own = self.error.clone().filter(|status| status.code != 0);
-        let mut status = own.unwrap_or_else(|| Status {
-            code,
-            message: format!("The operation ended as {}.", it.state.name()),
-            details: Vec::new(),
-        });
+        let mut status = self.error.clone().unwrap_or_default();
+        if status.code == 0 {
+            status.code = code;
+        }
+        if status.message.is_empty() {
+            status.message = format!("The operation ended as {}.", it.state.name());
+        }
         // Only a failure has a code of the upstream's choice.
         if it.state != crate::model::State::Failed {
             status.code = code;

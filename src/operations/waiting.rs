@@ -178,9 +178,9 @@ impl Waiters {
         self.with(|awaited| {
             for id in ids {
                 let version =
-                    versions.iter().find(|(found, _)| found == id).map_or(i64::MAX, |(_, version)| *version);
+                    versions.iter().find(|(found, _)| found == id).map_or(NOWHERE, |(_, version)| *version);
                 if let Some(sender) = awaited.get(id) {
-                    sender.send_if_modified(|known| std::mem::replace(known, version) != version);
+                    sender.send_if_modified(|known| goes_on(known, version));
                 }
             }
         });
@@ -192,6 +192,19 @@ impl Waiters {
         }
         Ok(())
     }
+}
+
+/// What nobody has on record is at the last of all versions.
+const NOWHERE: i64 = i64::MAX;
+
+/// Takes note of a version, unless a later one is known: of two that ask at once the first to ask may be the last to hear. What
+/// could not be found may be there by now.
+fn goes_on(known: &mut i64, version: i64) -> bool {
+    let is_later = version > *known || (*known == NOWHERE && version != NOWHERE);
+    if is_later {
+        *known = version;
+    }
+    is_later
 }
 
 impl Waiter {
@@ -211,5 +224,19 @@ impl Drop for Waiter {
                 awaited.remove(&self.id);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever knew the later version asked the database again and again until it was told a second time.
+    #[test]
+    fn what_is_known_does_not_go_back() {
+        let mut known = 1;
+        let told: Vec<bool> = [2, 2, 1, NOWHERE, 3].map(|version| goes_on(&mut known, version)).into();
+        assert_eq!(told, [true, false, false, true, true], "what could not be found may be there by now");
+        assert_eq!(known, 3);
     }
 }

@@ -95,7 +95,8 @@ impl Far {
             "CreateStream" => Answer::Message(self.begin(request["streamId"].as_str().unwrap())),
             "GetOperation" => self.operations.get(name).cloned().map_or_else(missing, Answer::Message),
             "ListOperations" => {
-                let prefix = format!("{name}/operations/");
+                // Some services call the list itself by its name.
+                let prefix = format!("{}/operations/", name.trim_end_matches("/operations"));
                 let open = request["filter"] == "done:false";
                 let all = self.operations.values().filter(|it| {
                     it["name"].as_str().unwrap().starts_with(&prefix) && !(open && it["done"] == true)
@@ -675,6 +676,36 @@ async fn what_a_dead_gateway_started_is_found_and_not_sent_again() {
         assert_eq!(story.calls("CreateStream"), 0);
         story.far(|far| far.moods.insert("ListOperations".into(), (14, Vec::new())));
         assert!(hand.recovery.recover(&orphans[0]).await.is_err(), "it may be found later");
+    }
+}
+
+/// It was looked for below its parent, where no list has it.
+#[tokio::test]
+async fn what_stands_below_what_was_made_is_found_there() {
+    for story in Story::each().await {
+        let endpoint = format!("upstreams.spanner.endpoint=http://{}", story.upstream.address);
+        let hand = story.hand_with(&[&endpoint]).await;
+        let opened_at = hand.store.now().as_microsecond();
+        let orphan = |id: &str| Orphan {
+            id: time_ordered(opened_at),
+            opened_at,
+            entry: Entry {
+                method: "google.spanner.admin.instance.v1.InstanceAdmin.CreateInstance".into(),
+                upstream: "spanner".into(),
+                resource_names: vec!["projects/p".into()],
+                request: json!({"parent": "projects/p", "instanceId": id}).to_string(),
+                ..Entry::default()
+            },
+        };
+        let name = "projects/p/instances/made/operations/o";
+        let begun = json!({"name": name, "metadata": {
+            "@type": "type.googleapis.com/google.spanner.admin.instance.v1.CreateInstanceMetadata",
+            "instance": {"name": "projects/p/instances/made"}, "startTime": SystemClock.now().to_string(),
+        }});
+        story.far(|far| far.operations.insert(name.to_owned(), begun));
+        let (_, effects) = hand.recovery.recover(&orphan("made")).await.unwrap().expect("it is listed");
+        assert_eq!(effects.operations[0].operation.upstream_name, name);
+        assert!(hand.recovery.recover(&orphan("other")).await.unwrap().is_none(), "nobody guesses");
     }
 }
 

@@ -3,6 +3,8 @@
 //! A run has no id, and an object shows the latest run only. What was seen when it was started, the *baseline*, tells it
 //! from the one before: an end counts only for a run that began later than that, or that was seen at work.
 
+use std::ops::RangeInclusive;
+
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
@@ -65,12 +67,12 @@ impl Run {
         run
     }
 
-    /// Whether it began, or waits, behind a time in microseconds since 1970.
-    pub fn is_of_call_at(&self, at: i64) -> bool {
+    /// Whether it began in this time, in microseconds since 1970, or waits now and `may_wait`.
+    pub fn began_in(&self, time: &RangeInclusive<i64>, may_wait: bool) -> bool {
         match self.began {
-            Some(began) => began >= at,
+            Some(began) => time.contains(&began),
             // It waits: nobody waits behind a run that waits.
-            None => self.seen,
+            None => self.seen && may_wait,
         }
     }
 
@@ -181,10 +183,6 @@ impl Source for Backfill {
         Ok(Listed { items, next: page.next_page_token })
     }
 
-    fn list_is_of_open_ones(&self) -> bool {
-        false
-    }
-
     fn cancel(&self, operation: &Operation) -> Result<Ask> {
         let object = operation.upstream_name.clone();
         Ok(Ask {
@@ -239,6 +237,15 @@ mod tests {
         let mut run = Run::start(&object(Job::Active, 10));
         let unlisted = BackfillJob { state: 99, ..job(Job::Active, 10) };
         assert_eq!(run.meet(&unlisted), Observation::Pending);
+    }
+
+    /// A run that somebody started hours after a call that never left was taken for what came of it.
+    #[test]
+    fn a_run_of_later_is_not_that_of_a_call() {
+        let time = 8_000_000..=30_000_000;
+        let of = |state, began, may_wait| Run::adopt(&object(state, began)).began_in(&time, may_wait);
+        assert_eq!([7, 8, 30, 31].map(|began| of(Job::Active, began, true)), [false, true, true, false]);
+        assert_eq!([true, false].map(|may_wait| of(Job::Pending, 5, may_wait)), [true, false]);
     }
 
     #[test]

@@ -188,10 +188,6 @@ impl Source for Flyte {
         Ok(Listed::default())
     }
 
-    fn list_is_of_open_ones(&self) -> bool {
-        false
-    }
-
     #[expect(deprecated, reason = "the reference client fills the older field too")]
     fn cancel(&self, operation: &Operation) -> Result<Ask> {
         let request = DeleteTaskRequest {

@@ -95,10 +95,6 @@ impl Source for Lro {
         Ok(Listed { items, next: page.next_page_token })
     }
 
-    fn list_is_of_open_ones(&self) -> bool {
-        true
-    }
-
     fn cancel(&self, operation: &Operation) -> Result<Ask> {
         let name = operation.upstream_name.clone();
         Ok(Ask {

@@ -83,9 +83,6 @@ pub trait Source: Send + Sync {
     /// The bytes are not what they should be.
     fn read_page(&self, message: &[u8]) -> Result<Listed>;
 
-    /// Whether what is missing from the list may have ended; else the list has everything.
-    fn list_is_of_open_ones(&self) -> bool;
-
     /// Makes the request that asks an operation to stop.
     ///
     /// # Errors
