@@ -11,13 +11,11 @@ use crate::{
     error::Result,
     model::Outcome,
     store::{
-        Store,
+        LEASE, Store,
         journal::{Effects, IntentId, Living, Orphan, Recover, Settlement},
     },
 };
 
-/// How long a process that says nothing still counts as alive.
-const LEASE: Duration = Duration::from_secs(15);
 /// How often it says that it is.
 const SAY_EVERY: Duration = Duration::from_secs(4);
 /// How often orphans are looked for although no process has gone since there were none: what was about to be written as its
@@ -26,7 +24,7 @@ const SEARCH_EVERY: Duration = Duration::from_secs(600);
 /// Orphans closed at once.
 const ORPHANS_MAX: u32 = 500;
 /// How long one round may look for what came of orphans: this process must go on saying that it lives.
-const RECOVERY_TIME_MAX: Duration = Duration::from_secs(8);
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(6);
 /// How old an orphan may be that nobody can be asked about yet, in microseconds.
 const RECOVERY_AGE_MAX: i64 = 600_000_000;
 /// How often what is old is looked for.
@@ -108,6 +106,7 @@ impl Keeper {
         }
         if self.forgot_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
             self.forgot_at = Some(Instant::now());
+            self.say().await?;
             self.store.forget_keys().await?;
             self.store.forget_audit(floor(self.store.now(), self.retention)).await?;
         }
@@ -122,6 +121,8 @@ impl Keeper {
     /// Closes orphans until none is left, or one that nobody can tell about yet; tells whether none is.
     async fn close_all_orphans(&self) -> Result<bool> {
         loop {
+            // Many rounds take longer than a lease, and what this process has begun is no orphan.
+            self.say().await?;
             match self.close_orphans().await? {
                 Left::More => {}
                 left => return Ok(left == Left::Nothing),
@@ -226,8 +227,12 @@ mod tests {
         keeper.tick().await.unwrap();
         assert_eq!(keeper.calm.as_ref().map(|(at, _)| *at), Some(searched), "it was not looked for again");
 
-        clock.advance(LEASE + Duration::from_secs(1));
-        ours.stay_alive(ours.now() + LEASE).await.unwrap();
+        for waited in [LEASE + Duration::from_secs(1), Duration::from_secs(18)] {
+            ours.stay_alive(ours.now() + LEASE + waited).await.unwrap();
+            assert_eq!(ours.orphans(10).await.unwrap(), [], "it may be cut off, and live");
+            clock.advance(waited);
+        }
+        clock.advance(Duration::from_secs(3));
         assert_eq!(ours.orphans(10).await.unwrap().len(), 1);
         keeper.tick().await.unwrap();
         assert_eq!(ours.orphans(10).await.unwrap(), []);

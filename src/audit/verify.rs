@@ -64,9 +64,25 @@ pub async fn verify(
     loop {
         let seals = store.audit_seals(verified.last_seq, ROWS_MAX).await?;
         if seals.is_empty() {
-            break;
+            match entries.next().await? {
+                None => return Ok(Ok(verified)),
+                // What is behind the last seal may have come with one since that was read.
+                Some(extra) if store.audit_seals(verified.last_seq, 1).await?.is_empty() => {
+                    let what = "it is behind the last seal".to_owned();
+                    return Ok(Err(Altered { seq: extra.seq, what }));
+                }
+                Some(extra) => {
+                    entries.put_back(extra);
+                    continue;
+                }
+            }
         }
         for seal in &seals {
+            // Seals go when their entries have gone, but for one: so old that nothing is missing before it.
+            if verified.last_seq == 0 && seal.sealed_at < floor {
+                verified.last_seq = seal.first_seq - 1;
+                verified.root.clone_from(&seal.previous);
+            }
             if let Err(altered) = check_seal(seal, &verified, &signer) {
                 return Ok(Err(altered));
             }
@@ -78,10 +94,6 @@ pub async fn verify(
             verified.root.clone_from(&seal.root);
         }
     }
-    Ok(match entries.next().await? {
-        Some(extra) => Err(Altered { seq: extra.seq, what: "it is behind the last seal".to_owned() }),
-        None => Ok(verified),
-    })
 }
 
 fn check_seal(seal: &Seal, before: &Verified, signer: &Signer) -> std::result::Result<(), Altered> {
@@ -163,6 +175,10 @@ impl Entries<'_> {
         self.next_if(|_| true).await
     }
 
+    fn put_back(&mut self, entry: Sealed) {
+        self.page.push(entry);
+    }
+
     async fn fill(&mut self) -> Result<()> {
         if self.page.is_empty() && !self.ended {
             let walk = Walk { ascending: true, after: Some(self.after), rows_max: ROWS_MAX };
@@ -172,5 +188,74 @@ impl Entries<'_> {
             self.after = self.page.first().map_or(self.after, |entry| entry.seq);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        model::{Ending, Entry, Outcome},
+        store::{audit::Closed, contract},
+    };
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn keys() -> Keys {
+        Keys::new(&[3; 32], &[])
+    }
+
+    async fn observe(store: &Store) {
+        let outcome = Outcome { ending: Ending::Success, status: 200, ..Outcome::default() };
+        let row = Closed::observed(store.now().as_microsecond(), &Entry::default(), &outcome);
+        store.observe(&keys().signer(Purpose::AuditSeal), vec![row], 1).await.expect("it is written");
+    }
+
+    /// Seals were kept for ever, one for each fifth of a second.
+    #[tokio::test]
+    async fn old_seals_go_and_what_is_left_is_verified() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        for store in contract::each(clock.clone()).await {
+            let verified = async || verify(&store, &keys(), 35 * DAY).await.expect("the database answers");
+            for _ in 0..3 {
+                observe(&store).await;
+            }
+            clock.advance(70 * DAY);
+            observe(&store).await;
+            store.forget_audit(floor(store.now(), 35 * DAY)).await.expect("the database answers");
+            observe(&store).await;
+            let found = verified().await.expect("nothing was altered");
+            assert_eq!((found.entries, found.first_seq, found.last_seq), (2, 4, 5));
+            contract::alter(&store, "DELETE FROM audit_seals WHERE first_seq = 3").await;
+            let altered = verified().await.expect_err("what has gone was not too old");
+            assert_eq!((altered.seq, &*altered.what), (1, "its seal is missing"));
+        }
+    }
+
+    /// What was sealed between two looks was called altered.
+    #[tokio::test]
+    async fn a_log_is_verified_while_it_is_written() {
+        for store in contract::each(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))).await {
+            let write = async {
+                for _ in 0..100 {
+                    observe(&store).await;
+                }
+            };
+            let look = async {
+                loop {
+                    let altered = verify(&store, &keys(), DAY).await.expect("the database answers").err();
+                    assert_eq!(altered, None);
+                }
+            };
+            tokio::select! {
+                () = write => {}
+                () = look => {}
+            }
+        }
     }
 }

@@ -396,12 +396,13 @@ impl Store {
     }
 
     /// Forgets what was sealed before `floor`, in microseconds since 1970: on Postgres by the whole month, and only once
-    /// all of it is older.
+    /// all of it is older. Of the seals whose entries have gone the last one stays: it says what the next continues.
     ///
     /// # Errors
     /// The database is away.
     pub async fn forget_audit(&self, floor: i64) -> Result<()> {
-        both!(self, audit::forget(floor))
+        both!(self, audit::forget(floor))?;
+        both!(self, audit_log::forget_seals(floor))
     }
 
     /// Forgets Idempotency-Keys that have expired, and gateways that are long gone.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Store, postgres, sqlite};
+use super::{Backend, Store, instance::LEASE, postgres, sqlite};
 
 /// Two measurements that differ by more than this do not agree.
 const JUMP_MAX: SignedDuration = SignedDuration::from_secs(2);
@@ -54,18 +54,27 @@ struct State {
     /// A measurement that does not agree with `offset`.
     doubt: Option<SignedDuration>,
     away: bool,
+    /// When it was heard of again after it had been away.
+    back_since: Option<Instant>,
 }
 
 impl State {
     fn take(&mut self, offset: SignedDuration) {
         let agree = |other: SignedDuration| (offset - other).abs() <= JUMP_MAX;
         let settled = !self.measured || agree(self.offset) || self.doubt.is_some_and(agree);
-        self.away = false;
+        self.answered();
         if settled {
-            *self = Self { offset, measured: true, doubt: None, away: false };
+            *self = Self { offset, measured: true, doubt: None, ..*self };
         } else {
             self.doubt = Some(offset);
         }
+    }
+
+    fn answered(&mut self) {
+        if self.away {
+            self.back_since = Some(Instant::now());
+        }
+        self.away = false;
     }
 
     fn health(&self) -> Health {
@@ -105,7 +114,12 @@ impl Store {
 
     /// Notes that the database did what it was asked.
     pub(super) fn note_answered(&self) {
-        self.0.offset.with(|state| state.away = false);
+        self.0.offset.with(State::answered);
+    }
+
+    /// Whether gateways that live may not have been able to say so: the database was away until a moment ago.
+    pub(super) fn is_just_back(&self) -> bool {
+        self.0.offset.with(|state| state.back_since.is_some_and(|since| since.elapsed() < LEASE))
     }
 
     /// Moves the time, as if the database's clock were another.
@@ -142,7 +156,7 @@ impl Store {
         let there = answer.ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
         self.0.offset.with(|state| match there {
             None => state.away = true,
-            Some(_) if took > ROUND_TRIP_MAX => state.away = false,
+            Some(_) if took > ROUND_TRIP_MAX => state.answered(),
             Some(there) => {
                 let halfway = SignedDuration::try_from(took / 2).unwrap_or_default();
                 state.take(there.duration_since(local) - halfway);

@@ -1,11 +1,17 @@
 //! One running gateway: what it has begun and not ended becomes an orphan when it is no longer alive.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{Store, both};
 use crate::{crypto, error::Result};
+
+/// How long a process that says nothing still counts as alive.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How much longer what it has begun is left to it: it may live, and be cut off from the database or stopped for a while. What
+/// others found out meanwhile would stand in the log for ever, and it would tell of it once more.
+const LEFT_TO_IT: Duration = Duration::from_secs(20);
 
 /// Identifies a running process. New with every start.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +56,14 @@ pub(super) fn times_of(id: &[u8; 16]) -> [i64; 2] {
 }
 
 impl Store {
+    /// Returns the time, in microseconds since 1970, up to which a process must have said that it lives, or what it has begun is
+    /// an orphan. An embedded store has one process: whoever else is on record is gone when it is no longer alive.
+    pub(super) fn abandoned_before(&self) -> i64 {
+        let left_to_it = if self.is_embedded() { Duration::ZERO } else { LEFT_TO_IT };
+        let now = self.now();
+        now.checked_sub(left_to_it).unwrap_or(now).as_microsecond()
+    }
+
     /// Returns who this process is.
     pub fn instance(&self) -> InstanceId {
         self.0.instance
@@ -62,14 +76,6 @@ impl Store {
     pub async fn stay_alive(&self, until: Timestamp) -> Result<()> {
         let (now, until) = (self.now().as_microsecond(), until.as_microsecond());
         both!(self, instance::stay_alive(self.0.instance.as_bytes(), now, until))
-    }
-
-    /// Says that this process is gone and leaves nothing under way, and forgets those that are long gone.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn leave(&self) -> Result<()> {
-        both!(self, instance::leave(self.0.instance.as_bytes()))
     }
 }
 

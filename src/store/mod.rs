@@ -46,7 +46,7 @@ use crate::{clock::Clock, workers::Home};
 pub use self::{
     clock::Health,
     deliveries::{Backlog, DeliveryQuery, EndpointHealth, Leased, NewDelivery, Settled, Verdict, Wanted},
-    instance::{InstanceId, time_ordered},
+    instance::{InstanceId, LEASE, time_ordered},
     keys::{Kept, Room, TOUCHED_MAX},
     migrate::MigrationStatus,
     page::Cursor,

@@ -129,6 +129,34 @@ pub(in crate::store) async fn seals(handle: &Handle, after: i64, rows_max: u32) 
         .collect()
 }
 
+/// Seals that are deleted at once: more than come between two times that what is old is looked for.
+const SEALS_FORGOTTEN_MAX: i64 = 100_000;
+
+/// Deletes seals that were made before `floor` and have no entries any more, but for the last of them.
+pub(in crate::store) async fn forget_seals(handle: &Handle, floor: i64) -> sqlx::Result<()> {
+    let mut connection = writer(handle).await?;
+    let mut transaction = begin(&mut connection).await?;
+    let first_kept: Option<i64> =
+        sqlx::query_scalar("SELECT min(seq) FROM audit_entries").fetch_one(&mut *transaction).await?;
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(first_seq) FROM audit_seals WHERE sealed_at < $1 AND last_seq < $2")
+            .bind(floor)
+            .bind(first_kept.unwrap_or(i64::MAX))
+            .fetch_one(&mut *transaction)
+            .await?;
+    if let Some(last) = last {
+        sqlx::query(
+            "DELETE FROM audit_seals
+             WHERE first_seq IN (SELECT first_seq FROM audit_seals WHERE first_seq < $1 ORDER BY first_seq LIMIT $2)",
+        )
+        .bind(last)
+        .bind(SEALS_FORGOTTEN_MAX)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await
+}
+
 /// Deletes Idempotency-Keys that are over, and gateways that are gone.
 pub(in crate::store) async fn forget_keys(handle: &Handle, now: i64) -> sqlx::Result<()> {
     let mut connection = writer(handle).await?;

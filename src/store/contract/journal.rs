@@ -24,7 +24,7 @@ mod tell {
         store::{
             Store,
             audit::{Filter, Walk},
-            contract::is_told,
+            contract::{alter, is_told},
             journal::{Effects, Intent, Journal, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
         },
     };
@@ -89,7 +89,7 @@ mod tell {
         assert_eq!(store.orphans(10).await.unwrap(), [], "its gateway lives");
         assert_eq!(store.under_way(1).await.unwrap(), Some(vec![orphans[0].entry.clone()]));
         assert_eq!(store.under_way(0).await.unwrap(), None, "there is more");
-        store.leave().await.unwrap();
+        alter(&store, "DELETE FROM instances").await;
         assert_eq!(store.living().await.unwrap(), nobody);
         gateway.settle(ticket, KeyFate::Release).await;
         assert_eq!(store.orphans(10).await.unwrap(), [], "it is closed");
@@ -175,7 +175,11 @@ mod tell {
         let dead = Running::silent(&store);
         let _left = go(dead.open(key(1, 1, false)).await);
         let _left = go(dead.open(key(2, 1, true)).await);
-        // The next one has the id of the dead one here, so it is not alive either until it says so.
+        // Whoever is at work on it knows that without having been able to say so.
+        assert!(matches!(dead.open(key(1, 1, false)).await, Opened::InProgress));
+        assert!(matches!(dead.open(key(2, 1, true)).await, Opened::InProgress));
+        // From here on they are another's, who never said that it lives.
+        alter(&store, "UPDATE idempotency_keys SET instance = 'dead'").await;
         assert!(matches!(dead.open(key(1, 1, false)).await, Opened::Unknown), "never sent twice");
         let taken = go(dead.open(key(2, 1, true)).await);
         dead.settle(taken, KeyFate::Answer(b"late".to_vec())).await;

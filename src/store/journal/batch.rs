@@ -73,6 +73,14 @@ impl Batch {
     }
 }
 
+/// When a commit is made, in microseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Moment {
+    pub(in crate::store) now: i64,
+    /// A gateway that said that it lives until later than this holds its keys.
+    pub(in crate::store) alive_after: i64,
+}
+
 /// What the commit decided about an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Decision {

@@ -38,12 +38,12 @@ pub type Recover = Arc<
 pub struct Living(Vec<Vec<u8>>);
 
 impl Store {
-    /// Finds the gateways that live.
+    /// Finds the gateways whose intents are not orphans.
     ///
     /// # Errors
     /// The database is away.
     pub async fn living(&self) -> Result<Living> {
-        both!(self, intents::living(self.now().as_microsecond())).map(Living)
+        both!(self, intents::living(self.abandoned_before())).map(Living)
     }
 
     /// Finds intents whose gateways are gone, oldest first. Looks through the whole journal, which after a burst is large:
@@ -52,8 +52,8 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn orphans(&self, rows_max: u32) -> Result<Vec<Orphan>> {
-        let now = self.now().as_microsecond();
-        let rows: Vec<(Vec<u8>, i64, String)> = both!(self, intents::orphans(now, rows_max))?;
+        let before = self.abandoned_before();
+        let rows: Vec<(Vec<u8>, i64, String)> = both!(self, intents::orphans(before, rows_max))?;
         let orphan = |(id, opened_at, entry): (Vec<u8>, i64, String)| {
             let entry = serde_json::from_str(&entry).unwrap_or_default();
             Some(Orphan { id: id.try_into().ok()?, opened_at, entry })

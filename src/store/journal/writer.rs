@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     Request, Settled,
     backlog::Backlog,
-    batch::{Batch, Decision, FlushError, OpenRow, ROWS_MAX, SettleRow},
+    batch::{Batch, Decision, FlushError, Moment, OpenRow, ROWS_MAX, SettleRow},
 };
 use crate::{
     error::{Error, Result},
@@ -211,13 +211,15 @@ pub(in crate::store) async fn flush(
     batch: &Batch,
 ) -> Result<Vec<Decision>, FlushError> {
     let now = store.now().as_microsecond();
+    // Whoever holds a key may have had no way to say that it lives.
+    let moment = Moment { now, alive_after: if store.is_just_back() { i64::MIN } else { now } };
     let instance = store.instance();
     let written = async {
         match &store.0.backend {
             Backend::Postgres(pool) => {
-                postgres::journal::flush(pool, line, batch, instance.as_bytes(), now).await
+                postgres::journal::flush(pool, line, batch, instance.as_bytes(), moment).await
             }
-            Backend::Sqlite(files) => sqlite::journal::flush(files, batch, instance.as_bytes(), now).await,
+            Backend::Sqlite(files) => sqlite::journal::flush(files, batch, instance.as_bytes(), moment).await,
         }
     };
     // Given up in the middle, nobody knows how far it came.
@@ -247,7 +249,7 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
-    use crate::store::{contract, journal::Effects};
+    use crate::store::{Backend, contract, journal::Effects};
 
     /// The last request was gone while the backlog was being written, and with it what was being written.
     #[tokio::test]
@@ -258,6 +260,8 @@ mod tests {
         let effects = Effects::default();
         backlog.settle(SettleRow { id: [1; 16], closed_at: 1, outcome, key: None, effects });
         {
+            let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
+            let _held = files.writer().await.expect("it is free");
             let mut drained = pin!(drain(&store, &backlog, usize::MAX));
             assert!(poll!(&mut drained).is_pending());
             assert_eq!(backlog.len(), 0, "it is on its way");

@@ -14,8 +14,3 @@ pub(in crate::store) async fn stay_alive(pool: &PgPool, id: &[u8], now: i64, unt
     .await?;
     Ok(())
 }
-
-pub(in crate::store) async fn leave(pool: &PgPool, id: &[u8]) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM instances WHERE id = $1").bind(id).execute(pool).await?;
-    Ok(())
-}

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{operation_records, webhook_events};
 use crate::store::journal::{
     KeyFate,
-    batch::{ANSWERED, Batch, Decision, Existing, FlushError, OpenRow, RUNNING, UNKNOWN, judge},
+    batch::{ANSWERED, Batch, Decision, Existing, FlushError, Moment, OpenRow, RUNNING, UNKNOWN, judge},
 };
 
 /// The connection of one writer, kept from commit to commit: the pool asks the server whether a connection lives before
@@ -33,7 +33,7 @@ pub(in crate::store) async fn flush(
     line: &mut Line,
     batch: &Batch,
     instance: &[u8],
-    now: i64,
+    moment: Moment,
 ) -> Result<Vec<Decision>, FlushError> {
     let (mut connection, since) = match line.0.take() {
         Some(kept) => kept,
@@ -42,7 +42,7 @@ pub(in crate::store) async fn flush(
     let decisions = if batch.is_plain() {
         flush_plain(&mut connection, batch, instance).await.map_err(FlushError::InDoubt)?
     } else {
-        flush_whole(&mut connection, batch, instance, now).await?
+        flush_whole(&mut connection, batch, instance, moment).await?
     };
     // One that failed, or whose commit was given up in the middle, is for the pool to look at.
     if since.elapsed() < LINE_TIME_MAX {
@@ -56,11 +56,11 @@ async fn flush_whole(
     connection: &mut PgConnection,
     batch: &Batch,
     instance: &[u8],
-    now: i64,
+    moment: Moment,
 ) -> Result<Vec<Decision>, FlushError> {
     let mut transaction = connection.begin().await?;
     let connection = &mut *transaction;
-    let decisions = decide(connection, &batch.opens, instance, now).await?;
+    let decisions = decide(connection, &batch.opens, instance, moment).await?;
     let gone: Vec<&OpenRow> = batch
         .opens
         .iter()
@@ -129,7 +129,7 @@ async fn decide(
     connection: &mut PgConnection,
     opens: &[OpenRow],
     instance: &[u8],
-    now: i64,
+    moment: Moment,
 ) -> sqlx::Result<Vec<Decision>> {
     let mut decisions = vec![Decision::Go; opens.len()];
     // In one order everywhere, so that two replicas never wait for one another.
@@ -142,7 +142,7 @@ async fn decide(
     let scopes: Vec<&[u8]> = keyed.iter().map(|at| &key(at).key.scope[..]).collect();
     sqlx::query("DELETE FROM idempotency_keys WHERE scope = ANY($1) AND expires_at <= $2")
         .bind(&scopes)
-        .bind(now)
+        .bind(moment.now)
         .execute(&mut *connection)
         .await?;
     let won: Vec<Vec<u8>> = sqlx::query_scalar(
@@ -153,7 +153,7 @@ async fn decide(
          ON CONFLICT DO NOTHING RETURNING intent",
     )
     .bind(instance)
-    .bind(now)
+    .bind(moment.now)
     .bind(&scopes)
     .bind(keyed.iter().map(|at| &key(at).key.fingerprint[..]).collect::<Vec<_>>())
     .bind(keyed.iter().map(|at| &opens[*at].id[..]).collect::<Vec<_>>())
@@ -166,8 +166,13 @@ async fn decide(
     if lost.is_empty() {
         return Ok(decisions);
     }
-    let mut there =
-        existing(connection, &lost.iter().map(|at| &key(at).key.scope[..]).collect::<Vec<_>>(), now).await?;
+    let mut there = existing(
+        connection,
+        &lost.iter().map(|at| &key(at).key.scope[..]).collect::<Vec<_>>(),
+        instance,
+        moment,
+    )
+    .await?;
     for at in lost {
         let row = key(&at);
         decisions[at] = match there.get_mut(&row.key.scope[..]) {
@@ -190,15 +195,17 @@ async fn decide(
 async fn existing(
     connection: &mut PgConnection,
     scopes: &[&[u8]],
-    now: i64,
+    instance: &[u8],
+    moment: Moment,
 ) -> sqlx::Result<HashMap<Vec<u8>, Existing>> {
     let rows = sqlx::query(
         "SELECT scope, fingerprint, intent, state, reissuable, answer,
-                EXISTS (SELECT FROM instances WHERE id = instance AND alive_until > $2) AS alive
+                instance = $2 OR EXISTS (SELECT FROM instances WHERE id = instance AND alive_until > $3) AS alive
          FROM idempotency_keys WHERE scope = ANY($1)",
     )
     .bind(scopes)
-    .bind(now)
+    .bind(instance)
+    .bind(moment.alive_after)
     .fetch_all(connection)
     .await?;
     rows.iter()
@@ -359,7 +366,11 @@ mod tests {
         taking_back.spawn({
             let pool = pool.clone();
             let batch = Batch { taken_back: vec![(id, Some(scope))], ..Batch::default() };
-            async move { flush(&pool, &mut Line::default(), &batch, &[], 0).await.is_ok() }
+            async move {
+                flush(&pool, &mut Line::default(), &batch, &[], Moment { now: 0, alive_after: 0 })
+                    .await
+                    .is_ok()
+            }
         });
         let waits = async || -> bool {
             let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))";

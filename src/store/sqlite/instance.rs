@@ -17,8 +17,3 @@ pub(in crate::store) async fn stay_alive(files: &Files, id: &[u8], now: i64, unt
     .await?;
     transaction.commit().await
 }
-
-pub(in crate::store) async fn leave(files: &Files, id: &[u8]) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM instances WHERE id = $1").bind(id).execute(&mut *files.writer().await?).await?;
-    Ok(())
-}

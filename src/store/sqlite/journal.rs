@@ -14,8 +14,8 @@ use crate::store::{
     journal::{
         KeyFate,
         batch::{
-            ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, OpenRow, ROWS_MAX, SettleRow, UNKNOWN,
-            judge,
+            ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, Moment, OpenRow, ROWS_MAX, SettleRow,
+            UNKNOWN, judge,
         },
     },
 };
@@ -63,7 +63,7 @@ pub(in crate::store) async fn flush(
     files: &Files,
     batch: &Batch,
     instance: &[u8],
-    now: i64,
+    moment: Moment,
 ) -> Result<Vec<Decision>, FlushError> {
     if batch.is_empty() {
         return Ok(Vec::new());
@@ -85,7 +85,7 @@ pub(in crate::store) async fn flush(
     for row in &batch.opens {
         let decision = match &row.key {
             None => Decision::Go,
-            Some(key) => decide(connection, row, key, instance, now).await?,
+            Some(key) => decide(connection, row, key, instance, moment).await?,
         };
         decisions.push(decision);
     }
@@ -120,11 +120,11 @@ async fn decide(
     row: &OpenRow,
     KeyRow { key, expires_at }: &KeyRow,
     instance: &[u8],
-    now: i64,
+    moment: Moment,
 ) -> sqlx::Result<Decision> {
     sqlx::query("DELETE FROM idempotency_keys WHERE scope = $1 AND expires_at <= $2")
         .bind(&key.scope[..])
-        .bind(now)
+        .bind(moment.now)
         .execute(&mut *connection)
         .await?;
     let inserted = sqlx::query(
@@ -136,7 +136,7 @@ async fn decide(
     .bind(&row.id[..])
     .bind(instance)
     .bind(key.reissuable)
-    .bind(now)
+    .bind(moment.now)
     .bind(expires_at)
     .execute(&mut *connection)
     .await?;
@@ -145,11 +145,12 @@ async fn decide(
     }
     let there = sqlx::query(
         "SELECT fingerprint, intent, state, reissuable, answer,
-                EXISTS (SELECT 1 FROM instances WHERE id = instance AND alive_until > $2) AS alive
+                instance = $2 OR EXISTS (SELECT 1 FROM instances WHERE id = instance AND alive_until > $3) AS alive
          FROM idempotency_keys WHERE scope = $1",
     )
     .bind(&key.scope[..])
-    .bind(now)
+    .bind(instance)
+    .bind(moment.alive_after)
     .fetch_one(&mut *connection)
     .await?;
     let existing = Existing {
