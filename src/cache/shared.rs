@@ -87,7 +87,9 @@ impl Shared {
 
     /// Gives every scope a new generation; what does not succeed is tried again.
     pub(super) async fn bump(&self, scopes: &[Scope]) -> bool {
-        let done = timeout(BUDGET, self.renew(scopes)).await.unwrap_or(false);
+        let done = timeout(BUDGET, self.renew(scopes))
+            .await
+            .is_ok_and(|renewed| renewed.into_iter().all(|done| done));
         if !done {
             let mut pending = self.pending();
             if pending.scopes.len() + scopes.len() > PENDING_MAX {
@@ -189,7 +191,8 @@ impl Shared {
         if !missing.is_empty() {
             let values: Vec<(String, &[u8])> =
                 missing.iter().map(|(place, fresh)| (names[*place].clone(), &fresh[..])).collect();
-            if self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await.is_ok() {
+            let kept = self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await;
+            if kept.into_iter().all(|kept| kept) {
                 for (place, fresh) in missing {
                     generations[place] = Some(u64::from_be_bytes(fresh));
                 }
@@ -198,11 +201,12 @@ impl Shared {
         generations
     }
 
-    async fn renew(&self, scopes: &[Scope]) -> bool {
+    /// Gives scopes new generations; returns which have them.
+    async fn renew(&self, scopes: &[Scope]) -> Vec<bool> {
         let fresh: Vec<[u8; 8]> = scopes.iter().map(|_| crypto::random()).collect();
         let values: Vec<(String, &[u8])> =
             scopes.iter().zip(&fresh).map(|(scope, fresh)| (generation_name(scope), &fresh[..])).collect();
-        self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await.is_ok()
+        self.kv.set(&values, GENERATION_LIFE, Weight::Heavy).await
     }
 
     /// Tries failed bumps again. A scope stays pending until it is done, and longer if it failed again meanwhile.
@@ -213,21 +217,24 @@ impl Shared {
                 pending.all_until = None;
                 self.count(&pending);
             }
-            pending.scopes.iter().take(RETRIED_TOGETHER).map(|(scope, number)| (*scope, *number)).collect()
+            // From anywhere on: those that cannot be reached are in nobody's way.
+            let count = pending.scopes.len();
+            let all = pending.scopes.iter().cycle().skip(fastrand::usize(..count.max(1)));
+            all.take(count.min(RETRIED_TOGETHER)).map(|(scope, number)| (*scope, *number)).collect()
         };
         if tried.is_empty() || self.kv.is_away(Weight::Heavy) {
             return;
         }
         let scopes: Vec<Scope> = tried.iter().map(|(scope, _)| *scope).collect();
-        if self.renew(&scopes).await {
-            let mut pending = self.pending();
-            for (scope, number) in tried {
-                if pending.scopes.get(&scope) == Some(&number) {
-                    pending.scopes.remove(&scope);
-                }
+        // They may be on several nodes, of which some answer.
+        let renewed = self.renew(&scopes).await;
+        let mut pending = self.pending();
+        for ((scope, number), _) in tried.into_iter().zip(renewed).filter(|(_, renewed)| *renewed) {
+            if pending.scopes.get(&scope) == Some(&number) {
+                pending.scopes.remove(&scope);
             }
-            self.count(&pending);
         }
+        self.count(&pending);
     }
 
     fn is_pending(&self, scopes: &[Scope]) -> bool {

@@ -167,11 +167,8 @@ impl Kv {
         self.ask_one(Question::new("GET", key), Instant::now() + BUDGET).await.map(string)
     }
 
-    /// Sets the values of keys, each for as long as given, in one round trip; all of them or, after an error, perhaps some.
-    ///
-    /// # Errors
-    /// [`Away`].
-    pub async fn set(&self, values: &[(String, &[u8])], life: Duration, weight: Weight) -> Result<(), Away> {
+    /// Sets the values of keys, each for as long as given, in one round trip to each node. Returns which are known to be set.
+    pub async fn set(&self, values: &[(String, &[u8])], life: Duration, weight: Weight) -> Vec<bool> {
         let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1);
         let write = |(key, value): &(String, &[u8])| {
             let mut question = Question { weight, ..Question::new("SET", key) };
@@ -179,7 +176,7 @@ impl Kv {
             question
         };
         let answers = self.ask(values.iter().map(write).collect(), Instant::now() + BUDGET).await;
-        if answers.iter().all(|answer| *answer == Ok(Value::Okay)) { Ok(()) } else { Err(Away) }
+        answers.iter().map(|answer| *answer == Ok(Value::Okay)).collect()
     }
 
     /// Forgets a key.
