@@ -27,6 +27,7 @@ pub(super) struct Pool(Mutex<Idle>);
 struct Idle {
     connections: HashMap<Key, Vec<Connection>>,
     count: usize,
+    swept: Option<Instant>,
 }
 
 impl Pool {
@@ -50,7 +51,7 @@ impl Pool {
     pub(super) fn give(&self, key: Key, mut connection: Connection) {
         connection.idle_since = Instant::now();
         let mut idle = self.lock();
-        if idle.count >= IDLE_MAX {
+        if idle.count >= IDLE_MAX || idle.swept.is_none_or(|at| at.elapsed() >= IDLE_TIME_MAX) {
             idle.sweep();
         }
         if idle.count >= IDLE_MAX {
@@ -71,6 +72,7 @@ impl Pool {
 impl Idle {
     /// Drops what is closed or too old.
     fn sweep(&mut self) {
+        self.swept = Some(Instant::now());
         self.connections.retain(|_, kept| {
             kept.retain(|connection| connection.is_open() && connection.idle_since.elapsed() < IDLE_TIME_MAX);
             !kept.is_empty()

@@ -31,6 +31,7 @@ mod own;
 mod pages;
 mod proxied;
 mod refusal;
+mod repeats;
 mod server;
 mod stall;
 mod status;

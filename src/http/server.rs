@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode, request};
 use jiff::Timestamp;
 use metrics::{Gauge, gauge};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     limits::{UNREAD_BYTES_MAX, WATCHERS_MAX},
     metrics::{self as numbers, BindingMetrics},
     own::{self, Own, Spec},
+    repeats::Repeats,
     status,
 };
 use crate::{
@@ -69,6 +70,7 @@ pub struct Server {
     /// Made when it is first asked for.
     pub(super) spec: OnceLock<Spec>,
     unrouted: BindingMetrics,
+    failures: Repeats,
 }
 
 /// What others built for it.
@@ -166,6 +168,7 @@ impl Server {
             request_timeout: config.request_timeout,
             spec: OnceLock::new(),
             unrouted: BindingMetrics::new("", ""),
+            failures: Repeats::default(),
         })
     }
 
@@ -184,15 +187,23 @@ impl Server {
         let status = status::of(error).as_u16();
         let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
         // A cause is what the caller is not told: such as an upstream's stack trace.
-        if status >= 500 && (ours || std::error::Error::source(error).is_some()) {
-            tracing::warn!(request.id = exchange.id(), status, error = error.chain(), "a request failed");
-        } else {
-            tracing::debug!(
-                request.id = exchange.id(),
-                status,
-                error = error.chain(),
-                "a request was refused"
-            );
+        let is_failure = status >= 500 && (ours || std::error::Error::source(error).is_some());
+        let said =
+            is_failure.then(|| self.failures.may_say((status, error.reason()), Instant::now())).flatten();
+        let (id, error) = (exchange.id(), error.chain());
+        match said {
+            Some(0) => tracing::warn!(request.id = id, status, error, "a request failed"),
+            Some(unsaid) => {
+                tracing::warn!(
+                    request.id = id,
+                    status,
+                    error,
+                    alike = unsaid,
+                    "a request failed, as others did before"
+                );
+            }
+            None if is_failure => tracing::debug!(request.id = id, status, error, "a request failed"),
+            None => tracing::debug!(request.id = id, status, error, "a request was refused"),
         }
     }
 

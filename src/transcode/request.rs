@@ -97,11 +97,6 @@ impl RequestPlan {
         Query::parse(raw, |name| table.by_name(name, usize::MAX).is_some())
     }
 
-    /// Whether the method reads a body.
-    pub fn takes_body(&self) -> bool {
-        self.body != Body::None
-    }
-
     /// Whether the body is bytes of any kind rather than JSON.
     pub fn raw_body(&self) -> bool {
         self.raw

@@ -16,6 +16,8 @@ use crate::{
 const ITEMS_MAX: u64 = 20_000;
 /// Items on a page.
 const PAGE_SIZE: usize = 1000;
+/// Pages of one section: an upstream may go on answering empty ones, of which kept ones cost no time to wait for.
+const ROUNDS_MAX: u32 = 200;
 /// Places that are named where none of them answered.
 const NAMED_MAX: usize = 8;
 
@@ -88,7 +90,7 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
     let parts = across::parts(look.gateway, route, &input, look.wish).await?;
     let asked = Asked { query: &query, caller: look.caller, size: PAGE_SIZE, partial: true, wish: look.wish };
     let (mut counts, mut start, mut answered) = (Counts::default(), Start::default(), false);
-    loop {
+    for round in 1.. {
         let merged = across::merge(look.gateway, route, &parts, start, &asked).await?;
         answered |= !merged.pages.is_empty();
         for page in &merged.pages {
@@ -104,7 +106,7 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
         counts.age = counts.age.max(merged.freshness.age);
         counts.unreachable.extend(merged.unreachable);
         match merged.next {
-            Some(next) if counts.total < ITEMS_MAX => start = next,
+            Some(next) if counts.total < ITEMS_MAX && round < ROUNDS_MAX => start = next,
             _ if !answered && !counts.unreachable.is_empty() => return Err(silent(&counts.unreachable)),
             next => {
                 counts.truncated = next.is_some();
@@ -112,6 +114,7 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
             }
         }
     }
+    unreachable!("it ends with the last round")
 }
 
 /// Says that nothing could be counted.

@@ -40,10 +40,13 @@ impl Printer<'_, '_> {
             Some(index) => {
                 let (start, named) = (self.out.len(), self.unknown_types.len());
                 // A known type whose bytes cannot be read, also with care, is shown as if it were unknown: the caller still
-                // gets the rest. But nobody is told that it is unknown, nor of what was met in it and is not shown.
+                // gets the rest, and is told where nothing is left of it. Nobody is told of what was met in it and is not shown.
                 if !self.inside(index, value, chosen, depth)? {
                     self.out.truncate(start);
                     self.unknown_types.truncate(named);
+                    if self.google_shaped {
+                        self.note_unknown(name);
+                    }
                     self.bare(value);
                 }
             }
