@@ -79,7 +79,8 @@ pub async fn verify(
         }
         for seal in &seals {
             // Seals go when their entries have gone, but for one: so old that nothing is missing before it.
-            if verified.last_seq == 0 && seal.sealed_at < floor {
+            let is_behind_a_gap = seal.first_seq > verified.last_seq + 1;
+            if is_behind_a_gap && verified.entries == 0 && seal.sealed_at < floor {
                 verified.last_seq = seal.first_seq - 1;
                 verified.root.clone_from(&seal.previous);
             }

@@ -74,6 +74,9 @@ pub struct Outcome {
     /// Further requests that this entry stands for, where there were too many to keep each.
     #[serde(skip_serializing_if = "is_zero")]
     pub further: u64,
+    /// Id of the entry that this one corrects: it was closed by another gateway, while the one at work on it was cut off.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub corrects: String,
 }
 
 fn is_zero(number: &u64) -> bool {

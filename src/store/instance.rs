@@ -44,6 +44,17 @@ pub(super) fn time_ordered_id(now: Timestamp) -> [u8; 16] {
     id
 }
 
+/// Makes an id of the same time as another that follows from what it is about: whoever makes it again makes the same.
+pub(super) fn derived_id(mut id: [u8; 16], about: &[&[u8]]) -> [u8; 16] {
+    let digest = crypto::sha256_of_each(about.iter().copied());
+    // The moment at its begin and the bits that say which kind of id it is stay.
+    id[6] = id[6] & 0xf0 | digest[6] & 0x0f;
+    id[7] = digest[7];
+    id[8] = id[8] & 0xc0 | digest[8] & 0x3f;
+    id[9..].copy_from_slice(&digest[9..16]);
+    id
+}
+
 /// Makes an id that sorts by time, given in microseconds since 1970.
 pub fn time_ordered(micros: i64) -> [u8; 16] {
     time_ordered_id(Timestamp::from_microsecond(micros).unwrap_or_default())

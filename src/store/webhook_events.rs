@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Store, both, instance::time_ordered_id};
-use crate::{crypto, error::Result, model::WebhookEvent};
+use super::{
+    Store, both,
+    instance::{derived_id, time_ordered_id},
+};
+use crate::{error::Result, model::WebhookEvent};
 
 /// What the id of an event begins with where it is shown.
 const PREFIX: &str = "evt_";
@@ -30,13 +33,7 @@ impl WebhookEvent {
     /// whoever finds out the same makes the same event, and it is written once.
     #[must_use]
     pub fn found_out(mut self, time: Timestamp, moment: Timestamp, about: &[&[u8]]) -> Self {
-        let mut id = time_ordered_id(moment);
-        let digest = crypto::sha256_of_each(about.iter().copied());
-        // The moment at its begin and the bits that say which kind of id it is stay.
-        id[6] = id[6] & 0xf0 | digest[6] & 0x0f;
-        id[7] = digest[7];
-        id[8] = id[8] & 0xc0 | digest[8] & 0x3f;
-        id[9..].copy_from_slice(&digest[9..16]);
+        let id = derived_id(time_ordered_id(moment), about);
         (self.id, self.time) = (event_id(&id), time);
         self
     }

@@ -138,12 +138,14 @@ pub(in crate::store) async fn forget_seals(handle: &Handle, floor: i64) -> sqlx:
     let mut transaction = begin(&mut connection).await?;
     let first_kept: Option<i64> =
         sqlx::query_scalar("SELECT min(seq) FROM audit_entries").fetch_one(&mut *transaction).await?;
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(first_seq) FROM audit_seals WHERE sealed_at < $1 AND last_seq < $2")
-            .bind(floor)
-            .bind(first_kept.unwrap_or(i64::MAX))
-            .fetch_one(&mut *transaction)
-            .await?;
+    // A batch begins before it ends: to say so bounds what is looked at.
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT max(first_seq) FROM audit_seals WHERE sealed_at < $1 AND last_seq < $2 AND first_seq < $2",
+    )
+    .bind(floor)
+    .bind(first_kept.unwrap_or(i64::MAX))
+    .fetch_one(&mut *transaction)
+    .await?;
     if let Some(last) = last {
         sqlx::query(
             "DELETE FROM audit_seals

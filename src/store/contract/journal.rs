@@ -3,10 +3,12 @@
 super::contract! {
     an_intent_is_closed_by_its_outcome,
     an_outcome_counts_once,
+    an_outcome_that_comes_late_puts_right_what_others_made_of_it,
     an_outcome_is_written_with_what_it_tells,
     one_of_a_hundred_with_one_key_goes_ahead,
     a_key_replays_refuses_and_is_forgotten,
     what_a_dead_gateway_began,
+    whoever_could_not_say_that_it_lives_is_not_dead,
     many_orphans_are_closed_at_once,
     a_key_expires,
     what_is_dropped_half_way_is_closed_as_unknown,
@@ -19,7 +21,7 @@ mod tell {
     use tokio::task::JoinSet;
 
     use crate::{
-        crypto::{Keys, Purpose},
+        crypto::{self, Keys, Purpose},
         model::{Ending, Entry, Outcome},
         store::{
             Store,
@@ -134,6 +136,41 @@ mod tell {
         gateway.end().await;
     }
 
+    /// What a gateway had under way that was cut off for a while stood as UNKNOWN in the log for ever.
+    pub(super) async fn an_outcome_that_comes_late_puts_right_what_others_made_of_it(store: Store) {
+        let signer = Keys::new(&[3; 32], &[]).signer(Purpose::AuditSeal);
+        let gateway = Running::alive(&store).await;
+        let [early, late] = [go(gateway.open(None).await), go(gateway.open(None).await)];
+        let log = async || {
+            store.seal(&signer, 10).await.unwrap();
+            let walk = Walk { ascending: true, after: None, rows_max: 10 };
+            let entries = store.audit_page(&Filter::default(), walk).await.unwrap();
+            let outcomes =
+                entries.iter().map(|entry| serde_json::from_str::<Outcome>(&entry.outcome).unwrap());
+            outcomes.map(|outcome| (outcome.status, outcome.corrects)).collect::<Vec<_>>()
+        };
+        let unknown = |ticket: &Ticket| (ticket.id(), Settlement::default(), Effects::default());
+        store.close_orphans(vec![unknown(&early), unknown(&late)]).await.unwrap();
+        let id = crypto::uuid_text(&late.id());
+        // By the end of a gateway everything is put right.
+        let settle = async |gateway: Running, ticket| {
+            let outcome = Outcome { ending: Ending::Success, status: 200, ..Outcome::default() };
+            let settlement = Settlement { outcome, ..Settlement::default() };
+            let settled = gateway.journal.settle(ticket, settlement, Effects::default()).await;
+            assert_eq!(settled, Settled::Deferred);
+            gateway.end().await;
+        };
+        let plain = |status| (status, String::new());
+        settle(gateway, early).await;
+        let mut all = log().await;
+        all.sort_unstable();
+        assert_eq!(all, [plain(0), plain(200)], "it was not sealed yet");
+        settle(Running::alive(&store).await, late).await;
+        let mut all = log().await;
+        all.sort_unstable();
+        assert_eq!(all, [plain(0), plain(200), (200, id)]);
+    }
+
     pub(super) async fn one_of_a_hundred_with_one_key_goes_ahead(store: Store) {
         let gateway = Running::alive(&store).await;
         let mut calls = JoinSet::new();
@@ -191,6 +228,17 @@ mod tell {
         store.close_orphans(found).await.unwrap();
         assert_eq!(store.orphans(10).await.unwrap(), []);
         dead.end().await;
+    }
+
+    /// Just after the database was away, callers were told to send again, under another key, what was being done.
+    pub(super) async fn whoever_could_not_say_that_it_lives_is_not_dead(store: Store) {
+        let gateway = Running::alive(&store).await;
+        let _left = go(gateway.open(key(1, 1, false)).await);
+        alter(&store, "UPDATE idempotency_keys SET instance = 'another'").await;
+        alter(&store, "INSERT INTO instances (id, started_at, alive_until) VALUES ('another', 0, 1)").await;
+        store.note_away();
+        store.note_answered();
+        assert!(matches!(gateway.open(key(1, 1, false)).await, Opened::InProgress));
     }
 
     /// As many as are looked for together.

@@ -41,10 +41,13 @@ impl Backlog {
         self.len() >= ROWS_KEPT_MAX
     }
 
-    /// Takes out the rows of one commit; empty if there is nothing to write.
-    pub(super) fn next(&self) -> Taken<'_> {
+    /// Takes out the rows of one commit, at `now` in microseconds since 1970; empty if there is nothing to write.
+    pub(super) fn next(&self, now: i64) -> Taken<'_> {
         let batch = self.with(|rows| {
-            let settles = rows.settles.drain(..rows.settles.len().min(ROWS_MAX)).collect();
+            let mut settles: Vec<_> = rows.settles.drain(..rows.settles.len().min(ROWS_MAX)).collect();
+            // Whoever watches looks for what has changed a moment ago, and sees these operations only now.
+            let births = settles.iter_mut().flat_map(|row| &mut row.effects.operations);
+            births.for_each(|birth| birth.operation.updated_at = birth.operation.updated_at.max(now));
             let taken_back = rows.taken_back.drain(..rows.taken_back.len().min(ROWS_MAX)).collect();
             Batch { opens: Vec::new(), settles, taken_back }
         });
@@ -81,5 +84,58 @@ impl Drop for Taken<'_> {
             rows.settles.extend(batch.settles);
             rows.taken_back.extend(batch.taken_back);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Kind, Operation, OperationId, State},
+        store::{journal::Effects, operations::Birth},
+    };
+
+    fn begun(at: i64) -> Operation {
+        Operation {
+            id: OperationId::default(),
+            project: "p".to_owned(),
+            kind: Kind::GoogleLro,
+            upstream: String::new(),
+            upstream_name: String::new(),
+            run: String::new(),
+            parent: String::new(),
+            target: String::new(),
+            method: String::new(),
+            principal: String::new(),
+            state: State::Running,
+            version: 1,
+            progress: None,
+            created_at: at,
+            started_at: None,
+            updated_at: at,
+            ended_at: None,
+            metadata: Vec::new(),
+            response: Vec::new(),
+            error: Vec::new(),
+            source: Vec::new(),
+            problem: String::new(),
+            poll_at: at,
+            spacing: 0,
+            failures: 0,
+            lease_token: 0,
+        }
+    }
+
+    /// Whoever watched was never told of an operation that was begun while the database was away.
+    #[test]
+    fn what_is_written_late_has_changed_then() {
+        let backlog = Backlog::default();
+        let birth = Birth { operation: begun(5), events: Vec::new() };
+        let effects = Effects { operations: vec![birth], ..Effects::default() };
+        backlog.settle(SettleRow { id: [1; 16], closed_at: 5, outcome: String::new(), key: None, effects });
+        let taken = backlog.next(9);
+        let births = taken.births();
+        let [birth] = births.as_slice() else { panic!("there is one") };
+        assert_eq!((birth.operation.created_at, birth.operation.updated_at), (5, 9));
     }
 }

@@ -81,6 +81,15 @@ pub(in crate::store) struct Moment {
     pub(in crate::store) alive_after: i64,
 }
 
+/// What a commit did.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Flushed {
+    /// One for each intent, in their order.
+    pub(in crate::store) decisions: Vec<Decision>,
+    /// Intents that were closed; the others were closed before, or are sealed.
+    pub(in crate::store) settled: u64,
+}
+
 /// What the commit decided about an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Decision {

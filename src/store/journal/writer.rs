@@ -12,11 +12,11 @@ use tokio::{
 use super::{
     Request, Settled,
     backlog::Backlog,
-    batch::{Batch, Decision, FlushError, Moment, OpenRow, ROWS_MAX, SettleRow},
+    batch::{Batch, Decision, FlushError, Flushed, Moment, OpenRow, ROWS_MAX, SettleRow},
 };
 use crate::{
-    error::{Error, Result},
-    store::{Backend, Store, failure, postgres, postgres::journal::Line, sqlite},
+    error::{Error, Reason, Result},
+    store::{Backend, Store, both, failure, postgres, postgres::journal::Line, sqlite},
 };
 
 /// Commits under way at once on Postgres. SQLite has one writer.
@@ -85,10 +85,14 @@ async fn write(store: Store, rows: Arc<Mutex<mpsc::Receiver<Request>>>, backlog:
         let started = Instant::now();
         histogram!("causeway_journal_batch_rows").record((opens.len() + settles.len()) as f64);
         match flush(&store, &mut line, &batch).await {
-            Ok(decisions) => {
+            Ok(flushed) => {
                 histogram!("causeway_journal_commit_seconds").record(started.elapsed().as_secs_f64());
-                answer(&backlog, &batch.opens, opens, decisions);
-                settles.into_iter().for_each(durable);
+                let is_whole = is_whole(&flushed, &batch.settles);
+                answer(&backlog, &batch.opens, opens, flushed.decisions);
+                for (row, reply) in batch.settles.into_iter().zip(settles) {
+                    // What others closed before is put right with the backlog: nobody here waits for that.
+                    if is_whole { durable(reply) } else { defer(&backlog, row, reply) }
+                }
             }
             Err(error) if failure::is_away(error.cause()) => {
                 store.note_away();
@@ -138,7 +142,7 @@ async fn one_by_one(
     for (row, reply) in batch.opens.into_iter().zip(opens) {
         let single = Batch { opens: vec![row], ..Batch::default() };
         match flush(store, &mut Line::default(), &single).await {
-            Ok(decisions) => answer(backlog, &single.opens, vec![reply], decisions),
+            Ok(flushed) => answer(backlog, &single.opens, vec![reply], flushed.decisions),
             Err(error) => {
                 tracing::error!(error = %error.cause(), "an intent cannot be written");
                 if matches!(error, FlushError::InDoubt(_)) {
@@ -151,7 +155,8 @@ async fn one_by_one(
     for (row, reply) in batch.settles.into_iter().zip(settles) {
         let single = Batch { settles: vec![row.clone()], ..Batch::default() };
         match flush(store, &mut Line::default(), &single).await {
-            Ok(_) => durable(reply),
+            Ok(flushed) if is_whole(&flushed, &single.settles) => durable(reply),
+            Ok(_) => defer(backlog, row, reply),
             Err(error) if failure::is_away(error.cause()) => defer(backlog, row, reply),
             Err(error) => {
                 tracing::error!(error = %error.cause(), "an outcome cannot be written; it will be recorded as unknown");
@@ -184,7 +189,7 @@ fn defer(backlog: &Backlog, row: SettleRow, reply: SettleReply) {
 /// Writes the backlog whenever there is one, at most `tries` times.
 async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
     for _ in 0..tries {
-        let batch = backlog.next();
+        let batch = backlog.next(store.now().as_microsecond());
         gauge!("causeway_journal_backlog_rows").set(backlog.len() as f64);
         if batch.is_empty() {
             if tries == LAST_TRIES {
@@ -194,7 +199,13 @@ async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
             continue;
         }
         match flush(store, &mut Line::default(), &batch).await {
-            Ok(_) => batch.written(),
+            Ok(flushed) if is_whole(&flushed, &batch.settles) || correct(store, &batch.settles).await => {
+                batch.written();
+            }
+            Ok(_) => {
+                drop(batch);
+                sleep(BACKLOG_EVERY).await;
+            }
             Err(error) => {
                 tracing::debug!(error = %error.cause(), "the backlog cannot be written yet");
                 drop(batch);
@@ -204,15 +215,45 @@ async fn drain(store: &Store, backlog: &Backlog, tries: usize) {
     }
 }
 
-/// Makes a batch durable; one decision for each intent, in their order.
+/// Whether all these intents were open until now. Others were closed before: by this process, which did not hear of it, or by
+/// others.
+fn is_whole(flushed: &Flushed, rows: &[SettleRow]) -> bool {
+    flushed.settled >= rows.len() as u64
+}
+
+/// Puts right what others had closed otherwise before; `false` if that has to be tried again.
+async fn correct(store: &Store, rows: &[SettleRow]) -> bool {
+    let instance = store.instance();
+    let done =
+        timeout(COMMIT_TIME_MAX, async { both!(store, corrections::correct(instance.as_bytes(), rows)) });
+    match done.await {
+        Ok(Ok(0)) => true,
+        Ok(Ok(count)) => {
+            tracing::warn!(
+                count,
+                "requests were closed by another gateway while this one was cut off: corrected"
+            );
+            true
+        }
+        Ok(Err(error)) if error.reason() == Some(Reason::StoreUnavailable) => false,
+        Ok(Err(error)) => {
+            tracing::error!(error = error.chain(), "what another gateway closed cannot be corrected");
+            true
+        }
+        Err(_elapsed) => false,
+    }
+}
+
+/// Makes a batch durable.
 pub(in crate::store) async fn flush(
     store: &Store,
     line: &mut Line,
     batch: &Batch,
-) -> Result<Vec<Decision>, FlushError> {
+) -> Result<Flushed, FlushError> {
     let now = store.now().as_microsecond();
     // Whoever holds a key may have had no way to say that it lives.
-    let moment = Moment { now, alive_after: if store.is_just_back() { i64::MIN } else { now } };
+    let alive_after = if store.is_just_back() { i64::MIN } else { store.abandoned_before() };
+    let moment = Moment { now, alive_after };
     let instance = store.instance();
     let written = async {
         match &store.0.backend {

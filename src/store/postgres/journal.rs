@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use super::{operation_records, webhook_events};
 use crate::store::journal::{
     KeyFate,
-    batch::{ANSWERED, Batch, Decision, Existing, FlushError, Moment, OpenRow, RUNNING, UNKNOWN, judge},
+    batch::{
+        ANSWERED, Batch, Decision, Existing, FlushError, Flushed, Moment, OpenRow, RUNNING, UNKNOWN, judge,
+    },
 };
 
 /// The connection of one writer, kept from commit to commit: the pool asks the server whether a connection lives before
@@ -34,12 +36,12 @@ pub(in crate::store) async fn flush(
     batch: &Batch,
     instance: &[u8],
     moment: Moment,
-) -> Result<Vec<Decision>, FlushError> {
+) -> Result<Flushed, FlushError> {
     let (mut connection, since) = match line.0.take() {
         Some(kept) => kept,
         None => (pool.acquire().await?, Instant::now()),
     };
-    let decisions = if batch.is_plain() {
+    let flushed = if batch.is_plain() {
         flush_plain(&mut connection, batch, instance).await.map_err(FlushError::InDoubt)?
     } else {
         flush_whole(&mut connection, batch, instance, moment).await?
@@ -48,7 +50,7 @@ pub(in crate::store) async fn flush(
     if since.elapsed() < LINE_TIME_MAX {
         line.0 = Some((connection, since));
     }
-    Ok(decisions)
+    Ok(flushed)
 }
 
 /// Makes a batch durable that has keys, events or operations in it.
@@ -57,7 +59,7 @@ async fn flush_whole(
     batch: &Batch,
     instance: &[u8],
     moment: Moment,
-) -> Result<Vec<Decision>, FlushError> {
+) -> Result<Flushed, FlushError> {
     let mut transaction = connection.begin().await?;
     let connection = &mut *transaction;
     let decisions = decide(connection, &batch.opens, instance, moment).await?;
@@ -84,14 +86,14 @@ async fn flush_whole(
         .execute(&mut *connection)
         .await?;
     }
-    settle(connection, batch).await?;
+    let settled = settle(connection, batch).await?;
     for event in batch.events() {
         webhook_events::insert(&mut *connection, event, None).await?;
     }
     operation_records::insert_all(connection, &batch.births()).await?;
     take_back(connection, batch).await?;
     transaction.commit().await.map_err(FlushError::InDoubt)?;
-    Ok(decisions)
+    Ok(Flushed { decisions, settled })
 }
 
 /// Intents and outcomes. What is settled was opened in an earlier commit: neither part sees rows of the other.
@@ -106,12 +108,8 @@ pub(super) const PLAIN: &str =
 
 /// Makes intents and outcomes durable that nothing else belongs to: one statement, which is its own transaction, and so
 /// one way to the database and back instead of four.
-async fn flush_plain(
-    connection: &mut PgConnection,
-    batch: &Batch,
-    instance: &[u8],
-) -> sqlx::Result<Vec<Decision>> {
-    sqlx::query(PLAIN)
+async fn flush_plain(connection: &mut PgConnection, batch: &Batch, instance: &[u8]) -> sqlx::Result<Flushed> {
+    let done = sqlx::query(PLAIN)
         .bind(instance)
         .bind(batch.opens.iter().map(|row| &row.id[..]).collect::<Vec<_>>())
         .bind(batch.opens.iter().map(|row| row.opened_at).collect::<Vec<_>>())
@@ -121,7 +119,7 @@ async fn flush_plain(
         .bind(batch.settles.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    Ok(vec![Decision::Go; batch.opens.len()])
+    Ok(Flushed { decisions: vec![Decision::Go; batch.opens.len()], settled: done.rows_affected() })
 }
 
 /// Decides about the keys: the first to insert one goes ahead.
@@ -243,14 +241,15 @@ async fn take_over(
     Ok(done.rows_affected() == 1)
 }
 
-async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+/// Closes intents, and says what becomes of their keys. Returns how many were open.
+async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<u64> {
     if batch.settles.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let ids: Vec<&[u8]> = batch.settles.iter().map(|row| &row.id[..]).collect();
     let closed: Vec<i64> = batch.settles.iter().map(|row| row.closed_at).collect();
     let outcomes: Vec<&str> = batch.settles.iter().map(|row| row.outcome.as_str()).collect();
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE journal SET closed_at = new.closed_at, outcome = new.outcome
          FROM UNNEST($1::bytea[], $2::bigint[], $3::text[]) AS new (id, closed_at, outcome)
          WHERE journal.id = ANY (ARRAY[new.id]) AND journal.closed_at IS NULL",
@@ -292,7 +291,8 @@ async fn settle(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()
         .execute(&mut *connection)
         .await?;
     }
-    release(connection, &released).await
+    release(connection, &released).await?;
+    Ok(done.rows_affected())
 }
 
 async fn take_back(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {

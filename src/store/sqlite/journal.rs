@@ -14,8 +14,8 @@ use crate::store::{
     journal::{
         KeyFate,
         batch::{
-            ANSWERED, Batch, Decision, Existing, FlushError, KeyRow, Moment, OpenRow, ROWS_MAX, SettleRow,
-            UNKNOWN, judge,
+            ANSWERED, Batch, Decision, Existing, FlushError, Flushed, KeyRow, Moment, OpenRow, ROWS_MAX,
+            SettleRow, UNKNOWN, judge,
         },
     },
 };
@@ -64,16 +64,19 @@ pub(in crate::store) async fn flush(
     batch: &Batch,
     instance: &[u8],
     moment: Moment,
-) -> Result<Vec<Decision>, FlushError> {
+) -> Result<Flushed, FlushError> {
     if batch.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Flushed::default());
     }
     let mut writer = files.writer().await?;
     if batch.is_plain() {
         let opens: Vec<&OpenRow> = batch.opens.iter().collect();
         let written = write(&opens, &batch.settles, instance).execute(&mut *writer).await;
         return match written {
-            Ok(_) => Ok(vec![Decision::Go; opens.len()]),
+            Ok(done) => Ok(Flushed {
+                decisions: vec![Decision::Go; opens.len()],
+                settled: done.rows_affected().saturating_sub(opens.len() as u64),
+            }),
             // It may have been the commit that failed. If not, an intent that is not there is taken back, which does no harm.
             Err(error) if failure::is_away(&error) => Err(FlushError::InDoubt(error)),
             Err(error) => Err(error.into()),
@@ -91,8 +94,10 @@ pub(in crate::store) async fn flush(
     }
     let opened = batch.opens.iter().zip(&decisions).filter(|(_, decision)| **decision == Decision::Go);
     let opened: Vec<&OpenRow> = opened.map(|(row, _)| row).collect();
+    let mut settled = 0;
     if !(opened.is_empty() && batch.settles.is_empty()) {
-        write(&opened, &batch.settles, instance).execute(&mut *connection).await?;
+        let done = write(&opened, &batch.settles, instance).execute(&mut *connection).await?;
+        settled = done.rows_affected().saturating_sub(opened.len() as u64);
     }
     for row in &batch.settles {
         settle_key(connection, row).await?;
@@ -111,7 +116,7 @@ pub(in crate::store) async fn flush(
         }
     }
     transaction.commit().await.map_err(FlushError::InDoubt)?;
-    Ok(decisions)
+    Ok(Flushed { decisions, settled })
 }
 
 /// Decides about a key: the first to insert it goes ahead.

@@ -3,6 +3,8 @@
 pub(super) mod audit;
 #[path = "../both/audit_log.rs"]
 pub(super) mod audit_log;
+#[path = "../both/corrections.rs"]
+pub(super) mod corrections;
 pub(super) mod deliveries;
 #[path = "../both/delivery_records.rs"]
 pub(super) mod delivery_records;

@@ -87,6 +87,10 @@ pub(super) struct AuditEntry {
     /// Requests that this entry stands for besides its own; a 64-bit integer.
     #[schema(required = false, format = "int64")]
     further_requests: String,
+    /// Name of the entry that this one corrects: the gateway at work on it was cut off from its database, and another one closed
+    /// it as well as it could.
+    #[schema(required = false)]
+    corrects: String,
     /// The request, without its secrets.
     #[schema(required = false)]
     request: serde_json::Value,
@@ -109,8 +113,10 @@ pub(super) fn show(row: &Sealed) -> Value {
     let id: [u8; 16] = row.id.as_slice().try_into().unwrap_or_default();
     let prefix = if entry.project().is_empty() { String::new() } else { format!("{}/", entry.project()) };
     let request: Value = serde_json::from_str(&entry.request).unwrap_or(Value::Null);
+    let name = |id: &str| format!("{prefix}auditEntries/{id}");
+    let corrects = if outcome.corrects.is_empty() { String::new() } else { name(&outcome.corrects) };
     let mut shown = json!({
-        "name": format!("{prefix}auditEntries/{}", crypto::uuid_text(&id)),
+        "name": name(&crypto::uuid_text(&id)),
         "sequence": row.seq.to_string(),
         "time": time(row.opened_at),
         "endTime": time(row.closed_at),
@@ -134,6 +140,7 @@ pub(super) fn show(row: &Sealed) -> Value {
         "operation": outcome.operation,
         "replayed": outcome.replayed,
         "furtherRequests": outcome.further.to_string(),
+        "corrects": corrects,
         "request": request,
         "digest": base64_simd::STANDARD.encode_to_string(&row.digest),
     });

@@ -56,7 +56,7 @@ const KNOWN_MAX: usize = 10_000;
 /// What whoever comes back has heard last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Commits may become visible in another order than that of their times, by so much.
-const OVERLAP: i64 = 5_000_000;
+const OVERLAP: i64 = 15_000_000;
 
 /// Tells the changes of an operation.
 ///
