@@ -188,22 +188,23 @@ impl Server {
         let ours = error.reason().is_some_and(|reason| reason != Reason::UpstreamNotConfigured);
         // A cause is what the caller is not told: such as an upstream's stack trace.
         let is_failure = status >= 500 && (ours || std::error::Error::source(error).is_some());
-        let said =
-            is_failure.then(|| self.failures.may_say((status, error.reason()), Instant::now())).flatten();
-        let (id, error) = (exchange.id(), error.chain());
-        match said {
-            Some(0) => tracing::warn!(request.id = id, status, error, "a request failed"),
-            Some(unsaid) => {
+        let id = exchange.id();
+        if !is_failure {
+            return tracing::debug!(request.id = id, status, error = error.chain(), "a request was refused");
+        }
+        let words = error.chain();
+        match self.failures.may_say(&words, Instant::now()) {
+            Some(0) => tracing::warn!(request.id = id, status, error = words, "a request failed"),
+            Some(alike) => {
                 tracing::warn!(
                     request.id = id,
                     status,
-                    error,
-                    alike = unsaid,
+                    error = words,
+                    alike,
                     "a request failed, as others did before"
                 );
             }
-            None if is_failure => tracing::debug!(request.id = id, status, error, "a request failed"),
-            None => tracing::debug!(request.id = id, status, error, "a request was refused"),
+            None => tracing::debug!(request.id = id, status, error = words, "a request failed"),
         }
     }
 

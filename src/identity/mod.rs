@@ -165,22 +165,27 @@ impl Identity {
         mut known: Known,
         address: IpAddr,
     ) -> Result<Arc<Principal>> {
-        let _turn = match &known {
+        let mut turn = match &known {
             Known::Late(turn) => Some(turn.clone().lock_owned().await),
             _ => None,
         };
         let now = self.clock.now();
-        match known {
-            Known::Late(_) => known = self.verified.find_in_turn(&digest, now),
-            Known::Nothing => self.limits.check_failures(address)?,
-            _ => {}
+        if turn.is_some() {
+            known = self.verified.find_in_turn(&digest, now);
         }
-        match (known, shown) {
+        if matches!(known, Known::Nothing) {
+            // Others ask by themselves, too.
+            turn = None;
+            self.limits.check_failures(address)?;
+        }
+        let found = match (known, shown) {
             (Known::Good(principal), _) => Ok(principal),
             (known, Shown::Key(key)) => self.look_up(key, digest, known, now).await,
             (_, Shown::Token(token)) => self.check_token(token, digest, now).await,
             (_, Shown::Nothing) => Err(unauthenticated(self.what_is_missing())),
-        }
+        };
+        drop(turn);
+        found
     }
 
     /// Asks the database about a key. While it is away, a key that was good a moment ago stays so.
@@ -211,9 +216,12 @@ impl Identity {
                 self.verified.go_on(&digest, self.clock.now(), KEY_FRESH_FOR, WITHOUT_STORE_MAX);
                 Ok(principal)
             }
-            (Err(error), _) => {
-                // Whoever waits for a turn asks by itself then, as everybody with what is not known.
-                self.verified.remove(&digest);
+            (Err(error), known) => {
+                // Whoever waits for a turn asks by itself then, as everybody with what is not known. Who knew nothing does not
+                // know better than who came to know meanwhile.
+                if matches!(known, Known::Due(..)) || error.reason() == Some(Reason::Unauthenticated) {
+                    self.verified.remove(&digest);
+                }
                 Err(error)
             }
         }

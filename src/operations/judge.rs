@@ -97,7 +97,7 @@ pub(super) fn judge(
     };
     let ended = seen.as_ref().is_some_and(|seen| transition(operation.state, seen.observation).0.is_final());
     // Whoever was not asked about it may say that it ended.
-    let was_asked = !matches!(looked, Looked::Later(_));
+    let was_asked = !matches!(looked, Looked::Later(wait) if !wait.is_zero());
     if age >= max_age && was_asked && !ended {
         let text = "It is older than operations.max_age, and nobody saw it end.";
         seen = Some(Sighting::of(Observation::TooOld).with_error(2, text));

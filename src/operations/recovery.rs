@@ -12,11 +12,12 @@ use prost::Message as _;
 
 use super::{
     Role, Tracker, desk,
+    judge::is_about_the_list,
     sources::{self, Run},
     tracker::Answered,
 };
 use crate::{
-    error::{Code, Error, Result},
+    error::{Error, Result},
     model::{Ending, Kind, OperationId, Outcome},
     pb::google::{cloud::datastream::v1::StreamObject, longrunning},
     schema::Catalog,
@@ -134,18 +135,19 @@ impl Recovery {
     ) -> Result<Option<Birth>> {
         let Some(upstream) = self.upstreams.in_background(from.upstream) else { return Ok(None) };
         let known = self.tracker.known();
-        let mut places = Vec::new();
+        let mut places: Vec<(String, bool)> = Vec::new();
         // What is made has a list of its own with some, and its parent has none.
         if let Some(collection) = known.collection(from.upstream, from.method) {
             for id in ids(&orphan.entry.request) {
-                places.extend(known.places_of(from.upstream, &format!("{name}/{collection}/{id}")));
+                let below = known.places_of(from.upstream, &format!("{name}/{collection}/{id}"));
+                places.extend(below.into_iter().map(|place| (place, true)));
             }
         }
-        places.extend(known.places_of(from.upstream, name));
-        let mut seen = BTreeSet::new();
-        places.retain(|place| seen.insert(place.clone()));
+        let above = known.places_of(from.upstream, name);
+        places.retain(|(place, _)| !above.contains(place));
+        places.extend(above.into_iter().map(|place| (place, false)));
         let mut candidates = Vec::new();
-        for parent in places {
+        for (parent, may_be_none) in places {
             let mut token = String::new();
             for _ in 0..PAGES_MAX {
                 let request = longrunning::ListOperationsRequest {
@@ -163,8 +165,8 @@ impl Recovery {
                 };
                 let page = match desk::call(upstream, ask, None).await {
                     Ok(page) => page,
-                    // It was not made, so nothing was begun there.
-                    Err(error) if error.reason().is_none() && error.code() == Code::NotFound => break,
+                    // Nothing was made, or it has no list that we may see.
+                    Err(error) if may_be_none && is_about_the_list(&error) => break,
                     Err(error) => return Err(error),
                 };
                 let page = longrunning::ListOperationsResponse::decode(&page[..]).map_err(Error::internal)?;

@@ -8,7 +8,7 @@ use super::{
     parse::{Parser, UnknownFields},
     path::{self, Path},
     query::Query,
-    tables::{Card, FieldTable, NO_ONEOF, Op, Tables},
+    tables::{Card, FieldTable, NO_ONEOF, Op, Shape, Tables},
     wanted::Wanted,
     wire::{self, LEN, put_tag},
 };
@@ -124,8 +124,10 @@ impl RequestPlan {
                 Body::All => parser.root(self.input, &mut content)?,
                 Body::Field(at) => {
                     let field = &self.tables.message(self.input).fields[at];
-                    // Node's google-gax writes an empty message as `""`.
-                    if field.op == Op::Message && body.trim_ascii() == b"\"\"" {
+                    // Node's google-gax writes an empty message as `""`. What may be a text is one.
+                    let has_fields =
+                        || field.op == Op::Message && self.tables.message(field.child).shape == Shape::Plain;
+                    if body.trim_ascii() == b"\"\"" && has_fields() {
                         parser = Parser::new(&self.tables, Reader::new(b"{}")?, unknown);
                     }
                     parser.root_field(field, &mut content)?;

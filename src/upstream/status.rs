@@ -155,14 +155,20 @@ fn summarise(upstream: &str, message: &str) -> Option<String> {
     })
 }
 
-/// Whether a line is a frame of Java or JavaScript: `at` a function and a place in a file. Whoever quotes SQL may say `at`, too.
+/// Whether a line is a frame of Java, JavaScript or .NET: `at` a function and a place in a file. Whoever quotes SQL may say `at`, too.
 fn is_frame(line: &str) -> bool {
     let Some(frame) = line.trim().strip_prefix("at ").filter(|_| line.starts_with([' ', '\t'])) else {
         return false;
     };
-    let place = frame.rsplit_once('(').map_or(frame, |(_, place)| place.trim_end_matches(')'));
+    // Behind the place some say which archive it is in.
+    let place =
+        frame.rsplit_once('(').map_or(frame, |(_, place)| place.split(')').next().unwrap_or_default());
     let number = place.rsplit_once(':').map_or("", |(_, number)| number);
-    ["Native Method", "Unknown Source"].contains(&place) || is_number(number)
+    let has_no_line = ["Native Method", "Unknown Source", "SourceFile"].contains(&place)
+        || [".java", ".kt", ".scala", ".groovy"].iter().any(|kind| place.ends_with(kind));
+    has_no_line
+        || is_number(number)
+        || frame.rsplit_once(":line ").is_some_and(|(_, number)| is_number(number))
 }
 
 /// Whether a line begins the trace of a goroutine, such as `goroutine 1 [running]:`.
@@ -297,8 +303,15 @@ mod tests {
         let java = "java.lang.IllegalStateException: no%0A%09at com.acme.Main(Main.java:1)";
         let error = failed(&[("grpc-status", "2"), ("grpc-message", java)]);
         assert!(error.message().contains("IllegalStateException") && !error.message().contains("acme"));
-        for frame in ["    at work (/srv/acme.js:3:14)", "    at /srv/acme.js:3:14", "goroutine 7 [running]:"]
-        {
+        for frame in [
+            "    at work (/srv/acme.js:3:14)",
+            "    at /srv/acme.js:3:14",
+            "goroutine 7 [running]:",
+            "%09at a.B.acme(B.java:12) ~[acme.jar:1.2]",
+            "%09at a.B.acme(Thread.java:829) [?:?]",
+            "%09at a.B.acme(B.java)",
+            "   at Acme.Run(String it) in C:\\acme\\run.cs:line 12",
+        ] {
             let words = format!("it broke%0A{frame}");
             let error = failed(&[("grpc-status", "2"), ("grpc-message", &words)]);
             assert_eq!(error.message(), "Upstream `flyte` failed. The log of the gateway has its words.");
