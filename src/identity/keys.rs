@@ -1,7 +1,7 @@
 //! API keys: made, shown once, looked up, revoked.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -168,18 +168,17 @@ impl Keys {
     }
 
     async fn flush(&self) {
-        let marks: Vec<(String, Timestamp)> = {
+        let mut marks: Vec<(String, Timestamp)> = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.drain().collect()
         };
         // In one order everywhere, so that two replicas never wait for one another.
-        let marks: BTreeMap<String, Timestamp> = marks.into_iter().collect();
-        let marks: Vec<_> = marks.into_iter().collect();
+        marks.sort_unstable();
         for some in marks.chunks(TOUCHED_MAX) {
             if let Err(error) = self.store.touch_keys(some).await {
                 tracing::debug!(error = error.chain(), "marks of use of API keys could not be written");
                 let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-                for (id, at) in some {
+                for (id, at) in some.iter().take(MARKS_MAX.saturating_sub(used.len())) {
                     // It may have been used meanwhile.
                     used.entry(id.clone()).or_insert(*at);
                 }

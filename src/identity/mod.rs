@@ -299,3 +299,57 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header};
+
+    use super::*;
+    use crate::{clock::ManualClock, store::contract};
+
+    fn identity(store: &Store, clock: &Arc<ManualClock>) -> Identity {
+        let set = vec!["identity.mode=keys".to_owned(), "database.url=sqlite://unused.db".to_owned()];
+        let config = config::Config::load(config::Sources { set, ..config::Sources::default() });
+        let config = config.into_config().expect("the settings are right");
+        let limits = Arc::new(Limits::new(&config.limits, None));
+        Identity::new(&config.identity, store, limits, clock.clone()).expect("there is no issuer")
+    }
+
+    /// One request a second was refused, and all others passed for as long as the database was away.
+    #[tokio::test]
+    async fn without_a_database_a_key_opens_for_so_long_and_then_to_nobody() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        for store in contract::each(clock.clone()).await {
+            let identity = identity(&store, &clock);
+            let new = keys::NewKey {
+                principal: "alice".to_owned(),
+                role: Role::Viewer,
+                resources: vec!["*".parse().expect("it is a pattern")],
+                note: String::new(),
+                expires: None,
+            };
+            let (_, key) = identity.keys().create(new, "bob").await.expect("it is made");
+            let mut shown = HeaderValue::from_str(&format!("Bearer {}", key.expose())).expect("it is text");
+            shown.set_sensitive(true);
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, shown)]);
+            let opened = async || {
+                let mut opened = 0;
+                for _ in 0..3 {
+                    opened +=
+                        usize::from(identity.authenticate(&headers, [127, 0, 0, 1].into()).await.is_ok());
+                }
+                opened
+            };
+            assert_eq!(opened().await, 3);
+            contract::take_away(&store);
+            for _ in 0..11 {
+                clock.advance(REVOKED_AFTER_MAX);
+                assert_eq!(opened().await, 3, "{}", clock.now());
+            }
+            clock.advance(REVOKED_AFTER_MAX);
+            assert_eq!(opened().await, 0, "{}", clock.now());
+            clock.advance(Duration::from_secs(1));
+            assert_eq!(opened().await, 0, "{}", clock.now());
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod audit;
 mod basics;
 mod journal;
 mod keys;
-mod operations;
+pub(super) mod operations;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -52,6 +52,11 @@ pub(crate) async fn alter(store: &Store, statement: &'static str) {
         }
     };
     done.expect("it is SQL");
+}
+
+/// Has a store believe that its database is away, until it hears of it again.
+pub(crate) fn take_away(store: &Store) {
+    store.note_away();
 }
 
 /// Whether anybody was to be woken for events since this was last asked. Who forgets to wake couriers has them find the event
