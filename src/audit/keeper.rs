@@ -205,6 +205,40 @@ mod tests {
         },
     };
 
+    /// With many orphans to close, which took longer than its own time, it closed what it had under way itself.
+    #[tokio::test]
+    async fn who_closes_many_orphans_goes_on_saying_that_it_lives() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let Some([ours, theirs]) = contract::replicas(clock.clone()).await else { return };
+        let config = config::Audit { retention: LEASE, reads: true, reads_without_store: true };
+        let mut tasks = JoinSet::new();
+        let mut open = async |store: &Store, count| {
+            let (journal, work) = Journal::new(store.clone());
+            tasks.spawn(work);
+            let opened = (0..count).map(|_| journal.open(Intent { entry: Entry::default(), key: None }));
+            let opened = futures_util::future::join_all(opened).await;
+            // As a process that is at work, or killed: nothing is said about them any more.
+            opened.into_iter().for_each(|opened| std::mem::forget(opened.expect("it is durable")));
+        };
+        open(&theirs, ORPHANS_MAX as usize + 1).await;
+        clock.advance(LEASE + LEASE + LEASE);
+        let passes = clock.clone();
+        let mut keeper =
+            Keeper::start(ours.clone(), &config).await.unwrap().with_recovery(Arc::new(move |_| {
+                passes.advance(LEASE / 100);
+                Box::pin(async { Ok(None) })
+            }));
+        keeper.answering_since = Some(Instant::now() - LEASE);
+        open(&ours, 1).await;
+        keeper.tick().await.unwrap();
+        assert_eq!(ours.orphans(10).await.unwrap(), []);
+        assert_eq!(
+            ours.under_way(10).await.unwrap().map(|all| all.len()),
+            Some(1),
+            "it is still at work on it"
+        );
+    }
+
     /// The journal is looked through only when somebody has gone, and then it is.
     #[tokio::test]
     async fn who_dies_while_all_was_calm_leaves_no_orphan() {
