@@ -90,7 +90,9 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
     let parts = across::parts(look.gateway, route, &input, look.wish).await?;
     let asked = Asked { query: &query, caller: look.caller, size: PAGE_SIZE, partial: true, wish: look.wish };
     let (mut counts, mut start, mut answered) = (Counts::default(), Start::default(), false);
-    for round in 1.. {
+    let mut rounds_left = ROUNDS_MAX;
+    loop {
+        rounds_left -= 1;
         let merged = across::merge(look.gateway, route, &parts, start, &asked).await?;
         answered |= !merged.pages.is_empty();
         for page in &merged.pages {
@@ -106,7 +108,7 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
         counts.age = counts.age.max(merged.freshness.age);
         counts.unreachable.extend(merged.unreachable);
         match merged.next {
-            Some(next) if counts.total < ITEMS_MAX && round < ROUNDS_MAX => start = next,
+            Some(next) if counts.total < ITEMS_MAX && rounds_left > 0 => start = next,
             _ if !answered && !counts.unreachable.is_empty() => return Err(silent(&counts.unreachable)),
             next => {
                 counts.truncated = next.is_some();
@@ -114,7 +116,6 @@ pub(super) async fn count(look: &Look<'_>, counted: &Counted) -> Result<Counts> 
             }
         }
     }
-    unreachable!("it ends with the last round")
 }
 
 /// Says that nothing could be counted.

@@ -85,6 +85,21 @@ async fn everything_of_a_project_is_counted() {
     }
 }
 
+/// Kept pages cost no time to wait for: nothing stopped the one who counted, and its thread was everybody's.
+#[tokio::test]
+async fn a_list_without_an_end_is_counted_to_some_page() {
+    let upstream = Scripted::start(|_: &Call| Answer::Message(json!({"nextPageToken": "again"}))).await;
+    let endpoint = format!("upstreams.bigqueryconnection.endpoint=http://{}", upstream.address);
+    let locations = "upstreams.bigqueryconnection.locations=[\"us\"]".to_owned();
+    let gateway = Gateway::start(&[endpoint, locations]).await;
+    let page = gateway.send("GET", OVERVIEW, &[("x-server-timeout", "20")], "").await.json();
+    assert_eq!(
+        (&page["connections"]["total"], &page["connections"]["status"]),
+        (&json!(0), &json!("PARTIAL"))
+    );
+    assert_eq!(page["connections"]["unreachable"], Value::Null, "all of it answered");
+}
+
 #[tokio::test]
 async fn a_system_that_hangs_costs_its_section() {
     let upstream = company("ListConnections").await;
