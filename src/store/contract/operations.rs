@@ -10,7 +10,7 @@ super::contract! {
     what_was_deleted_or_is_old_is_gone,
 }
 
-mod tell {
+pub(in crate::store) mod tell {
     use jiff::SignedDuration;
     use tokio::task::JoinSet;
 
@@ -29,7 +29,7 @@ mod tell {
         Room { questions: 8, rows }
     }
 
-    fn operation(store: &Store, parent: &str, name: &str) -> Operation {
+    pub(in crate::store) fn operation(store: &Store, parent: &str, name: &str) -> Operation {
         let now = store.now().as_microsecond();
         Operation {
             id: OperationId(time_ordered(now)),

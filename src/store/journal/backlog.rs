@@ -90,52 +90,25 @@ impl Drop for Taken<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{Kind, Operation, OperationId, State},
-        store::{journal::Effects, operations::Birth},
+    use crate::store::{
+        contract::{self, operations::tell::operation},
+        journal::Effects,
+        operations::Birth,
     };
 
-    fn begun(at: i64) -> Operation {
-        Operation {
-            id: OperationId::default(),
-            project: "p".to_owned(),
-            kind: Kind::GoogleLro,
-            upstream: String::new(),
-            upstream_name: String::new(),
-            run: String::new(),
-            parent: String::new(),
-            target: String::new(),
-            method: String::new(),
-            principal: String::new(),
-            state: State::Running,
-            version: 1,
-            progress: None,
-            created_at: at,
-            started_at: None,
-            updated_at: at,
-            ended_at: None,
-            metadata: Vec::new(),
-            response: Vec::new(),
-            error: Vec::new(),
-            source: Vec::new(),
-            problem: String::new(),
-            poll_at: at,
-            spacing: 0,
-            failures: 0,
-            lease_token: 0,
-        }
-    }
-
     /// Whoever watched was never told of an operation that was begun while the database was away.
-    #[test]
-    fn what_is_written_late_has_changed_then() {
-        let backlog = Backlog::default();
-        let birth = Birth { operation: begun(5), events: Vec::new() };
+    #[tokio::test]
+    async fn what_is_written_late_has_changed_then() {
+        let store = contract::on_sqlite().await.expect("a file can be made");
+        let begun = operation(&store, "p", "o");
+        let (backlog, later) = (Backlog::default(), begun.updated_at + 9);
+        let birth = Birth { operation: begun.clone(), events: Vec::new() };
         let effects = Effects { operations: vec![birth], ..Effects::default() };
         backlog.settle(SettleRow { id: [1; 16], closed_at: 5, outcome: String::new(), key: None, effects });
-        let taken = backlog.next(9);
+        let taken = backlog.next(later);
         let births = taken.births();
         let [birth] = births.as_slice() else { panic!("there is one") };
-        assert_eq!((birth.operation.created_at, birth.operation.updated_at), (5, 9));
+        let at = (birth.operation.created_at, birth.operation.updated_at);
+        assert_eq!(at, (begun.created_at, later));
     }
 }
