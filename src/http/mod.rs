@@ -5,7 +5,7 @@
 //! - `proxied` answers from an upstream, `pages` does so with pages that may be kept, `stream` message by message; `own`
 //!   answers by itself. `conditional` sends no body to who has it already.
 //! - [`openapi`] describes all of it.
-//! - `error` prints the one envelope, `status` is the one table of codes.
+//! - `error` prints the one envelope, `status` is the one table of codes, `repeats` keeps the log of an outage short.
 //!
 //! What holds: every answer carries a request id and every failure is an envelope, also what the HTTP/1 parser refuses (see
 //! `refusal`; only that of HTTP/2 resets its stream, or ends it with a bare status); a request of the caller's making never

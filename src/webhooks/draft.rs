@@ -103,7 +103,7 @@ impl Draft {
             Some(EndpointState::Enabled) if endpoint.state == EndpointState::Disabled => {
                 endpoint.state = EndpointState::Enabled;
                 endpoint.disabled_reason = String::new();
-                // So do the days until it is disabled again.
+                // The days until it is disabled again begin anew.
                 begins_anew = true;
             }
             Some(EndpointState::Disabled) if endpoint.state == EndpointState::Enabled => {
