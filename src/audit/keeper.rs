@@ -29,6 +29,10 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(6);
 const RECOVERY_AGE_MAX: i64 = 600_000_000;
 /// How often what is old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
+/// Rows forgotten at once: on SQLite nothing else is written meanwhile.
+const FORGET_ROWS_MAX: u32 = 500;
+/// How long one round may forget. What is left then is forgotten in the next.
+const FORGET_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Keeps the journal in order.
 pub struct Keeper {
@@ -107,10 +111,28 @@ impl Keeper {
         if self.forgot_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
             self.forgot_at = Some(Instant::now());
             self.say().await?;
-            self.store.forget_keys().await?;
-            self.store.forget_audit(floor(self.store.now(), self.retention)).await?;
+            if !self.forget().await? {
+                self.forgot_at = None;
+            }
         }
         Ok(())
+    }
+
+    /// Forgets what is old, until its time is over; tells whether that was all.
+    async fn forget(&self) -> Result<bool> {
+        let until = Instant::now() + FORGET_TIME_MAX;
+        let floor = floor(self.store.now(), self.retention);
+        loop {
+            let keys_left = self.store.forget_keys(FORGET_ROWS_MAX).await?;
+            let entries_left = self.store.forget_audit(floor, FORGET_ROWS_MAX).await?;
+            if !keys_left && !entries_left {
+                self.store.forget_seals(floor).await?;
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
     }
 
     async fn say(&self) -> Result<()> {

@@ -87,8 +87,8 @@ pub async fn verify(
             if let Err(altered) = check_seal(seal, &verified, &signer) {
                 return Ok(Err(altered));
             }
-            let gone = seal.sealed_at < floor && verified.entries == 0;
-            if let Err(altered) = check_entries(seal, &mut entries, &mut verified, gone).await? {
+            let may_be_gone = seal.sealed_at < floor;
+            if let Err(altered) = check_entries(seal, &mut entries, &mut verified, may_be_gone).await? {
                 return Ok(Err(altered));
             }
             verified.last_seq = seal.last_seq;
@@ -126,7 +126,9 @@ async fn check_entries(
     for seq in seal.first_seq..=seal.last_seq {
         let altered = |what: &str| Ok(Err(Altered { seq, what: what.to_owned() }));
         let Some(entry) = entries.next_if(|entry| entry.seq <= seq).await? else {
-            if may_be_gone && verified.entries == 0 && seq == seal.first_seq {
+            let is_first = verified.entries == 0 && seq == seal.first_seq;
+            if may_be_gone && (is_first || entries.are_gone_up_to(seq).await?) {
+                verified.entries = 0;
                 return Ok(Ok(()));
             }
             return altered("it is missing");
@@ -180,6 +182,13 @@ impl Entries<'_> {
         self.page.push(entry);
     }
 
+    /// Whether the log begins behind a number by now: what is too old goes from its beginning, also while it is read.
+    async fn are_gone_up_to(&self, seq: i64) -> Result<bool> {
+        let walk = Walk { ascending: true, after: Some(i64::MIN), rows_max: 1 };
+        let first = self.store.audit_page(&Filter::default(), walk).await?;
+        Ok(first.first().is_none_or(|first| first.seq > seq))
+    }
+
     async fn fill(&mut self) -> Result<()> {
         if self.page.is_empty() && !self.ended {
             let walk = Walk { ascending: true, after: Some(self.after), rows_max: ROWS_MAX };
@@ -212,9 +221,14 @@ mod tests {
     }
 
     async fn observe(store: &Store) {
+        observe_many(store, 1).await;
+    }
+
+    async fn observe_many(store: &Store, rows: usize) {
         let outcome = Outcome { ending: Ending::Success, status: 200, ..Outcome::default() };
         let row = Closed::observed(store.now().as_microsecond(), &Entry::default(), &outcome);
-        store.observe(&keys().signer(Purpose::AuditSeal), vec![row], 1).await.expect("it is written");
+        let signer = keys().signer(Purpose::AuditSeal);
+        store.observe(&signer, vec![row; rows], 1).await.expect("it is written");
     }
 
     /// Seals were kept for ever, one for each fifth of a second.
@@ -228,13 +242,65 @@ mod tests {
             }
             clock.advance(70 * DAY);
             observe(&store).await;
-            store.forget_audit(floor(store.now(), 35 * DAY)).await.expect("the database answers");
+            let floor = floor(store.now(), 35 * DAY);
+            store.forget_audit(floor, 10).await.expect("the database answers");
+            store.forget_seals(floor).await.expect("the database answers");
             observe(&store).await;
             let found = verified().await.expect("nothing was altered");
             assert_eq!((found.entries, found.first_seq, found.last_seq), (2, 4, 5));
             contract::alter(&store, "DELETE FROM audit_seals WHERE first_seq = 3").await;
             let altered = verified().await.expect_err("what has gone was not too old");
             assert_eq!((altered.seq, &*altered.what), (1, "its seal is missing"));
+        }
+    }
+
+    /// All of the log was gone through for what is old, and that deleted at once, while every request waited.
+    #[tokio::test]
+    async fn what_is_old_goes_by_whole_batches_and_what_is_left_is_verified() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let sqlite = contract::each(clock.clone()).await.swap_remove(0);
+        for rows in [4, 4, 4, 25, 3] {
+            observe_many(&sqlite, rows).await;
+        }
+        clock.advance(70 * DAY);
+        observe(&sqlite).await;
+        let floor = floor(sqlite.now(), 35 * DAY);
+        let mut begins = Vec::new();
+        loop {
+            let may_be_more = sqlite.forget_audit(floor, 10).await.expect("the database answers");
+            let verified = verify(&sqlite, &keys(), 35 * DAY).await.expect("the database answers");
+            begins.push(verified.expect("nothing was altered").first_seq);
+            if !may_be_more {
+                break;
+            }
+        }
+        assert_eq!(begins, [9, 13, 38, 41, 41]);
+    }
+
+    /// What was forgotten between two looks was called missing.
+    #[tokio::test]
+    async fn a_log_is_verified_while_its_beginning_goes() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        for store in contract::each(clock.clone()).await {
+            let rows = ROWS_MAX as usize;
+            observe_many(&store, rows).await;
+            observe_many(&store, 3).await;
+            clock.advance(70 * DAY);
+            observe(&store).await;
+            let seals = store.audit_seals(0, 10).await.expect("the database answers");
+            let mut entries = Entries { store: &store, page: Vec::new(), after: i64::MIN, ended: false };
+            let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
+            let mut check = async |seal: &Seal, may_be_gone| {
+                let checked = check_entries(seal, &mut entries, &mut verified, may_be_gone).await;
+                checked.expect("the database answers").map(|()| verified.entries)
+            };
+            assert_eq!(check(&seals[0], true).await, Ok(u64::from(ROWS_MAX)));
+            let floor = floor(store.now(), 35 * DAY);
+            while store.forget_audit(floor, 10).await.expect("the database answers") {}
+            let altered = check(&seals[1], false).await.expect_err("what has gone was not too old");
+            assert_eq!(&*altered.what, "it is missing");
+            assert_eq!(check(&seals[1], true).await, Ok(0));
+            assert_eq!(check(&seals[2], false).await, Ok(1));
         }
     }
 

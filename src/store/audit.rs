@@ -396,20 +396,30 @@ impl Store {
     }
 
     /// Forgets what was sealed before `floor`, in microseconds since 1970: on Postgres by the whole month, and only once
-    /// all of it is older. Of the seals whose entries have gone the last one stays: it says what the next continues.
+    /// all of it is older; in SQLite, where others wait meanwhile, about `rows_max` of the oldest entries. Tells whether
+    /// there may be more.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn forget_audit(&self, floor: i64) -> Result<()> {
-        both!(self, audit::forget(floor))?;
+    pub async fn forget_audit(&self, floor: i64, rows_max: u32) -> Result<bool> {
+        both!(self, audit::forget(floor, rows_max))
+    }
+
+    /// Forgets seals that were made before `floor`, in microseconds since 1970, and whose entries have gone. The last one
+    /// stays: it says what the next continues.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn forget_seals(&self, floor: i64) -> Result<()> {
         both!(self, audit_log::forget_seals(floor))
     }
 
-    /// Forgets Idempotency-Keys that have expired, and gateways that are long gone.
+    /// Forgets up to `rows_max` Idempotency-Keys that have expired, and gateways that are long gone. Tells whether there may
+    /// be more.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn forget_keys(&self) -> Result<()> {
-        both!(self, audit_log::forget_keys(self.now().as_microsecond()))
+    pub async fn forget_keys(&self, rows_max: u32) -> Result<bool> {
+        both!(self, audit_log::forget_keys(self.now().as_microsecond(), rows_max))
     }
 }

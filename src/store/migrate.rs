@@ -45,7 +45,8 @@ impl Store {
     /// Applies what is missing and returns the names of it. Several processes may try at once: one does it.
     ///
     /// # Errors
-    /// The database is away, is newer than this program, or has a migration that differs from ours.
+    /// The database is away, is newer than this program, has a migration that differs from ours, or somebody else, such as a
+    /// backup, is using what one would change; what was applied until then stays.
     pub async fn migrate(&self) -> Result<Vec<&'static str>> {
         let mut done = Vec::new();
         // Each round looks again: another process may have been faster. There are as many rounds as migrations.
@@ -62,8 +63,11 @@ impl Store {
                     sqlite::migrate::apply(files, next, &next.checksum(next.sqlite), now).await
                 }
             };
-            if fresh.map_err(|error| failure::of(error).with_metadata("migration", next.name))? {
-                done.push(next.name);
+            match fresh {
+                Ok(true) => done.push(next.name),
+                Ok(false) => {}
+                Err(error) if failure::is_locked(&error) => return Err(locked(next.name, error)),
+                Err(error) => return Err(failure::of(error).with_metadata("migration", next.name)),
             }
         }
         Ok(done)
@@ -145,6 +149,14 @@ fn check(applied: &[Applied], postgres: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn locked(name: &str, error: sqlx::Error) -> Error {
+    let text = format!(
+        "database.url: {name} cannot be applied while another session, such as a backup or a long query, uses what it \
+         changes; run `causeway migrate` again when that is over"
+    );
+    Error::new(Code::Unavailable, Reason::StoreUnavailable, text).with_source(error)
 }
 
 fn refusal(text: String) -> Error {

@@ -159,18 +159,25 @@ pub(in crate::store) async fn forget_seals(handle: &Handle, floor: i64) -> sqlx:
     transaction.commit().await
 }
 
-/// Deletes Idempotency-Keys that are over, and gateways that are gone.
-pub(in crate::store) async fn forget_keys(handle: &Handle, now: i64) -> sqlx::Result<()> {
+/// Deletes up to `rows_max` Idempotency-Keys that are over, and gateways that are gone. Tells whether there may be more keys.
+pub(in crate::store) async fn forget_keys(handle: &Handle, now: i64, rows_max: u32) -> sqlx::Result<bool> {
     let mut connection = writer(handle).await?;
     let mut transaction = begin(&mut connection).await?;
-    sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= $1")
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+    // Asked of each row again: one that was found may be in use anew.
+    let keys = sqlx::query(
+        "DELETE FROM idempotency_keys
+         WHERE scope IN (SELECT scope FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+           AND expires_at <= $1",
+    )
+    .bind(now)
+    .bind(i64::from(rows_max))
+    .execute(&mut *transaction)
+    .await?;
     // A gateway that is gone this long has nothing open any more.
     sqlx::query("DELETE FROM instances WHERE alive_until < $1")
         .bind(now - DAY)
         .execute(&mut *transaction)
         .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(keys.rows_affected() >= u64::from(rows_max))
 }

@@ -8,6 +8,7 @@ super::contract! {
     of_many_that_end_together_each_has_its_own_outcome,
     of_many_with_repetitions_each_has_its_own_outcome,
     old_entries_are_forgotten_and_the_chain_goes_on,
+    a_backup_is_in_nobodys_way,
 }
 
 mod tell {
@@ -21,6 +22,7 @@ mod tell {
         store::{
             Projects, Store,
             audit::{Closed, Filter, GENESIS, Sealed, Walk, digest},
+            contract::Reading,
             journal::{Effects, Intent, Journal, KeyUse, Opened, Settled, Settlement},
         },
     };
@@ -199,15 +201,34 @@ mod tell {
         }
         store.shift_clock(SignedDuration::from_hours(24 * 70));
         seal("new").await;
-        store
-            .forget_audit((store.now() - SignedDuration::from_hours(24 * 35)).as_microsecond())
-            .await
-            .unwrap();
+        let floor = (store.now() - SignedDuration::from_hours(24 * 35)).as_microsecond();
+        store.forget_audit(floor, 10).await.unwrap();
+        store.forget_seals(floor).await.unwrap();
         assert_eq!(ids(&store, &Filter::default(), ALL).await, ["new"]);
         seal("newer").await;
         let seals = store.audit_seals(0, 10).await.unwrap();
         let first_of_each: Vec<i64> = seals.iter().map(|seal| seal.first_seq).collect();
         assert_eq!(first_of_each, [3, 4, 5], "the last of the old ones says what the next continues");
+    }
+
+    /// One that began before midnight kept the first of a month from the log, and whoever read it, until it was over; and each
+    /// month that was to go kept everybody waiting for ten seconds, every ten minutes.
+    pub(super) async fn a_backup_is_in_nobodys_way(store: Store) {
+        let seal = async |id: &str| {
+            store.observe(&signer(), vec![observed(&store, id, "x", 200)], 100).await.unwrap();
+        };
+        seal("old").await;
+        let backup = Reading::begin(&store, "SELECT * FROM audit_entries").await;
+        store.shift_clock(SignedDuration::from_hours(24 * 70));
+        seal("new").await;
+        let floor = (store.now() - SignedDuration::from_hours(24 * 35)).as_microsecond();
+        store.forget_audit(floor, 10).await.unwrap();
+        seal("newer").await;
+        let found = ids(&store, &Filter::default(), ALL).await;
+        assert_eq!(found[found.len() - 2..], ["new", "newer"]);
+        backup.end().await;
+        store.forget_audit(floor, 10).await.unwrap();
+        assert_eq!(ids(&store, &Filter::default(), ALL).await, ["new", "newer"]);
     }
 
     /// Intents and outcomes that come together are written together, some hundreds at once.

@@ -54,6 +54,39 @@ pub(crate) async fn alter(store: &Store, statement: &'static str) {
     done.expect("it is SQL");
 }
 
+/// Somebody who reads tables for long, as a backup does.
+pub(crate) enum Reading {
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+}
+
+impl Reading {
+    /// Begins to read with a statement, and holds what it needs for it.
+    pub(crate) async fn begin(store: &Store, statement: &'static str) -> Self {
+        match &store.0.backend {
+            Backend::Postgres(pool) => {
+                let mut transaction = pool.begin().await.expect("a connection");
+                sqlx::query(statement).execute(&mut *transaction).await.expect("it is SQL");
+                Self::Postgres(transaction)
+            }
+            Backend::Sqlite(files) => {
+                let mut transaction = files.reader().begin().await.expect("a connection");
+                sqlx::query(statement).execute(&mut *transaction).await.expect("it is SQL");
+                Self::Sqlite(transaction)
+            }
+        }
+    }
+
+    /// Lets go of everything.
+    pub(crate) async fn end(self) {
+        match self {
+            Self::Postgres(transaction) => transaction.rollback().await,
+            Self::Sqlite(transaction) => transaction.rollback().await,
+        }
+        .expect("nothing was written");
+    }
+}
+
 /// Has a store believe that its database is away, until it hears of it again.
 pub(crate) fn take_away(store: &Store) {
     store.note_away();

@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use super::audit_log::{self, closed};
 use crate::{
     crypto::Signer,
-    store::audit::{Closed, Sealed, chain},
+    store::{
+        audit::{Closed, Sealed, chain},
+        failure,
+    },
 };
 
 /// Held by whoever seals.
@@ -112,18 +115,23 @@ async fn ensure_partition(connection: &mut PgConnection, sealed_at: i64) -> sqlx
         .fetch_one(&mut *connection)
         .await?;
     if !there {
-        // A name of our own making and two numbers.
+        // Made by itself and then attached, which waits for nobody who reads. Made as a partition it would wait for a backup
+        // that began before midnight, and everybody else for it. A name of our own making and two numbers.
         let statement = format!(
-            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entries FOR VALUES FROM ({from}) TO ({until})"
+            "CREATE TABLE {name} (LIKE audit_entries INCLUDING ALL);
+             ALTER TABLE audit_entries ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({until})"
         );
-        sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
     }
     Ok(())
 }
 
-/// Drops the partitions of months that ended before `floor`.
-pub(in crate::store) async fn forget(pool: &PgPool, floor: i64) -> sqlx::Result<()> {
-    let Some((keep, ..)) = month(floor) else { return Ok(()) };
+/// How long a month that goes may wait for those who read it, while whoever wants to write waits behind it.
+const DROP_WAIT_MAX: &str = "SET LOCAL lock_timeout = '200ms'";
+
+/// Drops the partitions of months that ended before `floor`. One that somebody reads stays for now.
+pub(in crate::store) async fn forget(pool: &PgPool, floor: i64, _rows_max: u32) -> sqlx::Result<bool> {
+    let Some((keep, ..)) = month(floor) else { return Ok(false) };
     let names: Vec<String> = sqlx::query_scalar(
         "SELECT child.relname::text FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
          WHERE inhparent = to_regclass('audit_entries')",
@@ -132,8 +140,25 @@ pub(in crate::store) async fn forget(pool: &PgPool, floor: i64) -> sqlx::Result<
     .await?;
     // Names of our own sort by month.
     for name in names.iter().filter(|name| name.starts_with(PARTITION) && **name < keep) {
-        sqlx::query(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(pool).await?;
-        tracing::info!(partition = name, "dropped a month of the audit log");
+        let mut transaction = pool.begin().await?;
+        sqlx::raw_sql(DROP_WAIT_MAX).execute(&mut *transaction).await?;
+        match sqlx::query(AssertSqlSafe(format!("DROP TABLE IF EXISTS {name}")))
+            .execute(&mut *transaction)
+            .await
+        {
+            Ok(_) => {
+                transaction.commit().await?;
+                tracing::info!(partition = name, "dropped a month of the audit log");
+            }
+            Err(error) if failure::is_locked(&error) => {
+                tracing::info!(
+                    partition = name,
+                    "a month of the audit log is old, but in use, perhaps by a backup: it is dropped later"
+                );
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(false)
 }

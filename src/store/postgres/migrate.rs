@@ -29,6 +29,9 @@ pub(in crate::store) async fn applied(pool: &PgPool) -> sqlx::Result<Vec<Applied
         .collect()
 }
 
+/// How long a migration may wait for those who use what it changes, while whoever else wants to use it waits behind it.
+const LOCK_WAIT_MAX: &str = "SET LOCAL lock_timeout = '2s'";
+
 /// Applies a migration unless another process has; tells whether it did.
 pub(in crate::store) async fn apply(
     pool: &PgPool,
@@ -53,6 +56,7 @@ pub(in crate::store) async fn apply(
     if there {
         return Ok(false);
     }
+    sqlx::raw_sql(LOCK_WAIT_MAX).execute(&mut *transaction).await?;
     sqlx::raw_sql(migration.postgres).execute(&mut *transaction).await?;
     sqlx::query("INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)")
         .bind(migration.number)
@@ -63,4 +67,23 @@ pub(in crate::store) async fn apply(
         .await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::contract::{self, Reading};
+
+    /// A migration waited as long as a backup took, and every request behind it.
+    #[tokio::test]
+    async fn a_migration_gives_way_to_whoever_uses_what_it_changes() {
+        let Some(store) = contract::on_postgres().await else { return };
+        contract::alter(&store, "DELETE FROM schema_migrations WHERE name = '0006_keep_room'").await;
+        let other = Reading::begin(&store, "LOCK TABLE journal IN ROW EXCLUSIVE MODE").await;
+        let vacuum = Reading::begin(&store, "LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE").await;
+        let error = store.migrate().await.expect_err("events are in use");
+        assert!(error.message().contains("0006_keep_room cannot be applied while another"), "{error}");
+        vacuum.end().await;
+        assert_eq!(store.migrate().await.expect("nobody is in its way"), ["0006_keep_room"]);
+        other.end().await;
+    }
 }

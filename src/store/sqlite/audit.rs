@@ -132,11 +132,33 @@ async fn append(
     }
 }
 
-/// Deletes entries that were sealed before `floor`.
-pub(in crate::store) async fn forget(files: &Files, floor: i64) -> sqlx::Result<()> {
-    let delete = sqlx::query("DELETE FROM audit_entries WHERE sealed_at < $1").bind(floor);
-    delete.execute(&mut *files.writer().await?).await?;
-    Ok(())
+/// Deletes the oldest batches, of about `rows_max` entries together, if they were sealed before `floor`. Tells whether there
+/// may be more.
+pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -> sqlx::Result<bool> {
+    let mut reader = files.reader().acquire().await?;
+    // Numbers and times grow together: the first entry is the oldest, and mostly young enough.
+    let first: Option<(i64, i64)> =
+        sqlx::query_as("SELECT seq, sealed_at FROM audit_entries ORDER BY seq LIMIT 1")
+            .fetch_optional(&mut *reader)
+            .await?;
+    let Some((first, _)) = first.filter(|(_, sealed_at)| *sealed_at < floor) else { return Ok(false) };
+    let rows_end = first.saturating_add(i64::from(rows_max));
+    // Batches go as a whole, or what is left of one would seem to have lost its beginning; one that is larger goes by itself.
+    let last: i64 = sqlx::query_scalar(
+        "SELECT coalesce(
+             (SELECT max(last_seq) FROM audit_seals WHERE last_seq >= $1 AND last_seq < $2 AND sealed_at < $3),
+             (SELECT last_seq FROM audit_seals WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1),
+             $2 - 1)",
+    )
+    .bind(first)
+    .bind(rows_end)
+    .bind(floor)
+    .fetch_one(&mut *reader)
+    .await?;
+    drop(reader);
+    let delete = sqlx::query("DELETE FROM audit_entries WHERE seq <= $1 AND sealed_at < $2");
+    delete.bind(last).bind(floor).execute(&mut *files.writer().await?).await?;
+    Ok(true)
 }
 
 #[cfg(test)]
