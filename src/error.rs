@@ -1,7 +1,7 @@
 //! The one error of the gateway: a canonical code, a stable reason, words for the caller, and a cause for the log.
 //!
 //! Every module returns [`Error`]. What it displays is what a caller may read; the cause chain is for the log and is
-//! printed once, where the error is handled ([`Error::chain`]). How a code becomes an HTTP status is decided in `http`.
+//! printed once, where the error is handled ([`Error::told`]). How a code becomes an HTTP status is decided in `http`.
 //!
 //! An error deliberately does not know HTTP, tonic or JSON.
 
@@ -334,17 +334,6 @@ impl Error {
         self.0.maybe_done
     }
 
-    /// Prints the error and every cause, joined by `: `. For the log only.
-    pub fn chain(&self) -> String {
-        let mut text = self.0.message.clone();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            join(&mut text, &error.to_string());
-            cause = error.source();
-        }
-        text
-    }
-
     /// Prints it for whoever runs the gateway; see [`told`].
     pub fn told(&self) -> String {
         told(self)
@@ -426,7 +415,7 @@ mod tests {
     fn the_chain_is_for_the_log_and_not_in_the_message() {
         let error = Error::internal("disk on fire");
         assert!(!error.to_string().contains("disk"));
-        assert!(error.chain().ends_with(": disk on fire"));
+        assert_eq!(error.told(), "disk on fire");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Keeper {
         loop {
             if let Err(error) = self.tick().await {
                 self.answering_since = None;
-                tracing::debug!(error = error.chain(), "the journal cannot be kept in order");
+                tracing::debug!(error = error.told(), "the journal cannot be kept in order");
             }
             if stop.run_until_cancelled(sleep(SAY_EVERY)).await.is_none() {
                 let _away = self.say().await;
@@ -196,7 +196,7 @@ impl Keeper {
             match found {
                 Ok(Some((settlement, effects))) => closed.push((id, settlement, effects)),
                 Err(error) if young => {
-                    tracing::debug!(error = error.chain(), "what came of a request is not known yet");
+                    tracing::debug!(error = error.told(), "what came of a request is not known yet");
                 }
                 Ok(None) | Err(_) => closed.push((id, unknown(), Effects::default())),
             }

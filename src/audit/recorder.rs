@@ -200,7 +200,7 @@ async fn keep(store: &Store, signer: &Signer, rows: Vec<Closed>) {
     }
     let count = rows.len();
     if let Err(error) = store.observe(signer, rows, sealer::ROWS_MAX).await {
-        tracing::warn!(error = error.chain(), entries = count, "audit entries of reads are lost");
+        tracing::warn!(error = error.told(), entries = count, "audit entries of reads are lost");
         lost(count);
     }
 }

@@ -67,7 +67,7 @@ impl Sealer {
                     counter!("causeway_audit_seal_failures_total").increment(1);
                     if failed.is_none_or(|at: Instant| at.elapsed() >= SAY_EVERY) {
                         failed = Some(Instant::now());
-                        tracing::warn!(error = error.chain(), "nothing can be added to the audit log");
+                        tracing::warn!(error = error.told(), "nothing can be added to the audit log");
                     }
                 }
             }

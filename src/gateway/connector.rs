@@ -32,7 +32,7 @@ pub(super) fn explained(error: Error) -> Error {
     if error.code() != Code::Internal || error.reason().is_some() {
         return error;
     }
-    let told = error.chain();
+    let told = error.told();
     let known = EXCEPTIONS.iter().find(|(class, ..)| {
         let named = format!(" failed with {class}. ");
         error.message().contains(&named) && (*class != "ValueError" || told.contains(TYPES))
@@ -70,7 +70,7 @@ mod tests {
         );
         assert_eq!(error.code(), Code::InvalidArgument);
         assert_eq!(error.message(), "BigQuery does not take this query: Syntax error: [1:1]");
-        assert!(error.chain().contains("Traceback"), "the log has everything");
+        assert!(error.told().contains("Traceback"), "the log has everything");
         let error = refused("google.api_core.exceptions.Forbidden", "403 POST http://b: User x@y lacks z");
         assert_eq!(error.code(), Code::PermissionDenied);
         assert!(!error.message().contains("x@y"));

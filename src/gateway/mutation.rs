@@ -218,7 +218,7 @@ impl Started {
             (None, None) => Ok(None),
         };
         let birth = birth.unwrap_or_else(|error| {
-            tracing::warn!(error = error.chain(), "an operation was started and cannot be recorded");
+            tracing::warn!(error = error.told(), "an operation was started and cannot be recorded");
             None
         });
         let name = birth.as_ref().map(|birth| birth.operation.name());

@@ -190,9 +190,9 @@ impl Server {
         let is_failure = status >= 500 && (ours || std::error::Error::source(error).is_some());
         let id = exchange.id();
         if !is_failure {
-            return tracing::debug!(request.id = id, status, error = error.chain(), "a request was refused");
+            return tracing::debug!(request.id = id, status, error = error.told(), "a request was refused");
         }
-        let words = error.chain();
+        let words = error.told();
         match self.failures.may_say(&words, Instant::now()) {
             Some(0) => tracing::warn!(request.id = id, status, error = words, "a request failed"),
             Some(alike) => {
@@ -301,7 +301,7 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
                     let numbers = BindingMetrics::new(&*route.label, &*route.upstream_key);
                     made.insert((m, b), Arc::new(Proxied { route: Arc::new(route), numbers }));
                 }
-                Err(error) => problems.push(format!("{}: {}", method.full_name, error.chain())),
+                Err(error) => problems.push(format!("{}: {}", method.full_name, error.told())),
             }
         }
     }

@@ -179,9 +179,9 @@ impl Printer {
 
     fn failure(&mut self, error: &Error) -> Bytes {
         if std::error::Error::source(error).is_some() {
-            tracing::warn!(request.id = self.request_id, error = error.chain(), "a stream failed");
+            tracing::warn!(request.id = self.request_id, error = error.told(), "a stream failed");
         } else {
-            tracing::debug!(request.id = self.request_id, error = error.chain(), "a stream ended early");
+            tracing::debug!(request.id = self.request_id, error = error.told(), "a stream ended early");
         }
         let style = Style { pretty: self.view.form.pretty, legacy: self.view.legacy_errors };
         let mut out = Vec::new();

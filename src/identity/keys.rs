@@ -176,7 +176,7 @@ impl Keys {
         marks.sort_unstable();
         for some in marks.chunks(TOUCHED_MAX) {
             if let Err(error) = self.store.touch_keys(some).await {
-                tracing::debug!(error = error.chain(), "marks of use of API keys could not be written");
+                tracing::debug!(error = error.told(), "marks of use of API keys could not be written");
                 let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
                 for (id, at) in some.iter().take(MARKS_MAX.saturating_sub(used.len())) {
                     // It may have been used meanwhile.

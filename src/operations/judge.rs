@@ -58,7 +58,7 @@ pub(super) fn judge(
             wait = pace::after_failures(failures);
             tracing::warn!(
                 operation = operation.name(),
-                error = error.chain(),
+                error = error.told(),
                 "an operation cannot be decoded"
             );
             if failures >= UNDECODABLE_MAX {

@@ -138,7 +138,7 @@ impl Poller {
                         Ok(tick) if tick.claimed > 0 && tick.calls > 0 => continue,
                         Ok(_) => IDLE,
                         Err(error) => {
-                            tracing::debug!(error = error.chain(), "operations cannot be looked after");
+                            tracing::debug!(error = error.told(), "operations cannot be looked after");
                             IDLE * 4
                         }
                     };
@@ -151,7 +151,7 @@ impl Poller {
         tasks.spawn(async move {
             loop {
                 if let Err(error) = poller.forget().await {
-                    tracing::debug!(error = error.chain(), "old operations cannot be forgotten");
+                    tracing::debug!(error = error.told(), "old operations cannot be forgotten");
                 }
                 if stop.run_until_cancelled(sleep(FORGET_EVERY)).await.is_none() {
                     return;

@@ -135,7 +135,7 @@ impl Tracker {
             match timeout(NOTE_TIME_MAX, noted).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(error = error.chain(), "what was seen of an operation is not recorded");
+                    tracing::debug!(error = error.told(), "what was seen of an operation is not recorded");
                 }
                 Err(_elapsed) => tracing::debug!("what was seen of an operation is not recorded in time"),
             }

@@ -168,7 +168,7 @@ impl Waiters {
     async fn ask_for(&self, ids: &[OperationId], hurry: bool) {
         for some in ids.chunks(IDS_MAX) {
             if let Err(error) = self.ask(some, hurry).await {
-                tracing::debug!(error = error.chain(), "nobody can say what became of awaited operations");
+                tracing::debug!(error = error.told(), "nobody can say what became of awaited operations");
             }
         }
     }

@@ -99,7 +99,11 @@ impl Store {
 
 fn cannot(config: &config::Database, error: &sqlx::Error) -> Error {
     let shown = config.url.as_ref().map(ToString::to_string).unwrap_or_default();
-    let text = format!("database.url: {shown}: {error}");
+    let why = match error {
+        sqlx::Error::Configuration(why) => why.to_string(),
+        _ => error.to_string(),
+    };
+    let text = format!("database.url: {shown}: {why}");
     Error::new(Code::Unavailable, Reason::StoreUnavailable, text)
 }
 

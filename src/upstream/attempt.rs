@@ -120,7 +120,7 @@ impl Upstream {
             let again = if call.call.retryable { self.retry.again(attempt, &error, remaining) } else { None };
             let error = graver(last.take(), error);
             let Some(wait) = again else { return Err(error) };
-            tracing::debug!(upstream = &*self.key, attempt, error = error.chain(), "trying again");
+            tracing::debug!(upstream = &*self.key, attempt, error = error.told(), "trying again");
             metrics::counter!("causeway_upstream_retries_total", "upstream" => self.key.clone()).increment(1);
             sleep(wait).await;
             last = Some(error);

@@ -282,7 +282,7 @@ mod tests {
             error.message(),
             "Upstream `flyte` failed with google.api_core.exceptions.NotFound. The log of the gateway has its words."
         );
-        assert!(error.chain().contains("agent.py"));
+        assert!(error.told().contains("agent.py"));
 
         // As Flyte's connector words it when BigQuery refuses a query: what BigQuery says has lines of its own.
         let refused = "failed to create bigquery_query_job_task task with error:%0A Trace:%0A%0A    Traceback (most \

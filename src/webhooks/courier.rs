@@ -153,7 +153,7 @@ impl Courier {
                 Ok(false) if !self.known().is_empty() => Some(CLAIM_KNOWN_EVERY),
                 Ok(false) => None,
                 Err(error) => {
-                    tracing::warn!(error = error.chain(), "webhooks wait for the database");
+                    tracing::warn!(error = error.told(), "webhooks wait for the database");
                     Some(AWAY_WAIT)
                 }
             };

@@ -50,7 +50,7 @@ impl Listed {
         let receiver = Receiver::new(endpoint.clone(), sealer, policy).map(Arc::new).inspect_err(|error| {
             tracing::error!(
                 endpoint = endpoint.id,
-                error = error.chain(),
+                error = error.told(),
                 "a webhook endpoint cannot be delivered to until its secret can be opened; its events wait"
             );
         });

@@ -53,7 +53,7 @@ impl Keeper {
         let mut round = 0_u64;
         while stop.run_until_cancelled(sleep(REPLAY_EVERY)).await.is_some() {
             if let Err(error) = self.round(round).await {
-                tracing::debug!(error = error.chain(), "webhooks could not be tidied up");
+                tracing::debug!(error = error.told(), "webhooks could not be tidied up");
             }
             round += 1;
         }

@@ -43,7 +43,7 @@ pub(super) async fn settle_all(store: Store, mut receiver: mpsc::Receiver<Judged
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(
-                        error = error.chain(),
+                        error = error.told(),
                         count = judged.len(),
                         "results of webhooks wait for the database"
                     );

@@ -110,12 +110,12 @@ pub(crate) async fn merge(
                 }
                 // It went after the parts were listed, or what the path has behind its `-` is only in some: nothing is there.
                 Err(error) if error.code() == Code::NotFound && error.reason().is_none() => {
-                    tracing::debug!(part = part.name, error = error.chain(), "a part is not there");
+                    tracing::debug!(part = part.name, error = error.told(), "a part is not there");
                     merged.freshness.fetched += 1;
                     missing.get_or_insert_with(|| error.at(&part.name));
                 }
                 Err(error) if asked.partial && error.reason() != Some(Reason::Internal) => {
-                    tracing::debug!(part = part.name, error = error.chain(), "a part did not answer");
+                    tracing::debug!(part = part.name, error = error.told(), "a part did not answer");
                     merged.unreachable.push(part.name.clone());
                     merged.freshness.fetched += 1;
                 }

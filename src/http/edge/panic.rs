@@ -43,6 +43,6 @@ mod tests {
             .expect_err("it panics");
         assert_eq!(error.reason(), Some(Reason::Internal));
         assert!(!error.message().contains("secret"));
-        assert!(error.chain().ends_with("panic: secret"));
+        assert!(error.told().ends_with("panic: secret"));
     }
 }

@@ -128,7 +128,7 @@ impl Keys {
         *tried = Some(Instant::now());
         let fetched = match self.fetcher.get(&self.url, DOCUMENT_BYTES_MAX).await {
             Ok(document) => Jwks::parse(&document, &self.algorithms).map_err(|error| error.to_string()),
-            Err(error) => Err(error.chain()),
+            Err(error) => Err(error.told()),
         };
         match fetched {
             Ok(jwks) if jwks.is_empty() => {

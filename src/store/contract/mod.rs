@@ -104,14 +104,19 @@ pub(crate) async fn replicas(clock: Arc<dyn Clock>) -> Option<[Store; 2]> {
     Some([open(Some(url.clone()), clock.clone()).await, open(Some(url), clock).await])
 }
 
+/// The URL of a server that a variable names, if it does.
+pub(super) fn server(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
+    let server = std::env::var(name).ok();
+    if server.is_none() {
+        eprintln!("{name} is not set: not run on it");
+    }
+    server
+}
+
 /// The URL of a fresh schema on Postgres; `None` without a server.
 async fn schema() -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told where the server is by whoever started it")]
-    let server = std::env::var(SERVER).ok();
-    let Some(server) = server else {
-        eprintln!("{SERVER} is not set: not run on Postgres");
-        return None;
-    };
+    let server = server(SERVER)?;
     let schema = format!("t{}", crypto::uuid_text(&crypto::random()).replace('-', ""));
     let pool = sqlx::PgPool::connect(&server).await.expect("the server of the tests answers");
     sqlx::query(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
@@ -127,7 +132,7 @@ async fn open(url: Option<String>, clock: Arc<dyn Clock>) -> Store {
     set.extend(url.map(|url| format!("database.url={url}")));
     let sources = config::Sources { set, ..config::Sources::default() };
     let config = config::Config::load(sources).into_config().expect("the settings are right");
-    Store::open(&config.database, clock).await.unwrap_or_else(|error| panic!("{}", error.chain()))
+    Store::open(&config.database, clock).await.unwrap_or_else(|error| panic!("{}", error.told()))
 }
 
 /// Makes two tests of each story `async fn(Store)`: one on each store.

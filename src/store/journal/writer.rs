@@ -237,7 +237,7 @@ async fn correct(store: &Store, rows: &[SettleRow]) -> bool {
         }
         Ok(Err(error)) if error.reason() == Some(Reason::StoreUnavailable) => false,
         Ok(Err(error)) => {
-            tracing::error!(error = error.chain(), "what another gateway closed cannot be corrected");
+            tracing::error!(error = error.told(), "what another gateway closed cannot be corrected");
             true
         }
         Err(_elapsed) => false,

@@ -29,18 +29,21 @@ pub(super) mod webhook_events;
 use std::{io, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, PgPool as Handle,
-    PgTransaction, Postgres,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection as Connection, PgPool,
+    PgPool as Handle, PgTransaction, Postgres, Row as _,
     pool::PoolConnection,
     postgres::PgRow as Row,
     postgres::{PgConnectOptions, PgPoolOptions},
+    raw_sql,
 };
 use tokio::time::{sleep, timeout};
 
 use super::open::ACQUIRE_TIME_MAX;
 
-/// The longest that one statement may take, in milliseconds, as Postgres reads it.
-const STATEMENT_MS_MAX: &str = "10000";
+/// What each connection is told when it is made; not as it is made, since a pooler in between may leave that out.
+///
+/// A statement takes 10 s at most, and so does whoever has a transaction open and says nothing.
+///
 /// How the server may look for rows: by index, one row after the other. Plans are kept for as long as a connection lives,
 /// and most are made while a table is empty, when reading all of it is the cheapest way; a second later it holds what a
 /// burst has left. Every statement here wants few rows and has an index for them. Without `jit`, which takes what is
@@ -50,8 +53,16 @@ const STATEMENT_MS_MAX: &str = "10000";
 /// through all of the index, since that is sorted by what is joined; and after a vacuum that found the table empty, it takes
 /// that for one row, however full the table is by then. Other indexes still tempt it where their condition is asked for too:
 /// see `IS TRUE` and `+ 0` at the statements.
-const PLANS: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
+///
+/// That a table is there already is no news.
+const SETTINGS: &str = "
+    SET statement_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '10s';
+    SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;
+    SET client_min_messages = warning";
 /// Connections are made anew after this, so that a fail-over spreads.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How long a server that is just starting is left before it is asked again.
@@ -60,14 +71,7 @@ const START_EVERY: Duration = Duration::from_millis(100);
 /// Looks whether the server is there and keeps what it is given, and makes a pool; its connections are made when they are
 /// needed.
 pub(super) async fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
-    let limits = [
-        ("statement_timeout", STATEMENT_MS_MAX),
-        ("idle_in_transaction_session_timeout", STATEMENT_MS_MAX),
-        // That a table is there already is no news.
-        ("client_min_messages", "warning"),
-    ];
-    let options =
-        PgConnectOptions::from_str(url)?.application_name("causeway").options(limits).options(PLANS);
+    let options = PgConnectOptions::from_str(url)?.application_name("causeway");
     let mut refusal = None;
     match timeout(ACQUIRE_TIME_MAX, look(&options, &mut refusal)).await {
         Ok(looked) => looked?,
@@ -78,10 +82,13 @@ pub(super) async fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool
         .acquire_timeout(ACQUIRE_TIME_MAX)
         .max_lifetime(LIFETIME)
         .test_before_acquire(true)
+        .after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(raw_sql(SETTINGS)).await.map(|_| ()) })
+        })
         .connect_lazy_with(options))
 }
 
-/// Connects once. A server that is just starting is waited for, as the pool does; but once its time is over the pool says
+/// Connects. A server that is just starting is waited for, as the pool does; but once its time is over the pool says
 /// only that, and not what it was refused with.
 async fn look(options: &PgConnectOptions, refusal: &mut Option<sqlx::Error>) -> sqlx::Result<()> {
     loop {
@@ -89,6 +96,7 @@ async fn look(options: &PgConnectOptions, refusal: &mut Option<sqlx::Error>) -> 
         match Box::pin(options.connect()).await {
             Ok(mut connection) => {
                 require_durable(&mut connection).await?;
+                require_unshared(options, &mut connection).await?;
                 // It has said what was to be known.
                 let _gone = connection.close().await;
                 return Ok(());
@@ -131,14 +139,37 @@ async fn begin(connection: &mut PoolConnection<Postgres>) -> sqlx::Result<PgTran
 
 /// Refuses a server that says "committed" before it is.
 async fn require_durable(connection: &mut Connection) -> sqlx::Result<()> {
-    let (mode,): (String,) =
-        sqlx::query_as("SELECT current_setting('synchronous_commit')").fetch_one(connection).await?;
+    let mode: String = said(connection, "SHOW synchronous_commit").await?;
     if mode == "off" {
         let why = "synchronous_commit is off: what was answered as done could be lost. Set it to on or local for this \
                    user or database";
         return Err(sqlx::Error::Configuration(why.into()));
     }
     Ok(())
+}
+
+/// Refuses a pooler that lends one connection of the server to several clients by turns: what one of them sets and prepares
+/// would be another's. Such a pooler gives the connection that was last in use to whoever is next.
+async fn require_unshared(options: &PgConnectOptions, connection: &mut Connection) -> sqlx::Result<()> {
+    const WHO: &str = "SELECT pg_backend_pid()";
+    let mut other = Box::pin(options.connect()).await?;
+    let one: i32 = said(connection, WHO).await?;
+    let is_shared = one == said::<i32>(&mut other, WHO).await?;
+    let _gone = other.close().await;
+    if is_shared {
+        let why = "there is a pooler in between that shares connections by transaction or statement. Have it keep one for each \
+                   session (pgbouncer: pool_mode = session), or name the server itself";
+        return Err(sqlx::Error::Configuration(why.into()));
+    }
+    Ok(())
+}
+
+/// Asks for one value in the simple way, which also works where statements cannot be prepared.
+async fn said<T>(connection: &mut Connection, question: &'static str) -> sqlx::Result<T>
+where
+    T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+{
+    connection.fetch_one(raw_sql(question)).await?.try_get(0)
 }
 
 /// Returns the time of the server, in microseconds since 1970.
@@ -203,6 +234,20 @@ mod tests {
             || plan.contains(&format!("Bitmap Index Scan on {table}_pkey"));
         assert!(is_looked_up && plan.contains(&format!("Index Cond: ({column} = ANY")), "{plan}");
         assert!(!plan.contains(&format!("Seq Scan on {table}")) && !plan.contains("Join"), "{plan}");
+    }
+
+    /// A pooler left out what connections were told as they were made. One that lends a connection to several clients by turns
+    /// was taken for a server, and then a statement was there that nobody here had prepared.
+    #[tokio::test]
+    async fn a_pooler_may_keep_connections_but_not_share_them() {
+        let Some(bouncer) = contract::server("CAUSEWAY_TEST_PGBOUNCER") else { return };
+        let pool = super::open(&format!("{bouncer}/session"), 2).await.expect("each session has its own");
+        let (limit,): (String,) =
+            sqlx::query_as("SHOW statement_timeout").fetch_one(&pool).await.expect("it answers");
+        assert_eq!(limit, "10s");
+        pool.close().await;
+        let error = super::open(&format!("{bouncer}/transaction"), 2).await.expect_err("they are shared");
+        assert!(error.to_string().contains("pool_mode = session"), "{error}");
     }
 
     /// Vacuum gave the end of the journal back after a burst, and all requests waited for it.

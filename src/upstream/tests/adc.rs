@@ -191,8 +191,8 @@ async fn without_a_token_nothing_is_sent_and_only_the_log_hears_why() {
              with `causeway check --live`."
         );
         assert_eq!(error.metadata(), [("upstream", "library".to_owned()), ("credentials", "adc".to_owned())]);
-        assert!(error.chain().contains("no account"), "{}", error.chain());
-        assert!(!format!("{error:?} {}", error.chain()).contains("leaked"), "{error:?}");
+        assert!(error.told().contains("no account"), "{}", error.told());
+        assert!(!format!("{error:?} {}", error.told()).contains("leaked"), "{error:?}");
     }
     assert_eq!(
         (server.calls(), metadata.asked()),
@@ -251,7 +251,7 @@ async fn a_silent_server_of_tokens_holds_up_nobody_else_and_no_call_for_long() {
     pass(Duration::from_secs(10)).await;
     let error = call_that_waits.await.unwrap().unwrap_err();
     assert_eq!(facts(&error), UNAVAILABLE);
-    assert!(error.chain().ends_with("no access token within 10s"), "{}", error.chain());
+    assert!(error.told().ends_with("no access token within 10s"), "{}", error.told());
 
     // After a while of silence somebody else is asked, on a new connection.
     metadata.says(Word::Token("late"));
@@ -279,7 +279,7 @@ async fn a_token_that_the_upstream_refuses_is_replaced_after_a_minute() {
             "Upstream `library` refused the gateway's own credential (upstreams.library.credentials = \"adc\"), not the \
              caller's: wrong audience"
         );
-        assert!(!format!("{error:?} {}", error.chain()).contains("revoked"));
+        assert!(!format!("{error:?} {}", error.told()).contains("revoked"));
     }
     metadata.says(Word::Token("fresh"));
     assert_eq!(upstream.unary(call()).await.unwrap_err().code(), Code::Unauthenticated);

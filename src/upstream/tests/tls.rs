@@ -54,7 +54,7 @@ async fn tls_is_spoken_to_those_who_prove_their_name() {
     let other_name = UpstreamTls { domain: None, ..trusting() };
     let wrong_name = build(with(&url, other_name)).unary(call()).await.unwrap_err();
     assert_eq!(facts(&wrong_name), UNAVAILABLE);
-    assert!(wrong_name.chain().contains("certificate"), "{}", wrong_name.chain());
+    assert!(wrong_name.told().contains("certificate"), "{}", wrong_name.told());
     assert!(!wrong_name.message().contains("certificate"));
 
     for name in ["nowhere.pem", "README.md"] {
@@ -88,7 +88,7 @@ async fn a_server_without_http_2_is_told_from_one_that_cannot_be_believed() {
         });
         let error = build(with(&url, trusting())).unary(call()).await.unwrap_err();
         assert_eq!(facts(&error), UNAVAILABLE);
-        let why = error.chain();
+        let why = error.told();
         if offered.is_empty() {
             assert!(why.contains("does not offer HTTP/2, so no gRPC"), "{why}");
         } else {
@@ -129,7 +129,7 @@ async fn a_client_certificate_that_cannot_be_used_is_named_at_start_and_its_key_
         assert_eq!(error.violations()[0].field, format!("upstreams.library.{field}"), "{error}");
         let key = String::from_utf8(read("client.key")).unwrap();
         let secret = key.lines().nth(1).unwrap();
-        assert!(!format!("{error:?} {}", error.chain()).contains(&secret[..20]));
+        assert!(!format!("{error:?} {}", error.told()).contains(&secret[..20]));
     }
     // A key whose lines were joined on the way: the parser quotes all of it, as bytes.
     let joined = std::env::temp_dir().join(format!("causeway-joined-{}.key", std::process::id()));

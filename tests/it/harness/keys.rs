@@ -34,7 +34,7 @@ impl Keyring {
             .unwrap_or_else(|problems| panic!("{problems}"));
         let store = Store::open(&config.database, Arc::new(SystemClock))
             .await
-            .unwrap_or_else(|error| panic!("{}", error.chain()));
+            .unwrap_or_else(|error| panic!("{}", error.told()));
         Self { keys: Keys::new(store), database }
     }
 
@@ -63,7 +63,7 @@ pub(crate) async fn make_key(
         note: String::new(),
         expires: None,
     };
-    let (kept, key) = keys.create(new, "the story").await.unwrap_or_else(|error| panic!("{}", error.chain()));
+    let (kept, key) = keys.create(new, "the story").await.unwrap_or_else(|error| panic!("{}", error.told()));
     (kept, key.expose().to_owned())
 }
 
