@@ -141,11 +141,14 @@ impl App {
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
+        lifecycle.spawn("operations tidier", poller.clone().tidy(lifecycle.soft()));
         if config.operations.poll {
             lifecycle.spawn("operations poller", poller.run(lifecycle.soft()));
         }
         lifecycle.spawn("operations waiters", waiters.run(lifecycle.soft()));
-        lifecycle.spawn("webhooks", courier.run(lifecycle.soft()));
+        if config.webhooks.deliver {
+            lifecycle.spawn("webhooks", courier.run(lifecycle.soft()));
+        }
         lifecycle.spawn("webhook keeper", webhook_keeper.run(lifecycle.soft()));
         lifecycle.spawn("store clock", store.watch_clock(lifecycle.soft()));
         lifecycle.spawn("metrics upkeep", metrics.upkeep(lifecycle.soft()));

@@ -1,11 +1,13 @@
-//! `[webhooks]`: where events may be pushed to.
+//! `[webhooks]`: whether and where events are pushed to.
 
 use super::cidr::Cidr;
 use super::section::Section;
 
-/// What webhook addresses are let through that are refused otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Whether webhooks are called, and which addresses are let through that are refused otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhooks {
+    /// `deliver`: whether this process calls webhooks. Default true. Where none does, what is to be delivered waits.
+    pub deliver: bool,
     /// `allow_cidrs`: private networks that may be called after all.
     pub allow_cidrs: Vec<Cidr>,
     /// `allow_http`: whether `http://` may be called. Default false.
@@ -14,6 +16,10 @@ pub struct Webhooks {
 
 impl Webhooks {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        Self { allow_cidrs: s.value("allow_cidrs", Vec::new()), allow_http: s.value("allow_http", false) }
+        Self {
+            deliver: s.value("deliver", true),
+            allow_cidrs: s.value("allow_cidrs", Vec::new()),
+            allow_http: s.value("allow_http", false),
+        }
     }
 }

@@ -147,18 +147,21 @@ impl Poller {
                 }
             });
         }
-        let poller = self.clone();
-        tasks.spawn(async move {
-            loop {
-                if let Err(error) = poller.forget().await {
-                    tracing::debug!(error = error.told(), "old operations cannot be forgotten");
-                }
-                if stop.run_until_cancelled(sleep(FORGET_EVERY)).await.is_none() {
-                    return;
-                }
-            }
-        });
         while tasks.join_next().await.is_some() {}
+        // Without an upstream there is nothing to do, and this is not to end by itself.
+        stop.cancelled().await;
+    }
+
+    /// Forgets what ended long ago until `stop` is cancelled, also where nothing is polled.
+    pub async fn tidy(self, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.forget().await {
+                tracing::debug!(error = error.told(), "old operations cannot be forgotten");
+            }
+            if stop.run_until_cancelled(sleep(FORGET_EVERY)).await.is_none() {
+                return;
+            }
+        }
     }
 
     /// Looks after what is due now, once.

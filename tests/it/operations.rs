@@ -283,6 +283,25 @@ async fn what_is_started_is_recorded_followed_and_remembered() {
     }
 }
 
+/// Where no process polled, none was ever forgotten.
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_also_where_nothing_is_polled() {
+    for story in Story::each().await {
+        let hand = story.hand().await;
+        let it = hand.track(&story, "a").await;
+        story.far(|far| far.end("a", json!({"error": {"code": 10, "message": "taken"}})));
+        story.pass(10);
+        assert_eq!(hand.tick().await.changed, 1);
+        story.database.execute("UPDATE operations SET ended_at = 1").await;
+        let gateway = story.gateway().await;
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while gateway.get(&format!("/v1/{}", it.name())).await.status == 200 {}
+        })
+        .await
+        .expect("it goes");
+    }
+}
+
 /// The second answer named an operation that there never was.
 #[tokio::test]
 async fn a_repetition_names_the_operation_that_is_on_record() {

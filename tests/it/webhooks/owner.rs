@@ -54,6 +54,23 @@ async fn a_ping_goes_round() {
     }
 }
 
+/// A copy of the records, made to try something out, called the webhooks of the original.
+#[tokio::test]
+async fn where_nothing_is_to_be_delivered_it_waits() {
+    for database in Database::each().await {
+        let receiver = Receiver::listen().await;
+        let quiet = gateway(&[database.setting(), "webhooks.deliver=false".to_owned()]).await;
+        let made = create(&quiet, &json!({"url": receiver.url()})).await.json();
+        assert_eq!(quiet.post(&format!("{}:ping", name(&made)), "").await.status, 200);
+        quiet.signal().await;
+        quiet.ended().await.expect("it ends well");
+        assert!(receiver.heard().is_empty());
+        let _loud = gateway(&[database.setting()]).await;
+        let heard = receiver.hears(1).await.remove(0);
+        assert_eq!(believed(made["secret"].as_str().unwrap(), &heard)["type"], "ping");
+    }
+}
+
 #[tokio::test]
 async fn an_endpoint_is_changed_and_goes() {
     let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
