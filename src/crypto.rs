@@ -6,12 +6,15 @@
 //!   its own, from 28 random bytes, so no count of messages wears a secret out.
 //! - [`Mac`]: authenticates what rests in foreign hands and may be seen there (HMAC-SHA256).
 //! - [`Signer`]: signs what others verify without the secret (Ed25519).
-//! - [`read_pem`]: certificates and private keys of others' making, for TLS.
+//! - [`read_pem`]: certificates and private keys of others' making, for TLS; [`Certificate`]: one of ours, read again when
+//!   it was renewed.
 //!
 //! What holds: new things are made with the secret in use; what an old one made still opens and verifies. A wrong or
 //! damaged message is `None` or `false`, with no hint at what was wrong.
 //!
-//! It deliberately keeps nothing and reads no configuration.
+//! It deliberately writes nothing and reads no configuration.
+
+mod certificate;
 
 use std::{
     fmt,
@@ -27,6 +30,8 @@ use ring::{
     rand::{SecureRandom as _, SystemRandom},
     signature::{self, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
 };
+
+pub use self::certificate::{Certificate, Part};
 
 /// Bytes of a secret, and of the keys made from it.
 pub const KEY_BYTES: usize = 32;

@@ -1,6 +1,6 @@
 //! TLS towards upstreams: whom we believe, and what we show of ourselves.
 //!
-//! Files are read once, at start: who changes a certificate restarts the gateway, as with the listener's own.
+//! Whom we believe is read once, at start; what we show is read again when it was renewed, and new connections show it.
 
 use std::io;
 use std::path::Path;
@@ -9,14 +9,13 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{ClientCertificate, UpstreamTls};
-use crate::crypto::{self, Pem};
+use crate::crypto::{self, Certificate, Part, Pem};
 
 /// What is spoken inside, in the words of ALPN.
 const HTTP_2: &[u8] = b"h2";
@@ -78,9 +77,9 @@ pub(super) fn client(config: &UpstreamTls) -> Result<Arc<ClientConfig>, Wrong> {
     match &config.ca_file {
         Some(file) => {
             // Bundles hold certificates that nobody can use beside those that are meant; the others are enough.
-            roots.add_parsable_certificates(certificates("tls.ca_file", file)?);
+            roots.add_parsable_certificates(authorities(file)?);
             if roots.is_empty() {
-                return Err(unusable("tls.ca_file", file, "certificate"));
+                return Err(unusable(file));
             }
         }
         None => {
@@ -97,36 +96,30 @@ pub(super) fn client(config: &UpstreamTls) -> Result<Arc<ClientConfig>, Wrong> {
         .map_err(|error| ("tls", error.to_string()))?
         .with_root_certificates(roots);
     let mut client = match &config.client {
-        Some(shown) => showing(builder, shown)?,
+        Some(shown) => builder.with_client_cert_resolver(Arc::new(showing(shown)?)),
         None => builder.with_no_client_auth(),
     };
     client.alpn_protocols = vec![HTTP_2.to_vec()];
     Ok(Arc::new(client))
 }
 
-fn showing(
-    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
-    shown: &ClientCertificate,
-) -> Result<ClientConfig, Wrong> {
-    let chain = certificates("tls.certificate", &shown.certificate)?;
-    let key = read("tls.key", &shown.key, Pem::PrivateKey)?;
-    let key =
-        PrivateKeyDer::from_pem_slice(&key).map_err(|_| unusable("tls.key", &shown.key, "private key"))?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| ("tls", error.to_string()))
+fn showing(client: &ClientCertificate) -> Result<Certificate, Wrong> {
+    Certificate::open(&client.certificate, &client.key).map_err(|(part, why)| {
+        let key = match part {
+            Part::Certificate => "tls.certificate",
+            Part::Key => "tls.key",
+            Part::Both => "tls",
+        };
+        (key, why)
+    })
 }
 
-fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    let pem = read(key, file, Pem::Certificate)?;
-    CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, pem::Error>>()
-        .map_err(|_| unusable(key, file, "certificate"))
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    let pem = crypto::read_pem(file, Pem::Certificate).map_err(|why| ("tls.ca_file", why))?;
+    CertificateDer::pem_slice_iter(&pem).collect::<Result<_, pem::Error>>().map_err(|_| unusable(file))
 }
 
-fn read(key: &'static str, file: &Path, holds: Pem) -> Result<Vec<u8>, Wrong> {
-    crypto::read_pem(file, holds).map_err(|why| (key, why))
-}
-
-/// The parser's own words are not passed on: it quotes what it could not read, which may be the key.
-fn unusable(key: &'static str, file: &Path, what: &str) -> Wrong {
-    (key, format!("{}: holds no usable PEM {what}", file.display()))
+/// The parser's own words are not passed on: it quotes what it could not read, which may be a key.
+fn unusable(file: &Path) -> Wrong {
+    ("tls.ca_file", format!("{}: holds no usable PEM certificate", file.display()))
 }

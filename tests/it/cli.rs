@@ -182,7 +182,7 @@ fn check_reads_the_certificate_that_serve_would_show() {
     for command in ["check", "serve"] {
         let refused = with(command, junk, junk);
         assert_eq!(refused.status.code(), Some(1), "{command}");
-        let why = format!("http.tls: {junk} is no usable private key");
+        let why = format!("http.tls.certificate: {junk}: holds no PEM certificate");
         assert!(err(&refused).contains(&why), "{command}: {}", err(&refused));
         assert!(!err(&refused).contains("request id"), "{command}: {}", err(&refused));
     }
