@@ -101,6 +101,10 @@ fn describe() {
         "causeway_operations_fenced_writes_total",
         "Sightings of operations that were dropped, because another process looks after them by now."
     );
+    describe_gauge!(
+        "causeway_operations_oldest_due_seconds",
+        "How long the oldest due operation has been waiting to be looked at, by upstream."
+    );
     describe_counter!("causeway_operations_events_total", "Events about operations that were recorded.");
     describe_counter!(
         "causeway_operations_quarantined_total",

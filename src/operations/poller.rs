@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -45,6 +45,8 @@ const CALLS_MAX: usize = 8;
 const WRITE_TIME: Duration = Duration::from_secs(5);
 /// The wait between two ticks that find nothing.
 const IDLE: Duration = Duration::from_millis(500);
+/// How often it is counted how long what is due has been waiting.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often what ended long ago is looked for, and how much of it is forgotten at once.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 const FORGET_ROWS_MAX: u32 = 1000;
@@ -133,7 +135,12 @@ impl Poller {
         for lane in &self.0.lanes {
             let (poller, lane, stop) = (self.clone(), lane.clone(), stop.clone());
             tasks.spawn(async move {
+                let mut counted_at = None;
                 while !stop.is_cancelled() {
+                    if counted_at.is_none_or(|at: Instant| at.elapsed() >= COUNT_EVERY) {
+                        counted_at = Some(Instant::now());
+                        let _away = poller.count(&lane).await;
+                    }
                     let wait = match poller.tick_lane(&lane).await {
                         Ok(tick) if tick.claimed > 0 && tick.calls > 0 => continue,
                         Ok(_) => IDLE,
@@ -193,6 +200,15 @@ impl Poller {
                 break;
             }
         }
+        Ok(())
+    }
+
+    async fn count(&self, lane: &Lane) -> Result<()> {
+        let store = self.0.tracker.store();
+        let due = store.operation_due_at(lane.upstream.key()).await?;
+        let waiting = due.map_or(0.0, |due| store.now().duration_since(due).as_secs_f64());
+        gauge!("causeway_operations_oldest_due_seconds", "upstream" => lane.upstream.key().to_owned())
+            .set(waiting.max(0.0));
         Ok(())
     }
 

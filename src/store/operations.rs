@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::{Projects, Store, both, failure, plain, projects::Globs};
+use super::{Projects, Store, both, failure, plain, projects::Globs, time_of};
 use crate::{
     error::Result,
     model::{Event, Kind, Operation, OperationId, State},
@@ -356,6 +356,14 @@ impl Store {
     /// The database is away.
     pub async fn operation_counts(&self, project: &str, rows_max: u32) -> Result<Vec<(String, i64)>> {
         both!(self, operation_counts::by_state(&plain(project), rows_max))
+    }
+
+    /// Returns when the next operation of an upstream is, or was, to be looked at; `None` if none is open.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn operation_due_at(&self, upstream: &str) -> Result<Option<Timestamp>> {
+        Ok(both!(self, operation_counts::due_at(upstream))?.map(time_of))
     }
 
     /// Deletes an operation: it is not shown any more, nor polled. Returns whether it was there.

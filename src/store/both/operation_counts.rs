@@ -1,4 +1,4 @@
-//! How many operations there are, in words that both dialects understand.
+//! How many operations there are and how long they wait, in words that both dialects understand.
 
 use super::{Handle, reader};
 
@@ -17,4 +17,12 @@ pub(in crate::store) async fn by_state(
     .bind(i64::from(rows_max))
     .fetch_all(&mut *reader(handle).await?)
     .await
+}
+
+/// Finds when the next operation of an upstream is, or was, to be looked at.
+pub(in crate::store) async fn due_at(handle: &Handle, upstream: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT min(poll_at) FROM operations WHERE upstream = $1 AND ended_at IS NULL")
+        .bind(upstream)
+        .fetch_one(&mut *reader(handle).await?)
+        .await
 }

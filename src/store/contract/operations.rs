@@ -128,8 +128,11 @@ pub(in crate::store) mod tell {
     }
 
     pub(super) async fn a_claim_that_was_slept_through_writes_nothing(store: Store) {
+        assert_eq!(store.operation_due_at("u").await.unwrap(), None);
         let it = insert(&store, "q", "a").await;
+        assert!(store.operation_due_at("u").await.unwrap().unwrap() <= store.now());
         let slept = store.claim_operations("u", room(10)).await.unwrap().remove(0);
+        assert!(store.operation_due_at("u").await.unwrap().unwrap() > store.now(), "it waits for nobody");
         store.shift_clock(LEASE + SignedDuration::from_secs(1));
         let awake = store.claim_operations("u", room(10)).await.unwrap().remove(0);
         let now = store.now().as_microsecond();
@@ -144,6 +147,7 @@ pub(in crate::store) mod tell {
         assert_eq!(kinds(&store, it.id).await, [EventKind::Created, EventKind::Succeeded]);
         store.shift_clock(SignedDuration::from_hours(1));
         assert!(store.claim_operations("u", room(10)).await.unwrap().is_empty(), "what has ended is not due");
+        assert_eq!(store.operation_due_at("u").await.unwrap(), None);
     }
 
     pub(super) async fn what_is_due_under_one_parent_comes_together(store: Store) {
