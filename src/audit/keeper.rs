@@ -32,7 +32,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// Rows forgotten at once: on SQLite nothing else is written meanwhile.
 const FORGET_ROWS_MAX: u32 = 500;
 /// How long one round may forget. What is left then is forgotten in the next.
-const FORGET_TIME_MAX: Duration = Duration::from_secs(1);
+const FORGET_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Keeps the journal in order.
 pub struct Keeper {
@@ -122,17 +122,18 @@ impl Keeper {
     async fn forget(&self) -> Result<bool> {
         let until = Instant::now() + FORGET_TIME_MAX;
         let floor = floor(self.store.now(), self.retention);
-        loop {
-            let keys_left = self.store.forget_keys(FORGET_ROWS_MAX).await?;
-            let entries_left = self.store.forget_audit(floor, FORGET_ROWS_MAX).await?;
-            if !keys_left && !entries_left {
-                self.store.forget_seals(floor).await?;
-                return Ok(true);
-            }
+        while self.store.forget_keys(FORGET_ROWS_MAX).await? {
             if Instant::now() >= until {
                 return Ok(false);
             }
         }
+        while self.store.forget_audit(floor, FORGET_ROWS_MAX).await? {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+        self.store.forget_seals(floor).await?;
+        Ok(true)
     }
 
     async fn say(&self) -> Result<()> {

@@ -58,9 +58,8 @@ pub async fn verify(
 ) -> Result<std::result::Result<Verified, Altered>> {
     let signer = keys.signer(Purpose::AuditSeal);
     // From below the first number on: what was put in there would be shown to readers, too.
-    let mut entries = Entries { store, page: Vec::new(), after: i64::MIN, ended: false };
+    let mut entries = Entries { store, retention, page: Vec::new(), after: i64::MIN };
     let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
-    let floor = floor(store.now(), retention);
     loop {
         let seals = store.audit_seals(verified.last_seq, ROWS_MAX).await?;
         if seals.is_empty() {
@@ -77,24 +76,38 @@ pub async fn verify(
                 }
             }
         }
-        for seal in &seals {
-            // Seals go when their entries have gone, but for one: so old that nothing is missing before it.
-            let is_behind_a_gap = seal.first_seq > verified.last_seq + 1;
-            if is_behind_a_gap && verified.entries == 0 && seal.sealed_at < floor {
-                verified.last_seq = seal.first_seq - 1;
-                verified.root.clone_from(&seal.previous);
-            }
-            if let Err(altered) = check_seal(seal, &verified, &signer) {
-                return Ok(Err(altered));
-            }
-            let may_be_gone = seal.sealed_at < floor;
-            if let Err(altered) = check_entries(seal, &mut entries, &mut verified, may_be_gone).await? {
-                return Ok(Err(altered));
-            }
-            verified.last_seq = seal.last_seq;
-            verified.root.clone_from(&seal.root);
+        if let Err(altered) = check_batches(&seals, &mut entries, &mut verified, &signer).await? {
+            return Ok(Err(altered));
         }
     }
+}
+
+/// Goes on with these batches.
+async fn check_batches(
+    seals: &[Seal],
+    entries: &mut Entries<'_>,
+    verified: &mut Verified,
+    signer: &Signer,
+) -> Result<std::result::Result<(), Altered>> {
+    for seal in seals {
+        // Seals go when their entries have gone, but for one.
+        let is_behind_a_gap = seal.first_seq > verified.last_seq + 1;
+        if is_behind_a_gap && entries.are_gone_before(seal, seal.first_seq).await? {
+            entries.skip_to(seal.first_seq);
+            verified.begin_again();
+            verified.last_seq = seal.first_seq - 1;
+            verified.root.clone_from(&seal.previous);
+        }
+        if let Err(altered) = check_seal(seal, verified, signer) {
+            return Ok(Err(altered));
+        }
+        if let Err(altered) = check_entries(seal, entries, verified).await? {
+            return Ok(Err(altered));
+        }
+        verified.last_seq = seal.last_seq;
+        verified.root.clone_from(&seal.root);
+    }
+    Ok(Ok(()))
 }
 
 fn check_seal(seal: &Seal, before: &Verified, signer: &Signer) -> std::result::Result<(), Altered> {
@@ -120,15 +133,13 @@ async fn check_entries(
     seal: &Seal,
     entries: &mut Entries<'_>,
     verified: &mut Verified,
-    may_be_gone: bool,
 ) -> Result<std::result::Result<(), Altered>> {
     let mut root = seal.previous.clone();
     for seq in seal.first_seq..=seal.last_seq {
         let altered = |what: &str| Ok(Err(Altered { seq, what: what.to_owned() }));
         let Some(entry) = entries.next_if(|entry| entry.seq <= seq).await? else {
-            let is_first = verified.entries == 0 && seq == seal.first_seq;
-            if may_be_gone && (is_first || entries.are_gone_up_to(seq).await?) {
-                verified.entries = 0;
+            if entries.are_gone_before(seal, seq + 1).await? {
+                verified.begin_again();
                 return Ok(Ok(()));
             }
             return altered("it is missing");
@@ -159,13 +170,20 @@ async fn check_entries(
     Ok(Ok(()))
 }
 
+impl Verified {
+    /// Takes note that what was looked at until now has gone, for it was too old.
+    fn begin_again(&mut self) {
+        (self.entries, self.first_seq) = (0, 0);
+    }
+}
+
 /// The entries in order, a page at a time.
 struct Entries<'s> {
     store: &'s Store,
+    retention: Duration,
     /// In reverse, so that the next one is popped.
     page: Vec<Sealed>,
     after: i64,
-    ended: bool,
 }
 
 impl Entries<'_> {
@@ -182,18 +200,28 @@ impl Entries<'_> {
         self.page.push(entry);
     }
 
-    /// Whether the log begins behind a number by now: what is too old goes from its beginning, also while it is read.
-    async fn are_gone_up_to(&self, seq: i64) -> Result<bool> {
+    /// Whether the log begins with this number, or behind it, because what was before is as old as this seal, and so may be
+    /// gone. What is too old goes from the beginning, also while it is read.
+    async fn are_gone_before(&self, seal: &Seal, seq: i64) -> Result<bool> {
+        if seal.sealed_at >= floor(self.store.now(), self.retention) {
+            return Ok(false);
+        }
         let walk = Walk { ascending: true, after: Some(i64::MIN), rows_max: 1 };
         let first = self.store.audit_page(&Filter::default(), walk).await?;
-        Ok(first.first().is_none_or(|first| first.seq > seq))
+        Ok(first.first().is_none_or(|first| first.seq >= seq))
+    }
+
+    /// Forgets what was read and has gone since.
+    fn skip_to(&mut self, seq: i64) {
+        while self.page.last().is_some_and(|entry| entry.seq < seq) {
+            self.page.pop();
+        }
     }
 
     async fn fill(&mut self) -> Result<()> {
-        if self.page.is_empty() && !self.ended {
+        if self.page.is_empty() {
             let walk = Walk { ascending: true, after: Some(self.after), rows_max: ROWS_MAX };
             self.page = self.store.audit_page(&Filter::default(), walk).await?;
-            self.ended = self.page.is_empty();
             self.page.reverse();
             self.after = self.page.first().map_or(self.after, |entry| entry.seq);
         }
@@ -277,30 +305,58 @@ mod tests {
         assert_eq!(begins, [9, 13, 38, 41, 41]);
     }
 
-    /// What was forgotten between two looks was called missing.
+    /// What went between two looks, entries and their seals, was called missing.
     #[tokio::test]
     async fn a_log_is_verified_while_its_beginning_goes() {
-        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-        for store in contract::each(clock.clone()).await {
-            let rows = ROWS_MAX as usize;
-            observe_many(&store, rows).await;
-            observe_many(&store, 3).await;
+        let signer = keys().signer(Purpose::AuditSeal);
+        // The first look at entries ends within the second batch.
+        let batches = [600, 600, 3, 3];
+        for (looked_at, are_seals_old) in [(1, true), (1, false), (2, true), (2, false), (3, false)] {
+            let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+            let stores = contract::each(clock.clone()).await;
+            for store in &stores {
+                for rows in batches {
+                    observe_many(store, rows).await;
+                }
+            }
             clock.advance(70 * DAY);
-            observe(&store).await;
-            let seals = store.audit_seals(0, 10).await.expect("the database answers");
-            let mut entries = Entries { store: &store, page: Vec::new(), after: i64::MIN, ended: false };
-            let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
-            let mut check = async |seal: &Seal, may_be_gone| {
-                let checked = check_entries(seal, &mut entries, &mut verified, may_be_gone).await;
-                checked.expect("the database answers").map(|()| verified.entries)
-            };
-            assert_eq!(check(&seals[0], true).await, Ok(u64::from(ROWS_MAX)));
-            let floor = floor(store.now(), 35 * DAY);
-            while store.forget_audit(floor, 10).await.expect("the database answers") {}
-            let altered = check(&seals[1], false).await.expect_err("what has gone was not too old");
-            assert_eq!(&*altered.what, "it is missing");
-            assert_eq!(check(&seals[1], true).await, Ok(0));
-            assert_eq!(check(&seals[2], false).await, Ok(1));
+            for store in &stores {
+                observe(store).await;
+                let mut seals = store.audit_seals(0, 10).await.expect("the database answers");
+                let mut entries = Entries { store, retention: 35 * DAY, page: Vec::new(), after: 0 };
+                let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
+                let first = check_batches(&seals[..looked_at], &mut entries, &mut verified, &signer).await;
+                first.expect("the database answers").expect("nothing was altered");
+                let floor = floor(store.now(), 35 * DAY);
+                while store.forget_audit(floor, 10).await.expect("the database answers") {}
+                store.forget_seals(floor).await.expect("the database answers");
+                seals.drain(..looked_at);
+                if !are_seals_old {
+                    let after = verified.last_seq;
+                    seals = store.audit_seals(after, 10).await.expect("the database answers");
+                    assert_eq!(seals.len(), 2, "the last that is old, and the young one");
+                }
+                let rest = check_batches(&seals, &mut entries, &mut verified, &signer).await;
+                rest.expect("the database answers").expect("nothing was altered");
+                assert_eq!(verified.last_seq, 1207);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_and_not_too_old_is_told() {
+        for (seq, statement) in
+            [(1, "DELETE FROM audit_entries WHERE seq = 1"), (2, "DELETE FROM audit_entries WHERE seq = 2")]
+        {
+            for store in contract::each(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))).await {
+                for _ in 0..3 {
+                    observe(&store).await;
+                }
+                contract::alter(&store, statement).await;
+                let altered = verify(&store, &keys(), DAY).await.expect("the database answers");
+                let altered = altered.expect_err("it was there");
+                assert_eq!((altered.seq, &*altered.what), (seq, "it is missing"));
+            }
         }
     }
 

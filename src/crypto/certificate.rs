@@ -7,7 +7,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -80,23 +80,33 @@ impl Certificate {
 
     /// Returns what is shown now.
     fn shown(&self) -> Arc<CertifiedKey> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if now.saturating_duration_since(held.read_at) >= REREAD {
-            held.read_at = now;
-            if let Err((_, why)) = self.read_again(&mut held) {
-                tracing::warn!(error = why, "a certificate cannot be read again: the last one is shown");
+        let is_due = {
+            let mut held = self.held();
+            let is_due = now.saturating_duration_since(held.read_at) >= REREAD;
+            if is_due {
+                held.read_at = now;
             }
+            is_due
+        };
+        // Nobody else waits while this one reads.
+        if is_due && let Err((_, why)) = self.read_again() {
+            tracing::warn!(error = why, "a certificate cannot be read again: the last one is shown");
         }
-        held.shown.clone()
+        self.held().shown.clone()
     }
 
-    fn read_again(&self, held: &mut Held) -> Result<(), Wrong> {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_again(&self) -> Result<(), Wrong> {
         let pems = Pems::read(&self.certificate, &self.key)?;
         let digest = pems.digest();
-        if digest != held.digest {
-            held.shown = pems.parse(&self.certificate, &self.key)?;
-            held.digest = digest;
+        if digest != self.held().digest {
+            let shown = pems.parse(&self.certificate, &self.key)?;
+            let mut held = self.held();
+            (held.shown, held.digest) = (shown, digest);
             tracing::info!(file = %self.certificate.display(), "a certificate was renewed");
         }
         Ok(())

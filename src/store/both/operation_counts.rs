@@ -21,8 +21,11 @@ pub(in crate::store) async fn by_state(
 
 /// Finds when the next operation of an upstream is, or was, to be looked at.
 pub(in crate::store) async fn due_at(handle: &Handle, upstream: &str) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT min(poll_at) FROM operations WHERE upstream = $1 AND ended_at IS NULL")
-        .bind(upstream)
-        .fetch_one(&mut *reader(handle).await?)
-        .await
+    // Not as a minimum: with a plan made while the table is empty, Postgres looks for that through all that is open.
+    sqlx::query_scalar(
+        "SELECT poll_at FROM operations WHERE upstream = $1 AND ended_at IS NULL ORDER BY poll_at LIMIT 1",
+    )
+    .bind(upstream)
+    .fetch_optional(&mut *reader(handle).await?)
+    .await
 }

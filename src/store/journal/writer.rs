@@ -157,7 +157,9 @@ async fn one_by_one(
         match flush(store, &mut Line::default(), &single).await {
             Ok(flushed) if is_whole(&flushed, &single.settles) => durable(reply),
             Ok(_) => defer(backlog, row, reply),
-            Err(error) if failure::is_away(error.cause()) => defer(backlog, row, reply),
+            Err(error) if failure::is_away(error.cause()) || failure::is_locked(error.cause()) => {
+                defer(backlog, row, reply);
+            }
             Err(error) => {
                 tracing::error!(error = %error.cause(), "an outcome cannot be written; it will be recorded as unknown");
                 let _gone = reply.send(Settled::Deferred);

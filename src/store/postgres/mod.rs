@@ -71,7 +71,8 @@ const START_EVERY: Duration = Duration::from_millis(100);
 /// Looks whether the server is there and keeps what it is given, and makes a pool; its connections are made when they are
 /// needed.
 pub(super) async fn open(url: &str, connections_max: u32) -> sqlx::Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)?.application_name("causeway");
+    // How exactly the server prints fractions, of which there are none; poolers refuse who asks for it.
+    let options = PgConnectOptions::from_str(url)?.application_name("causeway").extra_float_digits(None);
     let mut refusal = None;
     match timeout(ACQUIRE_TIME_MAX, look(&options, &mut refusal)).await {
         Ok(looked) => looked?,
@@ -96,10 +97,13 @@ async fn look(options: &PgConnectOptions, refusal: &mut Option<sqlx::Error>) -> 
         match Box::pin(options.connect()).await {
             Ok(mut connection) => {
                 require_durable(&mut connection).await?;
-                require_unshared(options, &mut connection).await?;
+                let looked = require_unshared(options, &mut connection).await;
                 // It has said what was to be known.
                 let _gone = connection.close().await;
-                return Ok(());
+                match looked {
+                    Err(error) if may_be_starting(&error) => *refusal = Some(error),
+                    looked => return looked,
+                }
             }
             Err(error) if may_be_starting(&error) => *refusal = Some(error),
             Err(error) => return Err(error),
@@ -148,13 +152,19 @@ async fn require_durable(connection: &mut Connection) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// How often a pooler has the chance to hand one connection what it lent to another. One that lends out in turn shows
+/// itself at once; one that prefers what was last in use may have too many clients to do so every time.
+const TURNS: usize = 8;
+
 /// Refuses a pooler that lends one connection of the server to several clients by turns: what one of them sets and prepares
-/// would be another's. Such a pooler gives the connection that was last in use to whoever is next.
+/// would be another's.
 async fn require_unshared(options: &PgConnectOptions, connection: &mut Connection) -> sqlx::Result<()> {
-    const WHO: &str = "SELECT pg_backend_pid()";
     let mut other = Box::pin(options.connect()).await?;
-    let one: i32 = said(connection, WHO).await?;
-    let is_shared = one == said::<i32>(&mut other, WHO).await?;
+    let (ours, theirs) = (server_of(connection).await?, server_of(&mut other).await?);
+    let mut is_shared = ours == theirs;
+    for _ in 1..TURNS {
+        is_shared |= (server_of(connection).await?, server_of(&mut other).await?) != (ours, theirs);
+    }
     let _gone = other.close().await;
     if is_shared {
         let why = "there is a pooler in between that shares connections by transaction or statement. Have it keep one for each \
@@ -162,6 +172,11 @@ async fn require_unshared(options: &PgConnectOptions, connection: &mut Connectio
         return Err(sqlx::Error::Configuration(why.into()));
     }
     Ok(())
+}
+
+/// Asks which process of the server answers.
+async fn server_of(connection: &mut Connection) -> sqlx::Result<i32> {
+    said(connection, "SELECT pg_backend_pid()").await
 }
 
 /// Asks for one value in the simple way, which also works where statements cannot be prepared.

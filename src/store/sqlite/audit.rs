@@ -147,7 +147,7 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -
     let last: i64 = sqlx::query_scalar(
         "SELECT coalesce(
              (SELECT max(last_seq) FROM audit_seals WHERE last_seq >= $1 AND last_seq < $2 AND sealed_at < $3),
-             (SELECT last_seq FROM audit_seals WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1),
+             (SELECT last_seq FROM audit_seals WHERE first_seq <= $1 AND last_seq >= $1 ORDER BY first_seq DESC LIMIT 1),
              $2 - 1)",
     )
     .bind(first)
@@ -157,8 +157,8 @@ pub(in crate::store) async fn forget(files: &Files, floor: i64, rows_max: u32) -
     .await?;
     drop(reader);
     let delete = sqlx::query("DELETE FROM audit_entries WHERE seq <= $1 AND sealed_at < $2");
-    delete.bind(last).bind(floor).execute(&mut *files.writer().await?).await?;
-    Ok(true)
+    let done = delete.bind(last).bind(floor).execute(&mut *files.writer().await?).await?;
+    Ok(done.rows_affected() > 0)
 }
 
 #[cfg(test)]

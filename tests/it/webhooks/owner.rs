@@ -62,6 +62,11 @@ async fn where_nothing_is_to_be_delivered_it_waits() {
         let quiet = gateway(&[database.setting(), "webhooks.deliver=false".to_owned()]).await;
         let made = create(&quiet, &json!({"url": receiver.url()})).await.json();
         assert_eq!(quiet.post(&format!("{}:ping", name(&made)), "").await.status, 200);
+        // As long as another takes to call.
+        let (other, heard_there) = (gateway(&[]).await, Receiver::listen().await);
+        let there = create(&other, &json!({"url": heard_there.url()})).await.json();
+        other.post(&format!("{}:ping", name(&there)), "").await;
+        heard_there.hears(1).await;
         quiet.signal().await;
         quiet.ended().await.expect("it ends well");
         assert!(receiver.heard().is_empty());
