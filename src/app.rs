@@ -99,7 +99,7 @@ impl App {
             egress::limits::EXCHANGE_TIME_MAX,
         )
         .map_err(|error| one(error.told()))?;
-        let secrets = keys.sealer(Purpose::WebhookSecret);
+        let secrets = webhook_keys(&config.secrets, &keys, &store).await?.sealer(Purpose::WebhookSecret);
         let courier = Courier::new(store.clone(), egress.clone(), secrets.clone());
         let webhook_keeper = webhooks::Keeper::new(store.clone(), &egress, secrets.clone());
         let webhooks = Endpoints::new(store.clone(), egress, secrets, known);
@@ -204,6 +204,15 @@ pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, Star
     let generated = store.generated_secret(KEY).await.map_err(|error| one(error.told()))?;
     tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
     Ok(keys_of(&generated, secrets))
+}
+
+/// Returns the keys that open what webhooks have sealed: where a key is configured by now, also the one that the database kept
+/// before. For nothing else, since whoever can read the database has it.
+async fn webhook_keys(secrets: &config::Secrets, keys: &Keys, store: &Store) -> Result<Keys, StartError> {
+    let Some(key) = &secrets.key else { return Ok(keys.clone()) };
+    let kept = store.find_generated_secret(KEY).await.map_err(|error| one(error.told()))?;
+    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).chain(kept).collect();
+    Ok(Keys::new(key.expose(), &old))
 }
 
 /// Returns the keys as [`keys`] does, but makes none.

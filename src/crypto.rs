@@ -183,6 +183,11 @@ impl Sealer {
         Some(body)
     }
 
+    /// Tells whether a message was sealed with the secret in use, and not with an old or a foreign one.
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        sealed.strip_prefix(&[FORMAT]).is_some_and(|rest| rest.starts_with(&self.keys.0[0].id))
+    }
+
     fn message_key(&self, root: &Root, head: &[u8]) -> (LessSafeKey, Nonce) {
         let random = &head[1 + KEY_ID_BYTES..HEAD_BYTES];
         let base = root.derive(self.purpose, b"seal");

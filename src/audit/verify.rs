@@ -121,7 +121,11 @@ fn check_seal(seal: &Seal, before: &Verified, signer: &Signer) -> std::result::R
     }
     let message = signed_message(seal.first_seq, seal.last_seq, seal.sealed_at, &seal.previous, &seal.root);
     if !signer.is_ours(&seal.public_key) {
-        return altered(seal.first_seq, "its seal was made with a key that is not in secrets");
+        return altered(
+            seal.first_seq,
+            "its seal was made with a key that is not in secrets: put those there that gateways had before; one that was \
+             made for them is in the table generated_secrets",
+        );
     }
     if !crypto::verify(&seal.public_key, &message, &seal.signature) {
         return altered(seal.first_seq, "the signature of its seal does not fit");

@@ -57,6 +57,27 @@ impl Store {
         both!(self, webhook_endpoints::list(project, after, limit))
     }
 
+    /// Lists endpoints of all projects by id, from behind `after` on.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn all_webhook_endpoints(&self, after: &str, limit: i64) -> Result<Vec<Endpoint>> {
+        both!(self, webhook_endpoints::list_all(after, limit))
+    }
+
+    /// Writes what an endpoint has sealed as it is sealed by now, unless it was changed since it was read.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn reseal_webhook_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        headers: &[u8],
+        secrets: &[u8],
+    ) -> Result<()> {
+        both!(self, webhook_endpoints::reseal(endpoint, headers, secrets))
+    }
+
     /// Writes an endpoint over the version that it was read as; `false` if it was changed meanwhile. One that is disabled
     /// by this has nothing queued afterwards. Since when it fails and until when it is left alone is not written: it is
     /// forgotten with `begins_anew`, and stays as it is without.

@@ -1,4 +1,4 @@
-//! What is done beside delivering: replays, tidying up, counting what waits.
+//! What is done beside delivering: replays, tidying up, counting what waits, encrypting anew.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use metrics::{describe_gauge, gauge};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{directory::Directory, event_type};
+use super::{Headers, Secrets, directory::Directory, event_type};
 use crate::{crypto::Sealer, egress::Egress, error::Result, model::WebhookEvent, store::Store};
 
 /// How often replays are looked for, and how long one part of one is ours.
@@ -28,12 +28,18 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 const EXPIRE_MAX: i64 = 500;
 const SWEEP_MAX: i64 = 2000;
 const TIDY_PARTS_MAX: usize = 20;
+/// The round from which on secrets are encrypted anew, after an hour: until then replicas may run that do not have a new key
+/// yet.
+const RESEAL_FROM: u64 = 7200;
+/// Endpoints that are looked at in one round to encrypt theirs anew.
+const RESEAL_MAX: i64 = 100;
 
 /// Keeps things in order. Cheap to clone.
 #[derive(Clone)]
 pub struct Keeper {
     store: Store,
     directory: Arc<Directory>,
+    sealer: Sealer,
 }
 
 impl Keeper {
@@ -44,16 +50,24 @@ impl Keeper {
             "causeway_webhook_oldest_due_seconds",
             "How long the oldest due delivery has been waiting."
         );
-        let directory = Arc::new(Directory::new(store.clone(), sealer, egress.policy().clone()));
-        Self { store, directory }
+        let directory = Arc::new(Directory::new(store.clone(), sealer.clone(), egress.policy().clone()));
+        Self { store, directory, sealer }
     }
 
     /// Keeps things in order until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut round = 0_u64;
+        let mut reseal_after = Some(String::new());
         while stop.run_until_cancelled(sleep(REPLAY_EVERY)).await.is_some() {
             if let Err(error) = self.round(round).await {
                 tracing::debug!(error = error.told(), "webhooks could not be tidied up");
+            }
+            // Once through all of them; where it fails it goes on in the next round.
+            if round >= RESEAL_FROM
+                && let Some(after) = &reseal_after
+                && let Ok(next) = self.reseal(after).await
+            {
+                reseal_after = next;
             }
             round += 1;
         }
@@ -98,6 +112,26 @@ impl Keeper {
             self.store.advance_replay(&replay, &queued).await?;
         }
         Ok(looked_at)
+    }
+
+    /// Encrypts with the key in use what an old one has encrypted, of some endpoints from behind `after` on. Returns the last of
+    /// these, or `None` at the end. What cannot be opened stays as it is, for whoever has its key.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn reseal(&self, after: &str) -> Result<Option<String>> {
+        let endpoints = self.store.all_webhook_endpoints(after, RESEAL_MAX).await?;
+        let is_current = |sealed: &[u8]| sealed.is_empty() || self.sealer.is_current(sealed);
+        for endpoint in endpoints.iter().filter(|it| !is_current(&it.headers) || !is_current(&it.secrets)) {
+            let headers = Headers::open(&endpoint.headers, &self.sealer, &endpoint.id);
+            let secrets = Secrets::open(&endpoint.secrets, &self.sealer, &endpoint.id);
+            let (Ok(headers), Ok(secrets)) = (headers, secrets) else { continue };
+            let headers = headers.seal(&self.sealer, &endpoint.id)?;
+            let secrets = secrets.seal(&self.sealer, &endpoint.id)?;
+            self.store.reseal_webhook_endpoint(endpoint, &headers, &secrets).await?;
+        }
+        let more = i64::try_from(endpoints.len()).is_ok_and(|count| count >= RESEAL_MAX);
+        Ok(endpoints.last().filter(|_| more).map(|last| last.id.clone()))
     }
 
     async fn count(&self) -> Result<()> {

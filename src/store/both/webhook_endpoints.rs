@@ -122,6 +122,42 @@ pub(in crate::store) async fn list(
     rows.iter().map(endpoint).collect()
 }
 
+/// Lists endpoints of all projects by id, from behind `after` on.
+pub(in crate::store) async fn list_all(
+    handle: &Handle,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Endpoint>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM webhook_endpoints WHERE id > $1 AND state <> 2 ORDER BY id LIMIT $2");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *reader(handle).await?)
+        .await?;
+    rows.iter().map(endpoint).collect()
+}
+
+/// Writes what an endpoint has sealed in other words of the same meaning, unless it was changed. That makes no version.
+pub(in crate::store) async fn reseal(
+    handle: &Handle,
+    endpoint: &Endpoint,
+    headers: &[u8],
+    secrets: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE webhook_endpoints SET headers = $4, secrets = $5 WHERE id = $1 AND headers = $2 AND secrets = $3",
+    )
+    .bind(&endpoint.id)
+    .bind(&endpoint.headers)
+    .bind(&endpoint.secrets)
+    .bind(headers)
+    .bind(secrets)
+    .execute(&mut *writer(handle).await?)
+    .await?;
+    Ok(())
+}
+
 /// Writes an endpoint over the version that it was read as. How it has been is kept by deliverers, who make no version of it:
 /// it is forgotten, or left as it is by now.
 pub(in crate::store) async fn update(

@@ -8,7 +8,7 @@ use super::{MINUTE, Stage};
 use crate::{
     crypto::{Keys, Purpose},
     model::{DeliveryState, EndpointState},
-    webhooks::{Courier, Draft},
+    webhooks::{Courier, Draft, Keeper},
 };
 
 #[tokio::test]
@@ -136,5 +136,34 @@ async fn during_a_rotation_both_secrets_verify() {
         assert!(!heard[1].is_signed_with(&old) && heard[1].is_signed_with(&new));
         let eight_days = SignedDuration::from_hours(8 * 24);
         assert!(stage.endpoints.rotate("p", &endpoint.id, None, eight_days).await.is_err());
+    }
+}
+
+/// An old key was needed for as long as there were endpoints from before.
+#[tokio::test]
+async fn what_an_old_key_has_sealed_is_sealed_anew() {
+    for stage in Stage::each().await {
+        let (endpoint, secret) = stage.endpoint(&[]).await;
+        let headers = Draft { headers: Some([("x-token".into(), "t".into())].into()), ..Draft::default() };
+        stage.endpoints.patch("p", &endpoint.id, headers).await.unwrap();
+        let sealer = |current, old: &[_]| Keys::new(&current, old).sealer(Purpose::WebhookSecret);
+        let keeper = |sealer| Keeper::new(stage.store.clone(), &stage.egress, sealer);
+        let stranger = sealer([9; 32], &[]);
+        assert_eq!(keeper(stranger).reseal("").await.unwrap(), None, "what it cannot open it leaves alone");
+        let rotated = sealer([8; 32], &[[7; 32]]);
+        assert_eq!(keeper(rotated.clone()).reseal("").await.unwrap(), None);
+        let sealed = stage.store.webhook_endpoint("p", &endpoint.id).await.unwrap().unwrap();
+        assert_eq!(keeper(rotated).reseal("").await.unwrap(), None);
+        let again = stage.store.webhook_endpoint("p", &endpoint.id).await.unwrap().unwrap();
+        assert_eq!(again, sealed, "and what is sealed with the key in use");
+        assert_eq!(again.version, 2, "it is no change of the endpoint");
+
+        stage.happens("operation.succeeded").await;
+        let courier = Courier::new(stage.store.clone(), stage.egress.clone(), sealer([8; 32], &[]));
+        courier.round().await.unwrap();
+        let got = stage.ear.heard();
+        assert_eq!(got.len(), 1);
+        assert!(got[0].is_signed_with(&secret));
+        assert_eq!(got[0].headers["x-token"], "t");
     }
 }
