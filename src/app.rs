@@ -99,7 +99,7 @@ impl App {
             egress::limits::EXCHANGE_TIME_MAX,
         )
         .map_err(|error| one(error.told()))?;
-        let secrets = webhook_keys(&config.secrets, &keys, &store).await?.sealer(Purpose::WebhookSecret);
+        let secrets = keys.sealer(Purpose::WebhookSecret);
         let courier = Courier::new(store.clone(), egress.clone(), secrets.clone());
         let webhook_keeper = webhooks::Keeper::new(store.clone(), &egress, secrets.clone());
         let webhooks = Endpoints::new(store.clone(), egress, secrets, known);
@@ -199,20 +199,20 @@ const KEY: &str = "secrets.key";
 /// The database is away.
 pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
     if let Some(keys) = configured_keys(secrets) {
+        // It is not taken from there unasked: whoever can write to the database could put one there.
+        let kept = store.find_generated_secret(KEY).await.ok().flatten();
+        let mut known = secrets.key.iter().chain(&secrets.old_keys);
+        if kept.is_some_and(|kept| known.all(|key| *key.expose() != kept)) {
+            tracing::warn!(
+                "the database keeps a generated key that is not in secrets.old_keys: what it has encrypted and signed \
+                 cannot be opened and verified. See \"Keep it\" in the README, or delete it from generated_secrets"
+            );
+        }
         return Ok(keys);
     }
     let generated = store.generated_secret(KEY).await.map_err(|error| one(error.told()))?;
     tracing::warn!("secrets.key is not set: a generated key is kept in the database, beside what it seals");
     Ok(keys_of(&generated, secrets))
-}
-
-/// Returns the keys that open what webhooks have sealed: where a key is configured by now, also the one that the database kept
-/// before. For nothing else, since whoever can read the database has it.
-async fn webhook_keys(secrets: &config::Secrets, keys: &Keys, store: &Store) -> Result<Keys, StartError> {
-    let Some(key) = &secrets.key else { return Ok(keys.clone()) };
-    let kept = store.find_generated_secret(KEY).await.map_err(|error| one(error.told()))?;
-    let old: Vec<_> = secrets.old_keys.iter().map(|key| *key.expose()).chain(kept).collect();
-    Ok(Keys::new(key.expose(), &old))
 }
 
 /// Returns the keys as [`keys`] does, but makes none.

@@ -58,7 +58,7 @@ pub async fn verify(
 ) -> Result<std::result::Result<Verified, Altered>> {
     let signer = keys.signer(Purpose::AuditSeal);
     // From below the first number on: what was put in there would be shown to readers, too.
-    let mut entries = Entries { store, retention, page: Vec::new(), after: i64::MIN };
+    let mut entries = Entries::of(store, retention);
     let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
     loop {
         let seals = store.audit_seals(verified.last_seq, ROWS_MAX).await?;
@@ -123,8 +123,7 @@ fn check_seal(seal: &Seal, before: &Verified, signer: &Signer) -> std::result::R
     if !signer.is_ours(&seal.public_key) {
         return altered(
             seal.first_seq,
-            "its seal was made with a key that is not in secrets: put those there that gateways had before; one that was \
-             made for them is in the table generated_secrets",
+            "its seal was made with a key that is not in secrets; if gateways had another one before, put it into old_keys",
         );
     }
     if !crypto::verify(&seal.public_key, &message, &seal.signature) {
@@ -188,9 +187,15 @@ struct Entries<'s> {
     /// In reverse, so that the next one is popped.
     page: Vec<Sealed>,
     after: i64,
+    /// With which number the log began when that was last looked at. It only grows.
+    begins: i64,
 }
 
-impl Entries<'_> {
+impl<'s> Entries<'s> {
+    fn of(store: &'s Store, retention: Duration) -> Self {
+        Self { store, retention, page: Vec::new(), after: i64::MIN, begins: i64::MIN }
+    }
+
     async fn next_if(&mut self, wanted: impl FnOnce(&Sealed) -> bool) -> Result<Option<Sealed>> {
         self.fill().await?;
         Ok(if self.page.last().is_some_and(wanted) { self.page.pop() } else { None })
@@ -206,13 +211,16 @@ impl Entries<'_> {
 
     /// Whether the log begins with this number, or behind it, because what was before is as old as this seal, and so may be
     /// gone. What is too old goes from the beginning, also while it is read.
-    async fn are_gone_before(&self, seal: &Seal, seq: i64) -> Result<bool> {
+    async fn are_gone_before(&mut self, seal: &Seal, seq: i64) -> Result<bool> {
         if seal.sealed_at >= floor(self.store.now(), self.retention) {
             return Ok(false);
         }
-        let walk = Walk { ascending: true, after: Some(i64::MIN), rows_max: 1 };
-        let first = self.store.audit_page(&Filter::default(), walk).await?;
-        Ok(first.first().is_none_or(|first| first.seq >= seq))
+        if self.begins < seq {
+            let walk = Walk { ascending: true, after: Some(i64::MIN), rows_max: 1 };
+            let first = self.store.audit_page(&Filter::default(), walk).await?;
+            self.begins = first.first().map_or(i64::MAX, |first| first.seq);
+        }
+        Ok(self.begins >= seq)
     }
 
     /// Forgets what was read and has gone since.
@@ -226,6 +234,14 @@ impl Entries<'_> {
         if self.page.is_empty() {
             let walk = Walk { ascending: true, after: Some(self.after), rows_max: ROWS_MAX };
             self.page = self.store.audit_page(&Filter::default(), walk).await?;
+            // The next page begins behind a number: another entry with the last one of this page would be in none.
+            let is_full = self.page.len() >= ROWS_MAX as usize;
+            if let Some(last) = self.page.last().map(|entry| entry.seq).filter(|_| is_full) {
+                let before = self.page.partition_point(|entry| entry.seq < last);
+                if before > 0 {
+                    self.page.truncate(before);
+                }
+            }
             self.page.reverse();
             self.after = self.page.first().map_or(self.after, |entry| entry.seq);
         }
@@ -327,7 +343,7 @@ mod tests {
             for store in &stores {
                 observe(store).await;
                 let mut seals = store.audit_seals(0, 10).await.expect("the database answers");
-                let mut entries = Entries { store, retention: 35 * DAY, page: Vec::new(), after: 0 };
+                let mut entries = Entries::of(store, 35 * DAY);
                 let mut verified = Verified { entries: 0, first_seq: 0, last_seq: 0, root: GENESIS.to_vec() };
                 let first = check_batches(&seals[..looked_at], &mut entries, &mut verified, &signer).await;
                 first.expect("the database answers").expect("nothing was altered");
@@ -344,6 +360,23 @@ mod tests {
                 rest.expect("the database answers").expect("nothing was altered");
                 assert_eq!(verified.last_seq, 1207);
             }
+        }
+    }
+
+    /// Of two entries with the last number of a page the second was never looked at, and shown to readers. Only where a number
+    /// and a time together are the key is there room for it.
+    #[tokio::test]
+    async fn two_entries_with_the_last_number_of_a_page_are_told() {
+        let copy = "INSERT INTO audit_entries SELECT seq, sealed_at + 1, id, opened_at, closed_at, request_id, 'mallory',
+                        project, method, resource, status, entry, outcome, digest FROM audit_entries WHERE seq = 1000";
+        for store in contract::each(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))).await {
+            if store.is_embedded() {
+                continue;
+            }
+            observe_many(&store, 1003).await;
+            contract::alter(&store, copy).await;
+            let altered = verify(&store, &keys(), DAY).await.expect("the database answers");
+            assert_eq!(altered.expect_err("there is one more").what, "there are two with this number");
         }
     }
 

@@ -28,10 +28,10 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 const EXPIRE_MAX: i64 = 500;
 const SWEEP_MAX: i64 = 2000;
 const TIDY_PARTS_MAX: usize = 20;
-/// The round from which on secrets are encrypted anew, after an hour: until then replicas may run that do not have a new key
-/// yet.
-const RESEAL_FROM: u64 = 7200;
-/// Endpoints that are looked at in one round to encrypt theirs anew.
+/// Rounds between encrypting anew: an hour. Until the first, replicas may run that do not have a new key yet; later ones find
+/// what an owner's change wrote back meanwhile as it was.
+const RESEAL_EVERY: u64 = 7200;
+/// Endpoints that are read together to encrypt theirs anew.
 const RESEAL_MAX: i64 = 100;
 
 /// Keeps things in order. Cheap to clone.
@@ -57,17 +57,23 @@ impl Keeper {
     /// Keeps things in order until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut round = 0_u64;
-        let mut reseal_after = Some(String::new());
         while stop.run_until_cancelled(sleep(REPLAY_EVERY)).await.is_some() {
             if let Err(error) = self.round(round).await {
                 tracing::debug!(error = error.told(), "webhooks could not be tidied up");
             }
-            // Once through all of them; where it fails it goes on in the next round.
-            if round >= RESEAL_FROM
-                && let Some(after) = &reseal_after
-                && let Ok(next) = self.reseal(after).await
-            {
-                reseal_after = next;
+            if round > 0 && round.is_multiple_of(RESEAL_EVERY) {
+                match self.reseal().await {
+                    Ok((0, 0)) => {}
+                    Ok((anew, closed)) => tracing::info!(
+                        anew,
+                        closed,
+                        "what webhook endpoints keep secret was encrypted anew with secrets.key, or cannot be opened here"
+                    ),
+                    Err(error) => tracing::warn!(
+                        error = error.told(),
+                        "what webhook endpoints keep secret is not all encrypted anew yet"
+                    ),
+                }
             }
             round += 1;
         }
@@ -114,24 +120,33 @@ impl Keeper {
         Ok(looked_at)
     }
 
-    /// Encrypts with the key in use what an old one has encrypted, of some endpoints from behind `after` on. Returns the last of
-    /// these, or `None` at the end. What cannot be opened stays as it is, for whoever has its key.
+    /// Encrypts with the key in use what an old one has encrypted. Returns of how many endpoints, and of how many it cannot be
+    /// opened: it stays as it is, for whoever has its key.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn reseal(&self, after: &str) -> Result<Option<String>> {
-        let endpoints = self.store.all_webhook_endpoints(after, RESEAL_MAX).await?;
+    pub async fn reseal(&self) -> Result<(usize, usize)> {
         let is_current = |sealed: &[u8]| sealed.is_empty() || self.sealer.is_current(sealed);
-        for endpoint in endpoints.iter().filter(|it| !is_current(&it.headers) || !is_current(&it.secrets)) {
-            let headers = Headers::open(&endpoint.headers, &self.sealer, &endpoint.id);
-            let secrets = Secrets::open(&endpoint.secrets, &self.sealer, &endpoint.id);
-            let (Ok(headers), Ok(secrets)) = (headers, secrets) else { continue };
-            let headers = headers.seal(&self.sealer, &endpoint.id)?;
-            let secrets = secrets.seal(&self.sealer, &endpoint.id)?;
-            self.store.reseal_webhook_endpoint(endpoint, &headers, &secrets).await?;
+        let (mut anew, mut closed) = (0, 0);
+        let mut after = String::new();
+        loop {
+            let endpoints = self.store.all_webhook_endpoints(&after, RESEAL_MAX).await?;
+            let Some(last) = endpoints.last() else { return Ok((anew, closed)) };
+            after.clone_from(&last.id);
+            for endpoint in endpoints.iter().filter(|it| !is_current(&it.headers) || !is_current(&it.secrets))
+            {
+                let headers = Headers::open(&endpoint.headers, &self.sealer, &endpoint.id);
+                let secrets = Secrets::open(&endpoint.secrets, &self.sealer, &endpoint.id);
+                let (Ok(headers), Ok(secrets)) = (headers, secrets) else {
+                    closed += 1;
+                    continue;
+                };
+                let headers = headers.seal(&self.sealer, &endpoint.id)?;
+                let secrets = secrets.seal(&self.sealer, &endpoint.id)?;
+                self.store.reseal_webhook_endpoint(endpoint, &headers, &secrets).await?;
+                anew += 1;
+            }
         }
-        let more = i64::try_from(endpoints.len()).is_ok_and(|count| count >= RESEAL_MAX);
-        Ok(endpoints.last().filter(|_| more).map(|last| last.id.clone()))
     }
 
     async fn count(&self) -> Result<()> {

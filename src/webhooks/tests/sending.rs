@@ -149,11 +149,11 @@ async fn what_an_old_key_has_sealed_is_sealed_anew() {
         let sealer = |current, old: &[_]| Keys::new(&current, old).sealer(Purpose::WebhookSecret);
         let keeper = |sealer| Keeper::new(stage.store.clone(), &stage.egress, sealer);
         let stranger = sealer([9; 32], &[]);
-        assert_eq!(keeper(stranger).reseal("").await.unwrap(), None, "what it cannot open it leaves alone");
+        assert_eq!(keeper(stranger).reseal().await.unwrap(), (0, 1), "what it cannot open it leaves alone");
         let rotated = sealer([8; 32], &[[7; 32]]);
-        assert_eq!(keeper(rotated.clone()).reseal("").await.unwrap(), None);
+        assert_eq!(keeper(rotated.clone()).reseal().await.unwrap(), (1, 0));
         let sealed = stage.store.webhook_endpoint("p", &endpoint.id).await.unwrap().unwrap();
-        assert_eq!(keeper(rotated).reseal("").await.unwrap(), None);
+        assert_eq!(keeper(rotated).reseal().await.unwrap(), (0, 0));
         let again = stage.store.webhook_endpoint("p", &endpoint.id).await.unwrap().unwrap();
         assert_eq!(again, sealed, "and what is sealed with the key in use");
         assert_eq!(again.version, 2, "it is no change of the endpoint");

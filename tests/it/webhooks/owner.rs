@@ -76,23 +76,6 @@ async fn where_nothing_is_to_be_delivered_it_waits() {
     }
 }
 
-/// Whoever set a key, as the log asks for, lost all webhooks from before.
-#[tokio::test]
-async fn a_key_that_is_set_later_opens_what_the_generated_one_has_sealed() {
-    for database in Database::each().await {
-        let receiver = Receiver::listen().await;
-        let before = gateway(&[database.setting()]).await;
-        let made = create(&before, &json!({"url": receiver.url()})).await.json();
-        before.signal().await;
-        before.ended().await.expect("it ends well");
-        let key = format!("secrets.key={}", "A".repeat(43) + "=");
-        let after = gateway(&[database.setting(), key]).await;
-        assert_eq!(after.post(&format!("{}:ping", name(&made)), "").await.status, 200);
-        let heard = receiver.hears(1).await.remove(0);
-        assert_eq!(believed(made["secret"].as_str().unwrap(), &heard)["type"], "ping");
-    }
-}
-
 #[tokio::test]
 async fn an_endpoint_is_changed_and_goes() {
     let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
