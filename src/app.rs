@@ -16,7 +16,7 @@ use crate::{
     identity::{Identity, Limits},
     kv::Kv,
     lifecycle::{Lifecycle, Unclean},
-    operations::{Desk, Poller, Recovery, Sources, Tracker, Waiters},
+    operations::{Desk, Poller, Recovery, Sources, Tidier, Tracker, Waiters},
     schema::{Catalog, EMBEDDED, Pool, UpstreamSpec},
     store::{Store, journal::Journal},
     telemetry,
@@ -141,7 +141,8 @@ impl App {
         lifecycle.spawn("audit recorder", recorder_work);
         lifecycle.spawn("audit sealer", sealer.run(lifecycle.soft()));
         lifecycle.spawn("journal keeper", keeper.run(lifecycle.soft()));
-        lifecycle.spawn("operations tidier", poller.clone().tidy(lifecycle.soft()));
+        let tidier = Tidier::new(store.clone(), &config.operations);
+        lifecycle.spawn("operations tidier", tidier.run(lifecycle.soft()));
         if config.operations.poll {
             lifecycle.spawn("operations poller", poller.run(lifecycle.soft()));
         }

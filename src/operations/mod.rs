@@ -4,6 +4,7 @@
 //! - [`sources`]: a Google LRO, the run of a backfill, a task of Flyte: how each is asked about, listed, stopped and read.
 //! - [`Tracker`]: takes note of what passes through the gateway: what starts an operation, and what tells about one.
 //! - [`Poller`]: looks after what nobody asks about. `judge` says what a look means, `pace` and `quota` how often to look.
+//! - [`Tidier`]: forgets what ended long ago.
 //! - [`Recovery`]: finds out what became of calls whose gateway died before their end.
 //! - [`Desk`]: what callers do with operations: read, stop, delete, wait. `filter` and `view` are how they are asked for
 //!   and shown, `waiting` wakes who waits.
@@ -29,6 +30,7 @@ mod role;
 mod sighting;
 pub mod sources;
 mod task;
+mod tidier;
 mod tracker;
 mod transition;
 pub mod view;
@@ -43,6 +45,7 @@ pub use self::{
     sources::Sources,
     sources::TASK_TYPE,
     task::{TaskDraft, task_call},
+    tidier::Tidier,
     tracker::{Answered, Tracker},
     transition::{Observation, transition},
     view::View,

@@ -47,12 +47,6 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_millis(500);
 /// How often it is counted how long what is due has been waiting.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
-/// How often what ended long ago is looked for, and how much of it is forgotten at once.
-const FORGET_EVERY: Duration = Duration::from_secs(600);
-const FORGET_ROWS_MAX: u32 = 1000;
-/// Rounds of forgetting in a row.
-const FORGET_ROUNDS_MAX: usize = 100;
-
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tick {
@@ -83,7 +77,6 @@ struct Inner {
     tracker: Tracker,
     lanes: Vec<Arc<Lane>>,
     max_age: Duration,
-    retention: Duration,
 }
 
 /// One upstream.
@@ -126,7 +119,7 @@ impl Poller {
             }))
         });
         let lanes = lanes.collect();
-        Self(Arc::new(Inner { tracker, lanes, max_age: config.max_age, retention: config.retention }))
+        Self(Arc::new(Inner { tracker, lanes, max_age: config.max_age }))
     }
 
     /// Works until `stop` is cancelled.
@@ -159,18 +152,6 @@ impl Poller {
         stop.cancelled().await;
     }
 
-    /// Forgets what ended long ago until `stop` is cancelled, also where nothing is polled.
-    pub async fn tidy(self, stop: CancellationToken) {
-        loop {
-            if let Err(error) = self.forget().await {
-                tracing::debug!(error = error.told(), "old operations cannot be forgotten");
-            }
-            if stop.run_until_cancelled(sleep(FORGET_EVERY)).await.is_none() {
-                return;
-            }
-        }
-    }
-
     /// Looks after what is due now, once.
     ///
     /// # Errors
@@ -186,21 +167,6 @@ impl Poller {
             total += done.map_err(Error::internal)??;
         }
         Ok(total)
-    }
-
-    /// Forgets what ended long ago.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn forget(&self) -> Result<()> {
-        let store = self.0.tracker.store();
-        let floor = store.now().as_microsecond().saturating_sub(pace::micros(self.0.retention));
-        for _ in 0..FORGET_ROUNDS_MAX {
-            if store.forget_operations(floor, FORGET_ROWS_MAX).await? < u64::from(FORGET_ROWS_MAX) {
-                break;
-            }
-        }
-        Ok(())
     }
 
     async fn count(&self, lane: &Lane) -> Result<()> {
