@@ -65,7 +65,7 @@ impl Store {
         both!(self, webhook_endpoints::list_all(after, limit))
     }
 
-    /// Writes what an endpoint has sealed as it is sealed by now, unless it was changed since it was read.
+    /// Writes what an endpoint has sealed as it is sealed by now; `false` if it was changed since it was read.
     ///
     /// # Errors
     /// The database is away.
@@ -74,7 +74,7 @@ impl Store {
         endpoint: &Endpoint,
         headers: &[u8],
         secrets: &[u8],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         both!(self, webhook_endpoints::reseal(endpoint, headers, secrets))
     }
 

@@ -143,8 +143,8 @@ impl Keeper {
                 };
                 let headers = headers.seal(&self.sealer, &endpoint.id)?;
                 let secrets = secrets.seal(&self.sealer, &endpoint.id)?;
-                self.store.reseal_webhook_endpoint(endpoint, &headers, &secrets).await?;
-                anew += 1;
+                // One that was changed meanwhile comes with the next hour.
+                anew += usize::from(self.store.reseal_webhook_endpoint(endpoint, &headers, &secrets).await?);
             }
         }
     }

@@ -138,14 +138,14 @@ pub(in crate::store) async fn list_all(
     rows.iter().map(endpoint).collect()
 }
 
-/// Writes what an endpoint has sealed in other words of the same meaning, unless it was changed. That makes no version.
+/// Writes what an endpoint has sealed in other words of the same meaning; `false` if it was changed. That makes no version.
 pub(in crate::store) async fn reseal(
     handle: &Handle,
     endpoint: &Endpoint,
     headers: &[u8],
     secrets: &[u8],
-) -> sqlx::Result<()> {
-    sqlx::query(
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
         "UPDATE webhook_endpoints SET headers = $4, secrets = $5 WHERE id = $1 AND headers = $2 AND secrets = $3",
     )
     .bind(&endpoint.id)
@@ -155,7 +155,7 @@ pub(in crate::store) async fn reseal(
     .bind(secrets)
     .execute(&mut *writer(handle).await?)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Writes an endpoint over the version that it was read as. How it has been is kept by deliverers, who make no version of it:
