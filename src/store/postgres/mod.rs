@@ -153,8 +153,9 @@ async fn require_durable(connection: &mut Connection) -> sqlx::Result<()> {
 }
 
 /// How often a pooler has the chance to hand one connection what it lent to another. One that lends out in turn shows
-/// itself at once; one that prefers what was last in use may have too many clients to do so every time.
-const TURNS: usize = 8;
+/// itself at once; one that prefers what was last in use may have too many clients to do so every time. Each turn is two ways
+/// to the server and back, of which there are not to be many in [`ACQUIRE_TIME_MAX`].
+const TURNS: usize = 4;
 
 /// Refuses a pooler that lends one connection of the server to several clients by turns: what one of them sets and prepares
 /// would be another's.
