@@ -200,7 +200,7 @@ const KEY: &str = "secrets.key";
 /// The database is away.
 pub async fn keys(secrets: &config::Secrets, store: &Store) -> Result<Keys, StartError> {
     if let Some(keys) = configured_keys(secrets) {
-        // It is not taken from there unasked: whoever can write to the database could put one there.
+        // It is not taken from there unasked: whoever can write to the database could put one there, or what is none.
         let kept = store.find_generated_secret(KEY).await.ok().flatten();
         let mut known = secrets.key.iter().chain(&secrets.old_keys);
         if kept.is_some_and(|kept| known.all(|key| *key.expose() != kept)) {

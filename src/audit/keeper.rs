@@ -221,8 +221,10 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
+        crypto::{Keys, Purpose},
         model::Entry,
         store::{
+            audit::{Closed, Filter, Walk},
             contract,
             journal::{Intent, Journal, Opened},
         },
@@ -260,6 +262,30 @@ mod tests {
             Some(1),
             "it is still at work on it"
         );
+    }
+
+    /// What is left when a part is forgotten is forgotten as well.
+    #[tokio::test]
+    async fn all_that_is_too_old_goes_in_parts() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        for store in contract::each(clock.clone()).await {
+            let now = store.now().as_microsecond();
+            let signer = Keys::new(&[3; 32], &[]).signer(Purpose::AuditSeal);
+            let row = Closed::observed(now, &Entry::default(), &Outcome::default());
+            for _ in 0..4 {
+                let rows = vec![row.clone(); FORGET_ROWS_MAX as usize - 100];
+                store.observe(&signer, rows, 1).await.unwrap();
+            }
+            clock.advance(Duration::from_secs(70 * 24 * 3600));
+            store.observe(&signer, vec![row.clone()], 1).await.unwrap();
+            let retention = Duration::from_secs(35 * 24 * 3600);
+            let config = config::Audit { retention, reads: true, reads_without_store: true };
+            let keeper = Keeper::start(store.clone(), &config).await.unwrap();
+            while !keeper.forget().await.unwrap() {}
+            let all = Walk { ascending: true, after: None, rows_max: 10 };
+            assert_eq!(store.audit_page(&Filter::default(), all).await.unwrap().len(), 1);
+            assert_eq!(store.audit_seals(0, 10).await.unwrap().len(), 2);
+        }
     }
 
     /// The journal is looked through only when somebody has gone, and then it is.

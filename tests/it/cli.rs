@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
     time::Duration,
@@ -507,4 +507,39 @@ fn a_gateway_that_asks_for_keys_needs_somewhere_to_keep_them() {
     let output = run(&["serve", "--set", "identity.mode=keys", "--set", "http.listen=127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("database.url: missing"), "{}", err(&output));
+}
+
+/// What a gateway says until it listens, with records in this file.
+fn said_at_start(file: &Path, more: &[&str]) -> String {
+    let url = format!("database.url=sqlite://{}", file.display());
+    let common = ["serve", "--set", "identity.mode=none", "--set", "http.listen=127.0.0.1:0", "--set", &url];
+    let mut child = causeway(&[&common, more].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        said.push_str(&line);
+        said.push('\n');
+        if line.contains("listening") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
+/// Whoever set a key, as the gateway asks for, heard nothing of the one before, and what that had encrypted was lost.
+#[test]
+fn who_sets_a_key_hears_of_the_one_that_was_made_before() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("causeway.db");
+    let key = format!("secrets.key={}=", "A".repeat(43));
+    let warned = |said: &str| said.contains("keeps a generated key that is not in secrets.old_keys");
+    let fresh = folder.join("fresh.db");
+    assert!(!warned(&said_at_start(&fresh, &["--set", &key])), "there was none before");
+    let before = said_at_start(&file, &[]);
+    assert!(before.contains("secrets.key is not set") && !warned(&before), "{before}");
+    let after = said_at_start(&file, &["--set", &key]);
+    assert!(warned(&after), "{after}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
