@@ -96,13 +96,20 @@ async fn what_one_replica_fetched_the_other_has() {
     let [one, other] = &replicas.both;
     used(one).await;
     kept(&replicas.redis).await;
+    // The other connects when it first needs Redis, and that may take longer than a request may wait: it asks for a page after
+    // the other until one comes from there.
+    for size in 1..200 {
+        let path = format!("/v1/shelves/t/books?pageSize={size}");
+        one.get(&path).await;
+        if other.get(&path).await.header("cache-status").ends_with("; detail=redis") {
+            break;
+        }
+    }
     let before = lists.load(SeqCst);
-    // The other connects when it first needs Redis, and that may take longer than a request may wait.
-    other.get("/v1/shelves/t/books").await;
     let (number, status) = in_time(other).await;
     assert!(status.ends_with("; detail=redis"), "{number}: {status}");
     assert!(in_time(other).await.1.ends_with("; detail=memory"));
-    assert_eq!(lists.load(SeqCst), before + 1);
+    assert_eq!(lists.load(SeqCst), before);
     other.post(BOOKS, "{}").await;
     let after = copies(one, BOOKS, &[]).await;
     assert!(after > number);
