@@ -367,5 +367,9 @@ async fn all_systems_are_told_of_by_a_gateway_that_looks_after_them_itself() {
             assert_eq!(body["data"]["operation"]["metadata"]["value"]["kind"], "FLYTE_TASK");
         }
         assert_eq!(quiet.heard().len(), 4, "two queries, with begin and end");
+        for upstream in ["bigqueryconnection", "datastream", "flyte", "spanner"] {
+            let series = format!(r#"causeway_operations_oldest_due_seconds{{upstream="{upstream}"}}"#);
+            assert!(gateway.metric(&series).await.is_some_and(|waiting| waiting >= 0.0), "{series}");
+        }
     }
 }
