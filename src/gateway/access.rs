@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     identity::access,
     model::{Principal, Role},
-    schema::{Binding, Effect, Method, Segment, is_version},
+    schema::{Binding, Effect, Method, Segment, Template, is_version},
 };
 
 /// What follows this in a name is a project.
@@ -55,13 +55,35 @@ impl Access {
     }
 }
 
+/// Returns where names begin in a path: behind its version, and behind all that stands before a variable which holds a
+/// name by itself, as in `/api/{name=projects/*}`. What stands before one that is a part of a name belongs to it.
+fn start(template: &Template) -> usize {
+    let segments = template.segments();
+    let version = |segment: &Segment| matches!(segment, Segment::Literal(text) if is_version(text));
+    let behind_version = segments.iter().position(version).map_or(0, |at| at + 1);
+    let first = (!template.variables().is_empty()).then(|| template.span(0));
+    let names = first.filter(|span| matches!(segments[span.start], Segment::Literal(_)));
+    names.map_or(behind_version, |span| span.start)
+}
+
+/// Whether the names in a path are collections and their members by turns, and end with a collection.
+pub(super) fn alternates(template: &Template) -> bool {
+    let names = &template.segments()[start(template)..];
+    let mut by_turns = names.iter().enumerate();
+    names.len() % 2 == 1
+        && by_turns.all(|(at, segment)| match segment {
+            Segment::Literal(_) => at % 2 == 0,
+            Segment::Any => at % 2 == 1,
+            Segment::AnyDepth => false,
+        })
+}
+
 impl Name {
-    /// Reads the template from behind its version to its last variable; without one, to its end.
+    /// Reads the template from where names begin to its last variable; without one, to its end.
     fn of(binding: &Binding) -> Self {
         let template = &binding.template;
         let segments = template.segments();
-        let version = |segment: &Segment| matches!(segment, Segment::Literal(text) if is_version(text));
-        let start = segments.iter().position(version).map_or(0, |at| at + 1);
+        let start = start(template);
         let spans: Vec<_> = (0..template.variables().len()).map(|index| template.span(index)).collect();
         if let [only] = &spans[..]
             && only.start <= start
@@ -181,8 +203,31 @@ mod tests {
             ("/api/v1/agents", &[], "agents"),
             ("/api/v1/agent/task/{c.name}/{meta}", &["n", "m"], "agent/task/n/m"),
             ("/status", &[], "status"),
+            // A key for the project was refused: these were names of their own.
+            ("/api/{name=projects/*/things/*}", &["projects/p/things/t"], "projects/p/things/t"),
+            ("/v1/lib/{parent=projects/*}/things/{thing}", &["projects/p", "t"], "projects/p/things/t"),
+            ("/v1/files/{path=**}", &["projects/p"], "files/projects/p"),
+            ("/v1/{a=projects/*}/{b=things/*}", &["projects/p", "things/t"], "projects/p/things/t"),
         ] {
             assert_eq!(name(template, captures), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn names_alternate_or_not() {
+        for (template, expected) in [
+            ("/v1/{parent=projects/*/locations/*}/things", true),
+            ("/v1/{name=projects/*/instances/*/operations}", true),
+            ("/v1/projects/{project}/zones/{zone}/disks", true),
+            ("/api/{parent=shelves/*}/books", true),
+            ("/api/v1/agents", true),
+            ("/api/shelves/{shelf}/books", false),
+            ("/v1/{parent=shelves/*/inbox}/books", false),
+            ("/v1/shop/books", false),
+            ("/v1/{parent=**}/books", false),
+            ("/v1/{parent}/books", false),
+        ] {
+            assert_eq!(alternates(&template.parse().unwrap()), expected, "{template}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Form, Gateway, Notes, Route,
+    Form, Gateway, Notes, Route, access,
     forward::{self, Input},
     metadata::Caller,
     scopes,
@@ -16,7 +16,7 @@ use crate::{
     crypto::Mac,
     error::{Error, Reason, Result},
     operations::{Answered, Role, Tracker},
-    schema::{Method, Part},
+    schema::{Binding, Method, Part},
     transcode::{Paged, Plan},
     upstream::{Call, Upstream},
 };
@@ -27,6 +27,8 @@ const UPSTREAM: &str = "upstream";
 const CACHE_OFF: &str = "off";
 /// The same: nobody could tell when it is worthless.
 const ACROSS_PROJECTS: &str = "across-projects";
+/// The same: too many changes could make it worthless.
+const TOO_DEEP: &str = "too-deep";
 
 /// How the pages of a list method are kept.
 pub(super) struct Listing {
@@ -45,17 +47,14 @@ pub(super) struct Listing {
     /// Tells its pages from those of others, and of other versions of the schema.
     salt: [u8; 32],
     collection: String,
+    /// Whether the names of its resources are collections and members by turns.
+    alternates: bool,
     /// What is shown depends on the caller's own credential.
     by_caller: Option<Mac>,
 }
 
 impl Listing {
-    pub(super) fn of(
-        gateway: &Gateway,
-        method: &Method,
-        salt: [u8; 32],
-        response_body: bool,
-    ) -> Option<Self> {
+    pub(super) fn of(gateway: &Gateway, method: &Method, binding: &Binding, salt: [u8; 32]) -> Option<Self> {
         let list = method.list.as_ref().filter(|_| !method.server_streaming)?;
         let output = gateway.transcoder.plan(method.output);
         let paged = output.paged(&list.items).ok()?;
@@ -64,7 +63,7 @@ impl Listing {
             section.is_some_and(|section| section.credentials == crate::config::Credentials::Caller);
         let (ttl, stale) = (method.cache.ttl, method.cache.stale);
         let on = gateway.keeping.pages.is_on()
-            && !response_body
+            && binding.response_body.is_none()
             && method.cache.enabled.unwrap_or(ttl.is_some() || stale.is_some());
         let default = &gateway.keeping.life;
         let rule = Rule { ttl: ttl.unwrap_or(default.ttl), stale: stale.unwrap_or(default.stale) };
@@ -78,6 +77,7 @@ impl Listing {
             rule: on.then_some(rule).filter(|rule| !rule.ttl.is_zero()),
             salt,
             collection: method.collection.clone(),
+            alternates: access::alternates(&binding.template),
             by_caller: callers.then(|| gateway.keeping.visibility.clone()),
         })
     }
@@ -145,8 +145,11 @@ pub async fn list(
     if scopes::is_across_projects(&resource) {
         return around(ACROSS_PROJECTS).await;
     }
+    if scopes::is_too_deep(&resource) {
+        return around(TOO_DEEP).await;
+    }
     let key = listing.key(form, &bytes, &input.caller);
-    let scopes = || scopes::of_page(&route.upstream_key, &resource, &listing.collection);
+    let scopes = || scopes::of_page(&route.upstream_key, &resource, &listing.collection, listing.alternates);
     let found = gateway.keeping.pages.look_up(key, rule, wish, scopes).await;
     Ok(match found {
         Lookup::Hit(served) => served,

@@ -125,7 +125,7 @@ impl Gateway {
             method.full_name.as_bytes(),
         ]);
         Ok(Route {
-            listing: Listing::of(self, method, salt, binding.response_body.is_some()),
+            listing: Listing::of(self, method, binding, salt),
             collection: method.collection.clone(),
             label: format!("{} {}", binding.verb, binding.template),
             upstream_key: method.upstream.clone(),

@@ -23,9 +23,14 @@ const LIST: &str = "acme.v1.Library.ListBooks";
 
 /// Writes a service YAML that keeps the pages of the library for so long, and returns its setting.
 fn rules(ttl: &str, stale: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("pages-{ttl}-{stale}.yaml"));
+    rules_at(&format!("pages-{ttl}-{stale}"), "", ttl, stale)
+}
+
+/// The same, for a library that has other paths.
+fn rules_at(name: &str, http: &str, ttl: &str, stale: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
     let text = format!(
-        "type: google.api.Service\nname: library\napis:\n- name: acme.v1.Library\ncauseway:\n  rules:\n  \
+        "type: google.api.Service\nname: library\napis:\n- name: acme.v1.Library\n{http}causeway:\n  rules:\n  \
          - selector: {LIST}\n    cache: {{ ttl: {ttl}, stale: {stale} }}\n"
     );
     // Stories that run beside this one write the same file, and a gateway must not read half of it.
@@ -176,6 +181,33 @@ async fn a_change_through_the_gateway_ends_the_page_whatever_came_of_it() {
     gateway.post(BOOKS, "no JSON").await;
     gateway.post("/v1/shelves/t/books", "{}").await;
     assert_eq!(copies(&gateway, BOOKS, &[]).await, seen, "what changed nothing here ends nothing");
+}
+
+/// Every second part of a path was taken for a collection. Where there is one more, pages stayed as they were.
+#[tokio::test]
+async fn a_change_ends_the_page_whatever_its_path_looks_like() {
+    for (at, (list, change)) in [
+        ("/v1/{parent=shelves/*/inbox}/books", "/v1/shelves/s/inbox/books"),
+        ("/api/{parent=shelves/*}/books", "/api/shelves/s/books"),
+        ("/api/shelves/{parent}/books", "/api/shelves/s/books"),
+        ("/v1/shop/books", "/v1/shop/books"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (upstream, _) = counting().await;
+        let http = format!(
+            "http:\n  rules:\n  - selector: {LIST}\n    get: {list}\n  \
+             - selector: acme.v1.Library.CreateBook\n    post: {list}\n    body: book\n"
+        );
+        let rules = rules_at(&format!("pages-at-{at}"), &http, "30s", "60s");
+        let gateway = Gateway::library_with(&upstream, &[&rules]).await;
+        assert_eq!(copies(&gateway, change, &[]).await, 1, "{list}");
+        assert_eq!(copies(&gateway, change, &[]).await, 1, "{list}");
+        let made = gateway.post(change, "{}").await;
+        assert_eq!(made.status, 200, "{list}: {}", made.text());
+        assert_eq!(copies(&gateway, change, &[]).await, 2, "{list}");
+    }
 }
 
 #[tokio::test]
