@@ -9,7 +9,7 @@
 //!
 //! What holds: what is told has happened, and no event told of it before, whoever did it: what a living gateway is about
 //! to tell is waited for, and an event that is found out gets an id that follows from what it tells, so two who find it out
-//! write it once.
+//! write it once. A gateway that was only cut off tells nothing that was told of its call meanwhile, and the other way round.
 //!
 //! Nothing is told where it cannot be known: where only callers have credentials for the upstream, or ours may not look;
 //! of a connection whose id the upstream chose, for nobody knows which one it is; of an update that was followed by another;

@@ -6,6 +6,7 @@ use super::{Connection, Handle, Row, begin, reader, writer};
 use crate::{
     model::WebhookEvent,
     store::{
+        journal::IntentId,
         time_of,
         webhook_events::{EventQuery, event_id, event_key},
     },
@@ -32,10 +33,31 @@ pub(in crate::store) async fn insert(
     event: &WebhookEvent,
     dispatched_at: Option<i64>,
 ) -> sqlx::Result<()> {
+    let id = event_key(&event.id);
+    insert_about(connection, &id, event, dispatched_at).await
+}
+
+/// Writes what a call has done, unless it was told before: by a gateway that took this one for dead, or by this one when that
+/// one looks.
+pub(in crate::store) async fn insert_of_intent(
+    connection: &mut Connection,
+    intent: &IntentId,
+    event: &WebhookEvent,
+) -> sqlx::Result<()> {
+    insert_about(connection, intent, event, None).await
+}
+
+/// Writes an event, unless there is one of its kind about the same already.
+async fn insert_about(
+    connection: &mut Connection,
+    about: &[u8],
+    event: &WebhookEvent,
+    dispatched_at: Option<i64>,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO events
          (id, project, kind, occurred_at, operation, version, source, upstream, payload, dispatched_at)
-         VALUES ($1, $2, $3, $4, $1, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $9, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(event_key(&event.id))
     .bind(&event.project)
@@ -45,6 +67,7 @@ pub(in crate::store) async fn insert(
     .bind(&event.upstream)
     .bind(&event.data)
     .bind(dispatched_at)
+    .bind(about)
     .execute(connection)
     .await?;
     Ok(())

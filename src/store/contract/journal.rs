@@ -3,6 +3,7 @@
 super::contract! {
     an_intent_is_closed_by_its_outcome,
     an_outcome_counts_once,
+    an_outcome_that_comes_late_tells_nothing_twice,
     an_outcome_that_comes_late_puts_right_what_others_made_of_it,
     an_outcome_is_written_with_what_it_tells,
     one_of_a_hundred_with_one_key_goes_ahead,
@@ -22,7 +23,7 @@ mod tell {
 
     use crate::{
         crypto::{self, Keys, Purpose},
-        model::{Ending, Entry, Outcome},
+        model::{Ending, Entry, Outcome, WebhookEvent},
         store::{
             Store,
             audit::{Filter, Walk},
@@ -169,6 +170,27 @@ mod tell {
         let mut all = log().await;
         all.sort_unstable();
         assert_eq!(all, [plain(0), plain(200), (200, id)]);
+    }
+
+    /// A gateway that was cut off for a while told of what another had found out and told meanwhile, under an id of its own.
+    pub(super) async fn an_outcome_that_comes_late_tells_nothing_twice(store: Store) {
+        let event = |kind: &str| store.new_event("p", kind, r#"{"resourceName":"c"}"#.to_owned());
+        let effects = |event: &WebhookEvent| Effects { events: vec![event.clone()], ..Effects::default() };
+        let gateway = Running::alive(&store).await;
+        let [found, unseen] = [go(gateway.open(None).await), go(gateway.open(None).await)];
+        let told = event("connection.created");
+        let closed = [(found.id(), effects(&told)), (unseen.id(), Effects::default())];
+        let closed = closed.map(|(id, effects)| (id, Settlement::default(), effects));
+        store.close_orphans(closed.to_vec()).await.unwrap();
+        let late = event("connection.deleted");
+        for (ticket, event) in [(found, event("connection.created")), (unseen, late.clone())] {
+            let outcome = Outcome { ending: Ending::Success, status: 200, ..Outcome::default() };
+            let settlement = Settlement { outcome, ..Settlement::default() };
+            let settled = gateway.journal.settle(ticket, settlement, effects(&event)).await;
+            assert_eq!(settled, Settled::Deferred);
+        }
+        gateway.end().await;
+        assert_eq!(store.undispatched_events(10).await.unwrap(), [told, late]);
     }
 
     pub(super) async fn one_of_a_hundred_with_one_key_goes_ahead(store: Store) {

@@ -51,9 +51,9 @@ impl OpenRow {
 }
 
 impl Batch {
-    /// Returns what outcomes tell the world.
-    pub(in crate::store) fn events(&self) -> impl Iterator<Item = &WebhookEvent> {
-        self.settles.iter().flat_map(|row| &row.effects.events)
+    /// Returns what outcomes tell the world, each with its intent.
+    pub(in crate::store) fn events(&self) -> impl Iterator<Item = (&IntentId, &WebhookEvent)> {
+        self.settles.iter().flat_map(|row| row.effects.events.iter().map(|event| (&row.id, event)))
     }
 
     /// Returns the operations that were started.

@@ -87,8 +87,8 @@ async fn flush_whole(
         .await?;
     }
     let settled = settle(connection, batch).await?;
-    for event in batch.events() {
-        webhook_events::insert(&mut *connection, event, None).await?;
+    for (intent, event) in batch.events() {
+        webhook_events::insert_of_intent(&mut *connection, intent, event).await?;
     }
     operation_records::insert_all(connection, &batch.births()).await?;
     take_back(connection, batch).await?;

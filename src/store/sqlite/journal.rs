@@ -102,8 +102,8 @@ pub(in crate::store) async fn flush(
     for row in &batch.settles {
         settle_key(connection, row).await?;
     }
-    for event in batch.events() {
-        webhook_events::insert(&mut *connection, event, None).await?;
+    for (intent, event) in batch.events() {
+        webhook_events::insert_of_intent(&mut *connection, intent, event).await?;
     }
     operation_records::insert_all(connection, &batch.births()).await?;
     for (id, scope) in &batch.taken_back {
