@@ -120,7 +120,7 @@ impl RequestPlan {
         if !is_blank(body) {
             let mut parser = Parser::new(&self.tables, Reader::new(body)?, unknown);
             match self.body {
-                Body::None => self.no_body(body)?,
+                Body::None => self.no_body(body, unknown, &mut ignored)?,
                 Body::All => parser.root(self.input, &mut content)?,
                 Body::Field(at) => {
                     let field = &self.tables.message(self.input).fields[at];
@@ -141,10 +141,12 @@ impl RequestPlan {
     }
 
     /// A method without a body accepts what says nothing: clients send `{}` or `null` where they need not, and fields that the
-    /// path gives, as where a body is taken: the path wins.
-    fn no_body(&self, body: &[u8]) -> Result<()> {
+    /// path gives, as where a body is taken: the path wins. What the message has, and a body cannot give here, is refused
+    /// whatever becomes of fields that nobody knows: without its `validate_only` a request does what it was only to try.
+    fn no_body(&self, body: &[u8], unknown: UnknownFields, ignored: &mut Vec<String>) -> Result<()> {
         let mut reader = Reader::new(body)?;
-        if self.says_nothing(&mut reader).is_ok_and(|nothing| nothing) && reader.end().is_ok() {
+        let nothing = self.says_nothing(&mut reader, unknown, ignored);
+        if nothing.is_ok_and(|nothing| nothing) && reader.end().is_ok() {
             return Ok(());
         }
         Err(Error::invalid_field(
@@ -153,16 +155,27 @@ impl RequestPlan {
         ))
     }
 
-    fn says_nothing(&self, reader: &mut Reader<'_>) -> Result<bool> {
+    fn says_nothing(
+        &self,
+        reader: &mut Reader<'_>,
+        unknown: UnknownFields,
+        ignored: &mut Vec<String>,
+    ) -> Result<bool> {
         if reader.peek_byte() == Some(b'n') {
             return reader.literal("null").map(|()| true);
         }
         let table = self.tables.message(self.input);
         reader.object()?;
         let mut seen = Vec::new();
-        while let Some(key) = reader.key(seen.is_empty())? {
-            let at = table
-                .by_name(&key, usize::MAX)
+        let mut first = true;
+        while let Some(key) = reader.key(std::mem::take(&mut first))? {
+            let at = table.by_name(&key, usize::MAX);
+            if at.is_none() && unknown != UnknownFields::Reject {
+                ignore(&key, ignored);
+                reader.skip()?;
+                continue;
+            }
+            let at = at
                 .filter(|at| self.variables.iter().any(|variable| variable.steps.iter().eq([&(*at as u16)])));
             let Some(at) = at.filter(|at| !seen.contains(at)) else { return Ok(false) };
             seen.push(at);
@@ -235,9 +248,7 @@ impl RequestPlan {
                 Ok(path) => path,
                 Err(error) if unknown == UnknownFields::Reject || !is_unknown(&error) => return Err(error),
                 Err(_) => {
-                    if ignored.len() < super::parse::IGNORED_MAX {
-                        ignored.push(name.chars().take(80).collect());
-                    }
+                    ignore(name, ignored);
                     continue;
                 }
             };
@@ -249,9 +260,7 @@ impl RequestPlan {
                 Ok(()) => {}
                 Err(_) if leaf.op == Op::Enum && unknown != UnknownFields::Reject => {
                     bytes.truncate(before);
-                    if ignored.len() < super::parse::IGNORED_MAX {
-                        ignored.push(name.chars().take(80).collect());
-                    }
+                    ignore(name, ignored);
                 }
                 Err(why) => return Err(Error::invalid_field(&**name, why)),
             }
@@ -324,6 +333,13 @@ impl<'n> Given<'n> {
             }
         }
         Ok(())
+    }
+}
+
+/// Notes what was dropped.
+fn ignore(name: &str, ignored: &mut Vec<String>) {
+    if ignored.len() < super::parse::IGNORED_MAX {
+        ignored.push(name.chars().take(80).collect());
     }
 }
 

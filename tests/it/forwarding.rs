@@ -157,6 +157,21 @@ async fn what_is_dropped_is_named_in_a_header() {
     assert!(dropped.contains("nope") && dropped.contains("sequel.no"), "{dropped}");
 }
 
+/// Clients of many kinds send what a method without a body has no place for, and were refused however lenient the upstream.
+#[tokio::test]
+async fn where_no_body_is_taken_unknown_fields_are_dropped_too() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let gateway = Gateway::library_with(&upstream, &["upstreams.library.unknown_fields=warn"]).await;
+    let response = gateway.send("DELETE", BOOK, &[], r#"{"nope":{"a":[1]},"no":2}"#).await;
+    assert_eq!((response.status.as_u16(), response.header("causeway-ignored-fields")), (200, "nope, no"));
+    // What it has cannot be given like this, and is more than a word too many.
+    let refused = gateway.send("GET", "/v1/shelves/s/books", &[], r#"{"nope":1,"filter":"f"}"#).await;
+    refused.refused(400, "INVALID_FIELD");
+    let strict = Gateway::library(&upstream).await;
+    strict.send("DELETE", BOOK, &[], r#"{"nope":1}"#).await.refused(400, "INVALID_FIELD");
+    assert_eq!(upstream.calls().len(), 1);
+}
+
 /// What was dropped is often why it was refused.
 #[tokio::test]
 async fn what_is_dropped_is_named_beside_an_error_too() {
