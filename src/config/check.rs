@@ -38,6 +38,9 @@ pub(super) fn across_sections(config: &Config, report: &mut Report) {
             let origin = report.origin_of("http.listen");
             report.problem("http.listen", message, origin);
         }
+        Some(mode) if mode != Mode::None && !config.http.hosts.is_empty() => {
+            report.warning("http.hosts: has no effect; callers are asked who they are, under whatever name");
+        }
         _ => {}
     }
     for (key, upstream) in &config.upstreams {

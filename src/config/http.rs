@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::cidr::Cidr;
+use super::host_name::HostName;
 use super::section::Section;
 use super::setting::Size;
 
@@ -18,6 +19,9 @@ pub struct Http {
     pub tls: Option<HttpTls>,
     /// `trusted_proxies`: the networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<Cidr>,
+    /// `hosts`: names that requests are addressed to, beside `localhost`, while callers are not asked who they are. Default
+    /// none.
+    pub hosts: Vec<HostName>,
     /// `body_size_max`: the largest request body in bytes, also after decompression. Default 4 MiB.
     pub body_size_max: usize,
     /// `request_timeout`: the longest a request may take until its answer begins. Default 120 s.
@@ -48,6 +52,7 @@ impl Http {
             listen: s.value("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             tls: s.section("tls", read_tls),
             trusted_proxies: s.value("trusted_proxies", Vec::new()),
+            hosts: s.value("hosts", Vec::new()),
             body_size_max: s.bounded("body_size_max", Size::mib(4), Size::kib(1)..=Size::mib(256)).0,
             request_timeout: s.bounded(
                 "request_timeout",

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     audit::{Recorder, Sealer},
-    config::{self, Cidr},
+    config::{self, Cidr, HostName},
     crypto,
     error::{Code, Error, Reason, Result},
     gateway::{Gateway, Notes, Route},
@@ -55,6 +55,8 @@ pub struct Server {
     /// Places for requests that are worked on.
     pub(super) places: Semaphore,
     pub(super) trusted_proxies: Vec<Cidr>,
+    /// Names that are ours while nobody is asked who they are.
+    pub(super) hosts: Vec<HostName>,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     /// Answers that nobody takes: of those who are known, and of all others.
@@ -157,6 +159,7 @@ impl Server {
             webhooks,
             places: Semaphore::new(bounds.concurrency_max),
             trusted_proxies: config.trusted_proxies.clone(),
+            hosts: config.hosts.clone(),
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),

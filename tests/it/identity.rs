@@ -482,3 +482,38 @@ async fn a_key_in_use_outlives_the_database_for_a_while_and_an_unknown_one_waits
         sleep(REVOKED_AFTER_MAX / 20).await;
     }
 }
+
+/// Whoever has no key need not show one where nobody is asked: a page of another site had a browser change what it wanted.
+#[tokio::test]
+async fn where_nobody_is_asked_a_page_of_another_site_does_nothing() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let gateway = Gateway::library_with(&upstream, &["http.hosts=[\"gateway.example\"]"]).await;
+    let host = ("host", "localhost:8080");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let delete = format!("{BOOK}?$httpMethod=DELETE");
+    for headers in [
+        &[host, form, ("sec-fetch-site", "cross-site")][..],
+        &[host, form, ("sec-fetch-site", "same-site")],
+        &[host, form, ("origin", "http://evil.example")],
+        &[("host", "evil.example"), ("sec-fetch-site", "same-origin")],
+    ] {
+        let refused = gateway.send("POST", &delete, headers, "").await;
+        refused.refused(403, "PERMISSION_DENIED");
+        assert!(!refused.headers.contains_key("access-control-allow-origin"));
+    }
+    assert_eq!(upstream.calls().len(), 0);
+    for headers in [
+        &[][..],
+        &[host, ("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8080")],
+        &[("host", "gateway.example"), ("sec-fetch-site", "none")],
+    ] {
+        let passed = gateway.send("POST", &delete, headers, "").await;
+        assert_eq!(passed.status, 200, "{}", passed.text());
+    }
+    // Whoever shows a key may be called by any name.
+    let ring = Keyring::new().await;
+    let guarded = guarded(&upstream, &ring, &[]).await;
+    let (_, key) = ring.make("alice", Role::Viewer, &["shelves/*"]).await;
+    let headers = [("host", "api.acme.example"), ("x-goog-api-key", &*key), ("sec-fetch-site", "cross-site")];
+    assert_eq!(guarded.send("GET", BOOK, &headers, "").await.status, 200);
+}

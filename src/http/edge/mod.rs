@@ -5,7 +5,8 @@
 //! 3. in flight: counted before anything can fail, until the last byte of the answer.
 //! 4. errors → envelope, metrics, log: outside of all that can fail, so that nothing answers in another form.
 //! 5. [`mod@panic`]: inside 4, so that a bug is an envelope too.
-//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them.
+//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them. Then
+//!    [`mod@origin`]: what only a credential could tell from its owner's doing is refused where there is none.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
 //! 9. the route table: nothing of a body is read for a path that is not there. Its answer is kept back until 10, except
@@ -25,6 +26,7 @@ pub(super) mod body;
 mod client;
 pub(super) mod compress;
 mod head;
+mod origin;
 mod panic;
 pub(super) mod request_id;
 pub(super) mod seats;
@@ -178,6 +180,9 @@ async fn handle<'s>(
     notes: &mut Notes,
 ) -> Result<Response<Body>> {
     head::check(head)?;
+    if !server.identity.is_on() {
+        origin::check(head, &server.hosts)?;
+    }
     if let Some(timeout) = timeout::of(&head.headers)? {
         let named = exchange.arrived + timeout;
         exchange.named_deadline = Some(named);

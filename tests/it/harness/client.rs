@@ -103,7 +103,7 @@ impl Connection {
             .body(Full::new(body.into()))
             .expect("the story's request can be sent");
         *request.headers_mut() = headers(pairs);
-        if !http2 {
+        if !http2 && !request.headers().contains_key("host") {
             request.headers_mut().insert("host", self.authority.parse().expect("an address is a host"));
         }
         match &mut self.sender {
