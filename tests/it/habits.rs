@@ -114,6 +114,17 @@ async fn a_long_get_comes_as_a_post_of_a_form() {
     google.1.send("POST", target, &headers, many).await.refused(400, "LIMIT_EXCEEDED");
 }
 
+/// Google's Python client turns the page of a long list by the token in the URL, and repeats the form of the page before.
+#[tokio::test]
+async fn whoever_turns_the_page_of_a_long_get_names_it_in_the_url() {
+    let google = google().await;
+    let headers = [("x-http-method-override", "GET"), ("content-type", "application/x-www-form-urlencoded")];
+    let target = "/v1/projects/p/locations/us/operations?pageToken=next";
+    let (_, request) = seen(&google, ("POST", target, &headers, "filter=f&pageToken=first&pageSize=3")).await;
+    assert_eq!((&request["pageToken"], &request["filter"]), (&json!("next"), &json!("f")));
+    assert_eq!(request["pageSize"], 3);
+}
+
 #[tokio::test]
 async fn another_verb_can_be_meant() {
     let google = google().await;

@@ -289,18 +289,30 @@ fn query(head: &Parts) -> Cow<'_, str> {
     Cow::Borrowed(head.uri.query().unwrap_or_default())
 }
 
-/// Reads the body as more of the query.
+/// Reads the body as more of the query. Of two page tokens the URL's counts: whoever turns the page of a long list puts the
+/// next one there, and sends the form of the page before.
 async fn with_form<'h>(head: &'h Parts, inbound: &mut Inbound) -> Result<Cow<'h, str>> {
     let mut query = query(head);
     let form = inbound.read(&head.headers).await?;
     let form = std::str::from_utf8(&form)
         .map_err(|source| Error::invalid_field("", "The form is not UTF-8.").with_source(source))?;
     refuse_in_query(form)?;
-    if !query.is_empty() && !form.is_empty() {
-        query.to_mut().push_str(AND);
+    let turned = turns_page(&query);
+    for pair in form.split(AND).filter(|pair| !(pair.is_empty() || turned && names_page(pair))) {
+        if !query.is_empty() {
+            query.to_mut().push_str(AND);
+        }
+        query.to_mut().push_str(pair);
     }
-    query.to_mut().push_str(form);
     Ok(query)
+}
+
+fn turns_page(query: &str) -> bool {
+    query.split(AND).any(names_page)
+}
+
+fn names_page(pair: &str) -> bool {
+    matches!(pair.split('=').next(), Some("pageToken" | "page_token"))
 }
 
 /// Says which verbs a path takes. There is no CORS, so a browser's preflight learns nothing from it.
