@@ -60,6 +60,16 @@ impl Desk {
         found.filter(|it| it.project == project).ok_or_else(missing)
     }
 
+    /// Returns the name of the record of an upstream's operation, if one is open.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn on_record(&self, upstream: &str, name: &str) -> Result<Option<String>> {
+        let names = [name.to_owned()];
+        let open = self.tracker.store().open_operations_named(upstream, &names).await?;
+        Ok(open.first().map(Operation::name))
+    }
+
     /// Returns a page of a list.
     ///
     /// # Errors

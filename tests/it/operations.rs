@@ -37,6 +37,7 @@ use crate::{
 
 mod faces;
 mod faults;
+mod rpc;
 mod told;
 
 const PLACE: &str = "projects/p/locations/us";

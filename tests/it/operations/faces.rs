@@ -58,16 +58,20 @@ impl Company {
     }
 
     async fn rpc(&self) -> Rpc {
-        let channel = Channel::from_shared(format!("http://{}", self.gateway.address)).unwrap();
-        Rpc(Grpc::new(channel.connect().await.unwrap()))
+        Rpc::at(&self.gateway).await
     }
 }
 
 /// A gRPC client of operations.
-struct Rpc(Grpc<Channel>);
+pub(super) struct Rpc(Grpc<Channel>);
 
 impl Rpc {
-    async fn call<Q, A>(&mut self, method: &str, request: Q) -> Result<A, Status>
+    pub(super) async fn at(gateway: &Gateway) -> Self {
+        let channel = Channel::from_shared(format!("http://{}", gateway.address)).unwrap();
+        Self(Grpc::new(channel.connect().await.unwrap()))
+    }
+
+    pub(super) async fn call<Q, A>(&mut self, method: &str, request: Q) -> Result<A, Status>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -80,10 +84,19 @@ impl Rpc {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
+        self.send(path, tonic::Request::new(request)).await
+    }
+
+    /// Calls with metadata, or a deadline, of its own.
+    pub(super) async fn send<Q, A>(&mut self, path: &str, request: tonic::Request<Q>) -> Result<A, Status>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
         self.0.ready().await.unwrap();
         let path = path.parse().unwrap();
         let codec = tonic_prost::ProstCodec::default();
-        Ok(self.0.unary(tonic::Request::new(request), path, codec).await?.into_inner())
+        Ok(self.0.unary(request, path, codec).await?.into_inner())
     }
 
     async fn get(&mut self, name: &str) -> Result<longrunning::Operation, Status> {

@@ -13,7 +13,7 @@ impl Story {
         sender
     }
 
-    async fn until_called(&self, method: &str, times: usize) {
+    pub(super) async fn until_called(&self, method: &str, times: usize) {
         while self.calls(method) < times {
             tokio::task::yield_now().await;
         }

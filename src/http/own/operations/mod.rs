@@ -231,14 +231,19 @@ pub(super) async fn waited(
     name: &str,
     timeout: Duration,
 ) -> Result<Operation> {
-    let left = exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
-    let timeout = timeout.min(WAIT_MAX).min(left.saturating_sub(ANSWER_TIME));
+    let timeout = longest(exchange, timeout);
     streams::waits();
     tokio::select! {
         biased;
         () = server.soft.cancelled() => Err(stopping()),
         it = server.operations.wait(name, timeout) => it,
     }
+}
+
+/// Returns how long a caller can be let wait that wants to for so long.
+pub(super) fn longest(exchange: &Exchange, timeout: Duration) -> Duration {
+    let left = exchange.deadline.saturating_duration_since(tokio::time::Instant::now());
+    timeout.min(WAIT_MAX).min(left.saturating_sub(ANSWER_TIME))
 }
 
 /// Puts something on record.
@@ -370,6 +375,6 @@ fn shown(server: &Server, it: &Operation) -> Response<Body> {
     response
 }
 
-fn stopping() -> Error {
+pub(super) fn stopping() -> Error {
     Error::new(Code::Unavailable, Reason::ShuttingDown, "The gateway is stopping. Ask again.")
 }

@@ -3,7 +3,9 @@
 //!
 //! Only unary calls, so a frame is read and written by hand: a flag, a length, a message, and the status behind it.
 
-use std::borrow::Cow;
+mod wait;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
@@ -12,7 +14,7 @@ use prost::Message;
 use super::{Asked, may_see, operations};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{self, Input, Payload},
+    gateway::{self, Input, Payload, Route},
     http::{Server, body::Body, edge::admit, proxied, server::Target},
     identity::access,
     operations::{Role, WAIT_MAX},
@@ -20,7 +22,7 @@ use crate::{
         CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
         ListOperationsResponse, Operation, WaitOperationRequest,
     },
-    schema::check_name,
+    schema::{Captures, check_name},
     transcode::Query,
 };
 
@@ -70,6 +72,7 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
     }
     let body = asked.body().await?;
     let message = unframe(&body)?;
+    let asked = &mut asked;
     let reply = match rpc {
         Rpc::Get => {
             let name = named(decode::<GetOperationRequest>(message)?.name)?;
@@ -92,9 +95,8 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
         Rpc::Cancel => {
             let name = named(decode::<CancelOperationRequest>(message)?.name)?;
             if is_ours(&name) {
-                allow(server, &asked, operations::CANCEL, &name).await?;
-                asked.notes.entry.resource_names = vec![name.clone()];
-                operations::cancelled(server, &mut asked, name).await?;
+                allow(server, asked, operations::CANCEL, &name).await?;
+                operations::cancelled(server, asked, name).await?;
                 Bytes::new()
             } else {
                 pass(server, asked, rpc, &name, message).await?
@@ -103,9 +105,8 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
         Rpc::Delete => {
             let name = named(decode::<DeleteOperationRequest>(message)?.name)?;
             if is_ours(&name) {
-                allow(server, &asked, operations::DELETE, &name).await?;
-                asked.notes.entry.resource_names = vec![name.clone()];
-                operations::deleted(server, &mut asked, name).await?;
+                allow(server, asked, operations::DELETE, &name).await?;
+                operations::deleted(server, asked, name).await?;
                 Bytes::new()
             } else {
                 pass(server, asked, rpc, &name, message).await?
@@ -114,40 +115,39 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
         Rpc::Wait => {
             let mut request: WaitOperationRequest = decode(message)?;
             request.name = named(request.name)?;
-            if is_ours(&request.name) {
-                wait(server, asked, &request).await?
-            } else {
-                // Waiting is best effort, and may end at once.
-                let get = GetOperationRequest { name: request.name.clone() }.encode_to_vec();
-                pass(server, asked, Rpc::Get, &request.name, &get).await?
-            }
+            wait(server, asked, &request).await?
         }
     };
     Ok(framed(&reply))
 }
 
-async fn get(server: &Server, asked: Asked<'_>, name: &str) -> Result<Bytes> {
-    allow(server, &asked, operations::GET, name).await?;
-    asked.notes.entry.resource_names = vec![name.to_owned()];
+async fn get(server: &Server, asked: &mut Asked<'_>, name: &str) -> Result<Bytes> {
+    allow(server, asked, operations::GET, name).await?;
     let it = server.operations.get(name).await?;
     Ok(operations::view(server).wire(&it)?.into())
 }
 
-async fn wait(server: &Server, asked: Asked<'_>, request: &WaitOperationRequest) -> Result<Bytes> {
-    allow(server, &asked, operations::WAIT, &request.name).await?;
-    asked.notes.entry.resource_names = vec![request.name.clone()];
-    let timeout = match &request.timeout {
-        None => WAIT_MAX,
-        Some(timeout) => std::time::Duration::try_from(*timeout)
-            .map_err(|_| Error::invalid_field("timeout", "must not be negative"))?,
-    };
-    let it = operations::waited(server, asked.exchange, &request.name, timeout).await?;
-    Ok(operations::view(server).wire(&it)?.into())
+async fn wait(server: &Server, asked: &mut Asked<'_>, request: &WaitOperationRequest) -> Result<Bytes> {
+    let name = &request.name;
+    if is_ours(name) {
+        allow(server, asked, operations::WAIT, name).await?;
+        let it = operations::waited(server, asked.exchange, name, timeout(request)?).await?;
+        return Ok(operations::view(server).wire(&it)?.into());
+    }
+    let rest = Rest::of(Rpc::Wait, name);
+    let way = Way::find(server, asked, &rest, name).await?;
+    let longest = operations::longest(asked.exchange, timeout(request)?);
+    wait::until_end(server, asked, &way, name, longest).await
+}
+
+fn timeout(request: &WaitOperationRequest) -> Result<Duration> {
+    let Some(timeout) = request.timeout else { return Ok(WAIT_MAX) };
+    Duration::try_from(timeout).map_err(|_| Error::invalid_field("timeout", "must not be negative"))
 }
 
 async fn list(
     server: &Server,
-    asked: Asked<'_>,
+    asked: &mut Asked<'_>,
     parent: &str,
     request: &ListOperationsRequest,
 ) -> Result<Bytes> {
@@ -172,62 +172,94 @@ async fn list(
 }
 
 /// Makes the call at the upstream that serves this name over REST.
-async fn pass(server: &Server, asked: Asked<'_>, rpc: Rpc, name: &str, message: &[u8]) -> Result<Bytes> {
-    let path = format!("/v1/{}", encode(name));
-    let (verb, paths, role) = match rpc {
-        Rpc::Get | Rpc::Wait => ("GET", vec![path], Role::GetsLro),
-        Rpc::List => ("GET", vec![path.clone(), format!("{path}/operations")], Role::ListsLros),
-        Rpc::Cancel => ("POST", vec![format!("{path}:cancel")], Role::CancelsLro),
-        Rpc::Delete => ("DELETE", vec![path], Role::DeletesLro),
-    };
-    for path in &paths {
-        let Ok(found) = server.routes.find(verb, path) else { continue };
-        let Target::Proxied(proxied) = found.target else { continue };
-        let route = &proxied.route;
-        if route.role() != Some(role) {
-            continue;
+async fn pass(server: &Server, asked: &mut Asked<'_>, rpc: Rpc, name: &str, message: &[u8]) -> Result<Bytes> {
+    let rest = Rest::of(rpc, name);
+    let way = Way::find(server, asked, &rest, name).await?;
+    if rpc != Rpc::List {
+        return way.go(server, asked, message).await;
+    }
+    let mut request: ListOperationsRequest = decode(message)?;
+    // Some upstreams want the collection and some its parent: each gets what it gets over REST.
+    request.name = way.captures.first().map_or(request.name, ToString::to_string);
+    way.go(server, asked, &request.encode_to_vec()).await
+}
+
+/// What a call about a name is over REST: one of these paths, and what is done there.
+struct Rest {
+    verb: &'static str,
+    paths: Vec<String>,
+    role: Role,
+}
+
+impl Rest {
+    fn of(rpc: Rpc, name: &str) -> Self {
+        let path = format!("/v1/{}", encode(name));
+        let (verb, paths, role) = match rpc {
+            Rpc::Get | Rpc::Wait => ("GET", vec![path], Role::GetsLro),
+            Rpc::List => ("GET", vec![path.clone(), format!("{path}/operations")], Role::ListsLros),
+            Rpc::Cancel => ("POST", vec![format!("{path}:cancel")], Role::CancelsLro),
+            Rpc::Delete => ("DELETE", vec![path], Role::DeletesLro),
+        };
+        Self { verb, paths, role }
+    }
+}
+
+/// The way to the upstream that a name belongs to, for a caller that may go it.
+struct Way<'w> {
+    route: &'w Route,
+    captures: Captures<'w>,
+}
+
+impl<'w> Way<'w> {
+    /// Finds it, notes what is asked for, and refuses a caller that may not have that.
+    async fn find(server: &'w Server, asked: &mut Asked<'_>, rest: &'w Rest, name: &str) -> Result<Self> {
+        for path in &rest.paths {
+            let Ok(found) = server.routes.find(rest.verb, path) else { continue };
+            let Target::Proxied(proxied) = found.target else { continue };
+            let route = &*proxied.route;
+            if route.role() != Some(rest.role) {
+                continue;
+            }
+            let resource = route.resource(&found.captures);
+            let entry = &mut asked.notes.entry;
+            entry.method.clone_from(&route.method);
+            entry.upstream = route.upstream_key.to_string();
+            entry.permission = route.permission().to_owned();
+            entry.resource_names = vec![resource.clone().into_owned()];
+            // Passed on as it is: nothing is narrowed to what the caller may see.
+            route.require(asked.exchange.principal()?, &resource)?;
+            if !route.mutation {
+                server.require_audit()?;
+            }
+            admit::count(server, &resource, asked.exchange).await?;
+            return Ok(Self { route, captures: found.captures });
         }
-        let resource = route.resource(&found.captures);
-        let notes = asked.notes;
-        notes.entry.method.clone_from(&route.method);
-        notes.entry.upstream = route.upstream_key.to_string();
-        notes.entry.permission = route.permission().to_owned();
-        notes.entry.resource_names = vec![resource.clone().into_owned()];
-        // Passed on as it is: nothing is narrowed to what the caller may see.
-        route.require(asked.exchange.principal()?, &resource)?;
-        if !route.mutation {
-            server.require_audit()?;
-        }
-        admit::count(server, &resource, asked.exchange).await?;
+        let name: String = name.chars().take(200).collect();
+        Err(Error::new(
+            Code::NotFound,
+            Reason::ResourceNotFound,
+            format!("Nobody here has operations at {name:?}."),
+        ))
+    }
+
+    /// Makes a call there.
+    async fn go(&self, server: &Server, asked: &mut Asked<'_>, message: &[u8]) -> Result<Bytes> {
         let caller = proxied::caller(asked.head, asked.exchange)?;
         let query = Query::parse("", |_| false)?;
-        let message = if rpc == Rpc::List {
-            let mut request: ListOperationsRequest = decode(message)?;
-            // Some upstreams want the collection and some its parent: each gets what it gets over REST.
-            request.name = found.captures.first().map_or(request.name, ToString::to_string);
-            Cow::Owned(request.encode_to_vec())
-        } else {
-            Cow::Borrowed(message)
-        };
-        let input =
-            Input { captures: &found.captures, query: &query, payload: Payload::Wire(&message), caller };
-        return Ok(gateway::unary(&server.gateway, route, input, notes).await?.message);
+        let payload = Payload::Wire(message);
+        let input = Input { captures: &self.captures, query: &query, payload, caller };
+        Ok(gateway::unary(&server.gateway, self.route, input, asked.notes).await?.message)
     }
-    let name: String = name.chars().take(200).collect();
-    Err(Error::new(
-        Code::NotFound,
-        Reason::ResourceNotFound,
-        format!("Nobody here has operations at {name:?}."),
-    ))
 }
 
 async fn allow(
     server: &Server,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     (permission, role): (&'static str, crate::model::Role),
     name: &str,
 ) -> Result<()> {
     access::require(asked.exchange.principal()?, permission, role, name)?;
+    asked.notes.entry.resource_names = vec![name.to_owned()];
     admit::count(server, name, asked.exchange).await
 }
 
