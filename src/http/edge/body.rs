@@ -106,12 +106,19 @@ impl Inbound {
         match encoded {
             Encoding::Identity => Ok(bytes),
             Encoding::Gzip => {
-                let plain = gunzip(&bytes, self.bytes_max)?;
+                let plain = gunzip(&bytes, self.bytes_max, "Content-Encoding")?;
                 self.held.give_back(bytes.len());
                 self.held.add(plain.len())?;
                 Ok(plain)
             }
         }
+    }
+
+    /// Undoes the gzip of a part of the body, which `header` tells of: within the bounds of the body, and counted as it is.
+    pub(in crate::http) fn gunzip(&mut self, part: &[u8], header: &str) -> Result<Bytes> {
+        let plain = gunzip(part, self.bytes_max, header)?;
+        self.held.add(plain.len())?;
+        Ok(plain)
     }
 
     /// Reads and drops what is left, within bounds: a client that is still writing would otherwise see its connection
@@ -178,11 +185,11 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding> {
     Ok(encoding)
 }
 
-fn gunzip(bytes: &[u8], bytes_max: usize) -> Result<Bytes> {
+fn gunzip(bytes: &[u8], bytes_max: usize, header: &str) -> Result<Bytes> {
     let mut plain = Vec::with_capacity(bytes.len().saturating_mul(2).min(bytes_max));
     flate2::bufread::MultiGzDecoder::new(bytes).take(bytes_max as u64 + 1).read_to_end(&mut plain).map_err(
         |source| {
-            Error::invalid_field("Content-Encoding", "the body is not gzip, although this header says so")
+            Error::invalid_field(header, "the body is not gzip, although this header says so")
                 .with_source(source)
         },
     )?;
@@ -316,9 +323,9 @@ mod tests {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
         bomb.write_all(&vec![b' '; 1 << 20]).expect("a Vec takes all");
         let bomb = bomb.finish().expect("a Vec takes all");
-        assert_eq!(gunzip(&bomb, 1 << 20).expect("at the limit").len(), 1 << 20);
-        let error = gunzip(&bomb, (1 << 20) - 1).expect_err("past the limit");
+        assert_eq!(gunzip(&bomb, 1 << 20, "h").expect("at the limit").len(), 1 << 20);
+        let error = gunzip(&bomb, (1 << 20) - 1, "h").expect_err("past the limit");
         assert_eq!(error.reason(), Some(Reason::BodyTooLarge));
-        assert!(gunzip(b"not gzip", 100).is_err());
+        assert!(gunzip(b"not gzip", 100, "h").is_err());
     }
 }

@@ -56,6 +56,11 @@ impl<'r> Asked<'r> {
         Ok(self.sent.clone())
     }
 
+    /// Says what the body that was read means: however it is packed, that is what is asked for.
+    pub(super) fn means(&mut self, message: Bytes) {
+        self.sent = message;
+    }
+
     /// Reads the body, which must be JSON.
     pub(super) async fn json(&mut self) -> Result<Bytes> {
         let body = self.body().await?;

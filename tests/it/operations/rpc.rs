@@ -1,12 +1,18 @@
-//! The upstreams' operations over gRPC: waited for until they end.
+//! The upstreams' operations over gRPC: waited for, and asked about in compressed messages.
+
+use std::io::Write as _;
 
 use causeway::pb::google::longrunning::{self, WaitOperationRequest};
+use flate2::{Compression, write::GzEncoder};
+use prost::Message;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
 
 use super::{faces::Rpc, *};
+use crate::harness::Response;
 
 const WAIT: &str = "/google.longrunning.Operations/WaitOperation";
+const GET: &str = "/google.longrunning.Operations/GetOperation";
 
 fn wait(name: &str, longest: Duration) -> WaitOperationRequest {
     let timeout = Some(prost_types::Duration::try_from(longest).unwrap());
@@ -101,4 +107,54 @@ async fn a_wait_on_an_upstreams_name_hears_what_others_see_of_it() {
         // Sooner than it would have looked by itself.
         assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     }
+}
+
+/// Google's own servers read what a client compresses, and here it was refused, without a word of what is read.
+#[tokio::test]
+async fn over_grpc_a_compressed_request_is_read() {
+    fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[flag][..], &length, message].concat()
+    }
+    fn zipped(message: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(message).unwrap();
+        framed(1, &gzip.finish().unwrap())
+    }
+    let upstream =
+        Scripted::start(|call| Answer::Message(json!({"name": call.request["name"], "done": true}))).await;
+    let endpoint = format!("upstreams.datastream.endpoint=http://{}", upstream.address);
+    let gateway = Gateway::start(&[endpoint, "http.body_size_max=64KiB".to_owned()]).await;
+    let send = async |encoding: &str, body: Vec<u8>| -> Response {
+        let mut headers = vec![("content-type", "application/grpc"), ("te", "trailers")];
+        if !encoding.is_empty() {
+            headers.push(("grpc-encoding", encoding));
+        }
+        gateway.send("POST", GET, &headers, body).await
+    };
+    let name = format!("{PLACE}/operations/{}", "o".repeat(100));
+    let message = longrunning::GetOperationRequest { name: name.clone() }.encode_to_vec();
+    // A message that did not shrink goes out as it is, whatever the header says.
+    for (encoding, body) in [("gzip", zipped(&message)), ("snappy", framed(0, &message))] {
+        let answer = send(encoding, body).await;
+        assert_eq!(answer.body[0], 0, "{encoding}: {:?}", answer.headers);
+        assert_eq!(longrunning::Operation::decode(&answer.body[5..]).unwrap().name, name, "{encoding}");
+        assert_eq!(answer.header("grpc-accept-encoding"), "identity,gzip");
+    }
+    let called = upstream.calls().len();
+    let bomb = zipped(&vec![0; 16 << 20]);
+    assert!(bomb.len() < 64 << 10, "{}", bomb.len());
+    for (encoding, body, code) in [
+        ("snappy", zipped(&message), Code::Unimplemented),
+        ("", zipped(&message), Code::Internal),
+        ("identity", zipped(&message), Code::Internal),
+        ("gzip", framed(1, b"no gzip"), Code::InvalidArgument),
+        ("gzip", bomb, Code::ResourceExhausted),
+        ("", framed(0, &[0; 64 << 10]), Code::ResourceExhausted),
+    ] {
+        let refused = send(encoding, body).await;
+        let told = (refused.header("grpc-status"), refused.header("grpc-accept-encoding"));
+        assert_eq!(told, (&*(code as i32).to_string(), "identity,gzip"), "{encoding}: {:?}", refused.headers);
+    }
+    assert_eq!(upstream.calls().len(), called);
 }

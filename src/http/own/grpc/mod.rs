@@ -1,14 +1,15 @@
 //! `google.longrunning.Operations` over gRPC, on the same port and under the same permissions: our names are answered by
 //! us, others by the upstream that they belong to.
 //!
-//! Only unary calls, so a frame is read and written by hand: a flag, a length, a message, and the status behind it.
+//! Only unary calls, so a [`frame`] is read and written by hand, and the status behind it.
 
+mod frame;
 mod wait;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
+use http::{HeaderName, HeaderValue, Response, header, request::Parts};
 use prost::Message;
 
 use super::{Asked, may_see, operations};
@@ -31,8 +32,6 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-/// Bytes before a message.
-const FRAME_HEAD: usize = 5;
 
 /// One of the service's methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,55 +69,54 @@ pub(super) async fn answer(rpc: Rpc, server: &Server, mut asked: Asked<'_>) -> R
         let text = "This path is for gRPC; REST has /v1/operations.";
         return Err(Error::new(Code::InvalidArgument, Reason::UnsupportedMediaType, text));
     }
-    let body = asked.body().await?;
-    let message = unframe(&body)?;
+    let message = frame::read(&mut asked).await?;
     let asked = &mut asked;
     let reply = match rpc {
         Rpc::Get => {
-            let name = named(decode::<GetOperationRequest>(message)?.name)?;
+            let name = named(decode::<GetOperationRequest>(&message)?.name)?;
             if is_ours(&name) {
                 get(server, asked, &name).await?
             } else {
-                pass(server, asked, rpc, &name, message).await?
+                pass(server, asked, rpc, &name, &message).await?
             }
         }
         Rpc::List => {
-            let mut request: ListOperationsRequest = decode(message)?;
+            let mut request: ListOperationsRequest = decode(&message)?;
             request.name = named(request.name)?;
             let name = request.name.trim_end_matches("/operations").to_owned();
             if is_project(&name) {
                 list(server, asked, &name, &request).await?
             } else {
-                pass(server, asked, rpc, &request.name, message).await?
+                pass(server, asked, rpc, &request.name, &message).await?
             }
         }
         Rpc::Cancel => {
-            let name = named(decode::<CancelOperationRequest>(message)?.name)?;
+            let name = named(decode::<CancelOperationRequest>(&message)?.name)?;
             if is_ours(&name) {
                 allow(server, asked, operations::CANCEL, &name).await?;
                 operations::cancelled(server, asked, name).await?;
                 Bytes::new()
             } else {
-                pass(server, asked, rpc, &name, message).await?
+                pass(server, asked, rpc, &name, &message).await?
             }
         }
         Rpc::Delete => {
-            let name = named(decode::<DeleteOperationRequest>(message)?.name)?;
+            let name = named(decode::<DeleteOperationRequest>(&message)?.name)?;
             if is_ours(&name) {
                 allow(server, asked, operations::DELETE, &name).await?;
                 operations::deleted(server, asked, name).await?;
                 Bytes::new()
             } else {
-                pass(server, asked, rpc, &name, message).await?
+                pass(server, asked, rpc, &name, &message).await?
             }
         }
         Rpc::Wait => {
-            let mut request: WaitOperationRequest = decode(message)?;
+            let mut request: WaitOperationRequest = decode(&message)?;
             request.name = named(request.name)?;
             wait(server, asked, &request).await?
         }
     };
-    Ok(framed(&reply))
+    Ok(frame::framed(&reply))
 }
 
 async fn get(server: &Server, asked: &mut Asked<'_>, name: &str) -> Result<Bytes> {
@@ -296,39 +294,17 @@ fn decode<M: Message + Default>(message: &[u8]) -> Result<M> {
     })
 }
 
-/// Takes the message out of its frame.
-fn unframe(body: &[u8]) -> Result<&[u8]> {
-    let wrong = || Error::invalid_field("", "The body is not one gRPC message.");
-    let (head, message) = body.split_at_checked(FRAME_HEAD).ok_or_else(wrong)?;
-    if head[0] != 0 {
-        let text = "Compressed messages are not read here.";
-        return Err(Error::upstream(Code::Unimplemented, text, Vec::new()));
-    }
-    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-    if u32::try_from(message.len()).ok() == Some(length) { Ok(message) } else { Err(wrong()) }
-}
-
-fn framed(message: &[u8]) -> Response<Body> {
-    let mut frame = Vec::with_capacity(FRAME_HEAD + message.len());
-    frame.push(0);
-    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    frame.extend_from_slice(message);
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(STATUS, HeaderValue::from_static("0"));
-    let mut response = Response::new(Body::with_trailers(frame, trailers));
-    response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
-    response
-}
-
 /// Prints an error as gRPC has it.
 pub(in crate::http) fn refusal(error: &Error) -> Response<Body> {
-    // What REST has no path for, gRPC has no method for.
-    let unrouted = error.reason() == Some(Reason::RouteNotFound);
-    let (code, text) =
-        if unrouted { (Code::Unimplemented, UNSERVED) } else { (error.code(), error.message()) };
-    let mut response = Response::new(Body::empty());
+    let (code, text) = match error.reason() {
+        // What REST has no path for, gRPC has no method for.
+        Some(Reason::RouteNotFound) => (Code::Unimplemented, UNSERVED),
+        // What HTTP has a status for.
+        Some(Reason::BodyTooLarge) => (Code::ResourceExhausted, error.message()),
+        _ => (error.code(), error.message()),
+    };
+    let mut response = frame::answer(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert(STATUS, HeaderValue::from(code.number()));
     let mut message = String::new();
     for byte in text.bytes() {
@@ -377,14 +353,6 @@ fn details(error: &Error) -> Vec<prost_types::Any> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_frame_holds_one_message() {
-        assert_eq!(unframe(b"\0\0\0\0\x02ab").unwrap(), b"ab");
-        for wrong in [&b""[..], b"\0\0\0\0", b"\0\0\0\0\x03ab", b"\0\0\0\0\x01ab", b"\x01\0\0\0\x02ab"] {
-            assert!(unframe(wrong).is_err(), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn our_names_are_told_from_others() {
