@@ -1,15 +1,15 @@
-//! The upstreams' operations over gRPC: waited for, and asked about in compressed messages.
+//! The upstreams' operations over gRPC: waited for, asked about in compressed messages, and refused by name.
 
 use std::io::Write as _;
 
-use causeway::pb::google::longrunning::{self, WaitOperationRequest};
+use causeway::pb::google::longrunning::{self, CancelOperationRequest, WaitOperationRequest};
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
 
 use super::{faces::Rpc, *};
-use crate::harness::Response;
+use crate::harness::{Keyring, Response, bearer};
 
 const WAIT: &str = "/google.longrunning.Operations/WaitOperation";
 const GET: &str = "/google.longrunning.Operations/GetOperation";
@@ -157,4 +157,61 @@ async fn over_grpc_a_compressed_request_is_read() {
         assert_eq!(told, (&*(code as i32).to_string(), "identity,gzip"), "{encoding}: {:?}", refused.headers);
     }
     assert_eq!(upstream.calls().len(), called);
+}
+
+/// Whoever looked through the audit log for what was tried on an operation did not find what was tried over gRPC.
+#[tokio::test]
+async fn whoever_is_refused_over_grpc_is_refused_what_the_message_names() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let ring = Keyring::new().await;
+    let mut settings = ring.settings().to_vec();
+    settings.push(format!("upstreams.datastream.endpoint=http://{}", upstream.address));
+    let gateway = Gateway::start(&settings).await;
+    let (_, root) = ring.make("root", Role::Admin, &["*"]).await;
+    let (_, vic) = ring.make("vic", Role::Viewer, &["projects/p"]).await;
+    let mut rpc = Rpc::at(&gateway).await;
+    let (theirs, ours) = (format!("{PLACE}/operations/o"), "projects/p/operations/o".to_owned());
+    let elsewhere = "projects/q/operations/o".to_owned();
+    let mut expected = Vec::new();
+    for (method, name, permission, upstream) in [
+        ("CancelOperation", &theirs, "datastream.operations.cancel", "datastream"),
+        ("DeleteOperation", &theirs, "datastream.operations.delete", "datastream"),
+        ("CancelOperation", &ours, "causeway.operations.cancel", ""),
+        ("DeleteOperation", &ours, "causeway.operations.delete", ""),
+        ("GetOperation", &elsewhere, "causeway.operations.get", ""),
+        ("WaitOperation", &elsewhere, "causeway.operations.wait", ""),
+    ] {
+        let path = format!("/google.longrunning.Operations/{method}");
+        // All of their requests begin with the name.
+        let mut request = Request::new(CancelOperationRequest { name: name.clone() });
+        request.metadata_mut().insert("authorization", bearer(&vic).parse().unwrap());
+        let refused: Result<(), Status> = rpc.send(&path, request).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+        assert!(refused.message().contains(&format!("may not {permission} on {name};")), "{refused:?}");
+        let method = match upstream {
+            "" => format!("POST {path}"),
+            _ => format!("google.longrunning.Operations.{method}"),
+        };
+        expected.push(json!([method, upstream, permission, [name], "DENIED"]));
+    }
+    assert_eq!(upstream.calls().len(), 0);
+    let log = gateway
+        .send("GET", "/v1/auditEntries?pageSize=1000", &[("authorization", &bearer(&root))], "")
+        .await
+        .json();
+    let mut found: Vec<Value> = (log["auditEntries"].as_array().unwrap().iter())
+        .filter(|entry| entry["principal"] == "vic")
+        .map(|entry| {
+            json!(["method", "upstream", "permission", "resourceNames", "result"].map(|key| {
+                match &entry[key] {
+                    Value::Null => json!(""),
+                    value => value.clone(),
+                }
+            }))
+        })
+        .collect();
+    found.sort_by_key(ToString::to_string);
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(found, expected, "{log:#}");
 }

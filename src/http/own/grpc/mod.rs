@@ -250,14 +250,15 @@ impl<'w> Way<'w> {
     }
 }
 
+/// Lets the caller do something to an operation of ours, which is noted first: the log tells also what was refused.
 async fn allow(
     server: &Server,
     asked: &mut Asked<'_>,
     (permission, role): (&'static str, crate::model::Role),
     name: &str,
 ) -> Result<()> {
-    access::require(asked.exchange.principal()?, permission, role, name)?;
     asked.notes.entry.resource_names = vec![name.to_owned()];
+    access::require(asked.exchange.principal()?, permission, role, name)?;
     admit::count(server, name, asked.exchange).await
 }
 
