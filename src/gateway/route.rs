@@ -118,6 +118,10 @@ impl Gateway {
                 crate::config::UnknownFields::Warn => UnknownFields::Warn,
             }
         });
+        let mut request = self.transcoder.request(method.input, &names, &binding.body)?;
+        if let ("PATCH", Some(mask)) = (&*binding.verb, &method.update_mask) {
+            request = request.with_mask(mask)?;
+        }
         let salt = crypto::sha256_of_each([
             env!("CARGO_PKG_VERSION").as_bytes(),
             &self.catalog.pool.version().to_be_bytes(),
@@ -129,7 +133,7 @@ impl Gateway {
             collection: method.collection.clone(),
             label: format!("{} {}", binding.verb, binding.template),
             upstream_key: method.upstream.clone(),
-            request: self.transcoder.request(method.input, &names, &binding.body)?,
+            request,
             response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
             server_streaming: method.server_streaming,
             access: Access::of(method, binding),

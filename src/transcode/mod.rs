@@ -42,6 +42,7 @@ mod tables;
 mod text;
 mod texts;
 mod time;
+mod update_mask;
 mod wanted;
 mod wire;
 

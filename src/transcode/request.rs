@@ -9,6 +9,7 @@ use super::{
     path::{self, Path},
     query::Query,
     tables::{Card, FieldTable, NO_ONEOF, Op, Shape, Tables},
+    update_mask::UpdateMask,
     wanted::Wanted,
     wire::{self, LEN, put_tag},
 };
@@ -26,6 +27,8 @@ pub struct RequestPlan {
     body: Body,
     /// The body is a `google.api.HttpBody`: bytes, not JSON.
     raw: bool,
+    /// Of an update.
+    mask: Option<UpdateMask>,
 }
 
 /// A variable of the template.
@@ -85,7 +88,17 @@ impl RequestPlan {
             variables: variables.collect::<Result<_>>()?,
             body,
             raw,
+            mask: None,
         })
+    }
+
+    /// Makes it look after the mask of the update that its requests are.
+    ///
+    /// # Errors
+    /// The message has no such field.
+    pub fn with_mask(mut self, mask: &schema::UpdateMask) -> Result<Self> {
+        self.mask = Some(UpdateMask::new(&self.tables, self.input, mask)?);
+        Ok(self)
     }
 
     /// Decodes a query string and takes out what speaks to the gateway.
@@ -137,7 +150,11 @@ impl RequestPlan {
                 ignored = parser.finish()?;
             }
         }
-        self.merge(captures, query, content, ignored, unknown)
+        let parsed = self.merge(captures, query, content, ignored, unknown)?;
+        if let Some(mask) = &self.mask {
+            mask.check(&parsed.bytes)?;
+        }
+        Ok(parsed)
     }
 
     /// A method without a body accepts what says nothing: clients send `{}` or `null` where they need not, and fields that the

@@ -15,7 +15,9 @@ fn play(call: &Call) -> Answer {
     Answer::Message(match call.method.rsplit('.').next().unwrap() {
         "ListConnections" => json!({"connections": [connection()], "nextPageToken": "a/b+c=="}),
         "GetConnection" | "CreateConnection" | "UpdateConnection" => connection(),
-        "GetOperation" | "CreateStream" => json!({"name": "projects/p/locations/us/operations/o"}),
+        "GetOperation" | "CreateStream" | "UpdateStream" => {
+            json!({"name": "projects/p/locations/us/operations/o"})
+        }
         "ListOperations" => {
             json!({"operations": [{"name": "projects/p/locations/us/operations/o", "done": true}]})
         }
@@ -213,6 +215,23 @@ async fn masks_come_in_both_spellings_and_bodies_with_output_only_fields() {
         assert_eq!(request["name"], "projects/p/locations/us/connections/c");
         assert_eq!(request["connection"]["creationTime"], "1700000000000");
     }
+}
+
+/// It was sent, although the mask of a connection is REQUIRED. That of a stream is not: without one all of it is replaced.
+#[tokio::test]
+async fn an_update_without_a_required_mask_goes_nowhere() {
+    let google = google().await;
+    let body = r#"{"friendlyName":"f"}"#;
+    for target in [format!("{CONNECTIONS}/c"), format!("{CONNECTIONS}/c?updateMask=")] {
+        let refused = google.1.send("PATCH", &target, &[JSON], body).await;
+        let message = refused.refused(400, "INVALID_FIELD");
+        assert!(message.starts_with("updateMask: is required"), "{message}");
+        assert_eq!(refused.json()["error"]["details"][1]["fieldViolations"][0]["field"], "updateMask");
+    }
+    assert!(google.0.calls().is_empty());
+    let stream = "/v1/projects/p/locations/us/streams/s";
+    let (method, request) = seen(&google, ("PATCH", stream, &[JSON], r#"{"displayName":"d"}"#)).await;
+    assert_eq!((method.as_str(), &request["updateMask"]), ("UpdateStream", &Value::Null));
 }
 
 #[tokio::test]
