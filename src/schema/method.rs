@@ -116,6 +116,11 @@ impl Method {
             problems.push(why);
             None
         });
+        let update_mask =
+            UpdateMask::of(pool, rpc, &bindings, effect, facts.derive_mask).unwrap_or_else(|why| {
+                problems.push(why);
+                None
+            });
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -143,7 +148,7 @@ impl Method {
             hints,
             secret_fields,
             request_id: request_id.is_some_and(|field| field.kind == Kind::String && !field.is_repeated()),
-            update_mask: UpdateMask::of(pool, rpc, effect, facts.derive_mask),
+            update_mask,
             oauth_scopes: service.oauth_scopes.clone(),
             cache: facts.cache,
             parts: facts.parts,

@@ -70,8 +70,8 @@ pub use problem::Problem;
 pub use route::{Captures, Found, RouteTable, VISITS_MAX};
 pub use secret::is_secret_name;
 pub use service_config::{
-    CacheRule, Facts, ListRule, Part, PollHints, SERVICE_CONFIG_BYTES_MAX, SecretField, ServiceConfig,
-    ServiceConfigError,
+    CacheRule, Derive, Facts, ListRule, Part, PollHints, SERVICE_CONFIG_BYTES_MAX, SecretField,
+    ServiceConfig, ServiceConfigError,
 };
 pub use tells::Tells;
 pub use template::{Segment, TEMPLATE_SEGMENTS_MAX, Template, TemplateError, VARIABLES_MAX};

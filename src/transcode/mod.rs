@@ -30,6 +30,7 @@ mod paged;
 mod parse;
 mod path;
 mod peek;
+mod populated;
 mod pretty;
 mod print;
 mod query;

@@ -145,10 +145,7 @@ fn put_value(tables: &Tables, field: &FieldTable, text: &str, out: &mut Vec<u8>)
         Op::Group => Err("is a message; give its fields one by one".to_owned()),
         Op::Enum => {
             let table = tables.enumeration(field.child);
-            let number = table
-                .number(text)
-                .or_else(|| text.parse().ok().filter(|number| !table.closed || table.knows(*number)));
-            let number = number.ok_or_else(|| unknown_value(table, text))?;
+            let number = table.of_text(text).ok_or_else(|| unknown_value(table, text))?;
             put_varint(out, i64::from(number) as u64);
             Ok(())
         }

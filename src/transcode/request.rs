@@ -9,7 +9,7 @@ use super::{
     path::{self, Path},
     query::Query,
     tables::{Card, FieldTable, NO_ONEOF, Op, Shape, Tables},
-    update_mask::UpdateMask,
+    update_mask::{Unmasked, UpdateMask},
     wanted::Wanted,
     wire::{self, LEN, put_tag},
 };
@@ -97,7 +97,8 @@ impl RequestPlan {
     /// # Errors
     /// The message has no such field.
     pub fn with_mask(mut self, mask: &schema::UpdateMask) -> Result<Self> {
-        self.mask = Some(UpdateMask::new(&self.tables, self.input, mask)?);
+        let given = self.variables.iter().map(|variable| variable.steps.clone()).collect();
+        self.mask = Some(UpdateMask::new(&self.tables, self.input, mask, given)?);
         Ok(self)
     }
 
@@ -117,7 +118,8 @@ impl RequestPlan {
 
     /// Binds a request. `captures` are the values of the template's variables, in its order.
     ///
-    /// What is given in several places is taken from the path, else from the body, else from the query.
+    /// What is given in several places is taken from the path, else from the body, else from the query. An update without a
+    /// mask gets one where its method says so.
     ///
     /// # Errors
     /// Everything that is wrong with the request by the descriptor of its message, with the path of the field.
@@ -150,9 +152,15 @@ impl RequestPlan {
                 ignored = parser.finish()?;
             }
         }
-        let parsed = self.merge(captures, query, content, ignored, unknown)?;
+        let mut parsed = self.merge(captures, query, content, ignored, unknown)?;
         if let Some(mask) = &self.mask {
-            mask.check(&parsed.bytes)?;
+            let (body, field) = match self.body {
+                Body::None => (&b""[..], None),
+                Body::All => (body, None),
+                Body::Field(at) => (body, Some(at)),
+            };
+            let unmasked = Unmasked { tables: &self.tables, query, body, field };
+            mask.complete(&mut parsed.bytes, unmasked)?;
         }
         Ok(parsed)
     }

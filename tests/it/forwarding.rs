@@ -51,6 +51,31 @@ async fn the_routing_header_is_made_from_the_path_and_never_taken_over() {
     assert_eq!(upstream.last().headers["x-goog-request-params"], "book.name=shelves/s/books/b");
 }
 
+/// Nothing happened: the upstream took a change of two fields for one of all.
+#[tokio::test]
+async fn a_rule_makes_a_missing_mask_of_the_body() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("derived-mask.yaml");
+    let rules = "apis: [{ name: acme.v1.Library }]\ncauseway: { rules: [{ selector: acme.v1.Library.UpdateBook, derive_mask: true }] }";
+    std::fs::write(&file, rules).unwrap();
+    let upstream = Scripted::start(|_| book()).await;
+    let rules = format!("upstreams.library.service_config=\"{}\"", file.display());
+    let gateway = Gateway::library_with(&upstream, &[&rules]).await;
+    let patch = async |target: &str, key: &str, body: &'static str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        gateway.send("PATCH", target, &headers, body).await
+    };
+    let whole = r#"{"title": "Emma", "sequel": {"pages": 3, "name": "s"}, "authors": null}"#;
+    assert_eq!(patch(BOOK, "one", whole).await.status, 200);
+    assert_eq!(upstream.last().request["updateMask"], "authors,sequel.name,sequel.pages,title");
+    // The mask is part of what is asked for.
+    assert_eq!(patch(BOOK, "two", r#"{"title": "Emma", "authors": null}"#).await.status, 200);
+    patch(BOOK, "two", r#"{"title": "Emma"}"#).await.refused(422, "IDEMPOTENCY_MISMATCH");
+    let given = patch(&format!("{BOOK}?updateMask=title"), "three", whole).await;
+    assert_eq!((given.status.as_u16(), &upstream.last().request["updateMask"]), (200, &json!("title")));
+    let message = patch(BOOK, "four", "{}").await.refused(400, "INVALID_FIELD");
+    assert!(message.starts_with("updateMask: cannot be made"), "{message}");
+}
+
 #[tokio::test]
 async fn no_credential_goes_up_unless_the_upstream_takes_the_callers() {
     let (upstream, gateway) = answering(book).await;

@@ -167,7 +167,13 @@ impl Query<'_> {
         style: Option<ParameterStyle>,
     ) {
         let name = lower_camel(&path.join("."));
-        let required = path.len() == 1 && is_required(field);
+        let is_derived = self
+            .address
+            .method
+            .update_mask
+            .as_ref()
+            .is_some_and(|mask| mask.derive && mask.field == field.name);
+        let required = path.len() == 1 && is_required(field) && !is_derived;
         let mut schema = writer.schemas.field(field, Form::Open);
         match &mut schema {
             RefOr::Ref(reference) => reference.description.clear(),

@@ -29,11 +29,20 @@ pub struct Facts {
     /// Fields of the request that are secret beside those found by annotation and name.
     pub secret: Vec<SecretField>,
     /// Whether a PATCH without a mask gets one derived from its body.
-    pub derive_mask: Option<bool>,
+    pub derive_mask: Option<Derive>,
     /// Type of the event that tells of what it has done, for a method that is done when it answers.
     pub tells: Option<String>,
     /// What it starts, where its answer is no `google.longrunning.Operation`: `DATASTREAM_BACKFILL`.
     pub starts: Option<String>,
+}
+
+/// Whether missing masks are derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derive {
+    /// They are.
+    pub on: bool,
+    /// The rule is about many methods, so one without a mask is no mistake.
+    pub where_possible: bool,
 }
 
 /// A field that a rule calls secret.
@@ -124,7 +133,7 @@ impl Facts {
             parts: parts.collect::<Result<_, _>>()?,
             permission: rule.permission,
             secret: secret.collect::<Result<_, String>>()?,
-            derive_mask: rule.derive_mask,
+            derive_mask: rule.derive_mask.map(|on| Derive { on, where_possible: where_present }),
             tells: rule.tells,
             starts: rule.starts,
         })

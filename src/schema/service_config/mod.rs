@@ -17,7 +17,7 @@ mod facts;
 use serde_saphyr::Spanned;
 
 use self::document::Document;
-pub use self::facts::{CacheRule, Facts, ListRule, Part, SecretField};
+pub use self::facts::{CacheRule, Derive, Facts, ListRule, Part, SecretField};
 use super::proto::{CustomPattern, HttpRule, Pattern};
 
 /// Bytes of one service YAML.

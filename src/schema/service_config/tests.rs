@@ -92,7 +92,8 @@ fn facts_are_merged_key_by_key() {
     assert_eq!(all.permission.as_deref(), Some("x.raw"));
     let one = config.facts("pkg.Service.Get");
     assert_eq!(one.permission.as_deref(), Some("x.things.get"));
-    assert_eq!((one.read_only, one.derive_mask), (Some(true), Some(true)));
+    assert_eq!(one.read_only, Some(true));
+    assert_eq!(one.derive_mask, Some(Derive { on: true, where_possible: false }));
     assert_eq!(one.tells.as_deref(), Some("thing.created"));
     assert_eq!(one.list, Some(ListRule::Items("items".to_owned())));
     assert_eq!(one.collection.as_deref(), Some("things"));

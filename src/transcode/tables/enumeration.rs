@@ -55,6 +55,12 @@ impl EnumTable {
         self.numbers.get(name).copied()
     }
 
+    /// Returns the number of a value that a query gives, by its name or as a number.
+    pub(in crate::transcode) fn of_text(&self, text: &str) -> Option<i32> {
+        let is_taken = |number: &i32| !self.closed || self.knows(*number);
+        self.number(text).or_else(|| text.parse().ok().filter(is_taken))
+    }
+
     pub(in crate::transcode) fn knows(&self, number: i32) -> bool {
         self.quoted(number).is_some()
     }

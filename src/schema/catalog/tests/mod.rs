@@ -170,6 +170,8 @@ causeway:
   - { selector: pkg.Service.Watch, parts: { box: pkg.Service.ListThing } }
   - { selector: pkg.Service.Peek, tells: thing.seen }
   - { selector: pkg.Service.Purge, tells: things.purged }
+  - { selector: 'pkg.Service.*', derive_mask: true }
+  - { selector: pkg.Service.Purge, derive_mask: true }
 ";
     let problems = refused(
         things(),
@@ -195,6 +197,7 @@ causeway:
         "secret: nope: pkg.Request has no field nope",
         "tells: the method changes nothing",
         "tells: the method starts an operation, which tells by itself",
+        "pkg.Service.Purge: derive_mask: the method is no PATCH with a mask (update_mask or field_mask)",
         "line 21: the selector other.* matches no method",
         "parts.box: there is no method pkg.Service.ListThing; did you mean pkg.Service.ListThings?",
         "upstreams.other.services: pkg.Servic is in none of the loaded descriptor sets; did you mean pkg.Service?",
