@@ -35,6 +35,7 @@ mod pretty;
 mod print;
 mod query;
 mod request;
+mod required;
 mod response;
 mod seen;
 mod selection;

@@ -8,6 +8,7 @@ use super::{
     parse::{Parser, UnknownFields},
     path::{self, Path},
     query::Query,
+    required,
     tables::{Card, FieldTable, NO_ONEOF, Op, Shape, Tables},
     update_mask::{Unmasked, UpdateMask},
     wanted::Wanted,
@@ -254,6 +255,7 @@ impl RequestPlan {
             path::put(&self.tables, self.input, &variable.steps, None, text, &mut bytes)
                 .map_err(|why| Error::invalid_field(&*variable.name, why))?;
         }
+        required::require(&self.tables, self.input, &bytes)?;
         Ok(Parsed { bytes, ignored })
     }
 

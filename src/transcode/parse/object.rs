@@ -96,7 +96,7 @@ pub(in crate::transcode) fn unknown_field(table: &MessageTable, name: &str, plac
 }
 
 /// Cuts a caller's key to a length that an error message can bear.
-pub(super) fn shown(key: &str) -> Cow<'_, str> {
+pub(in crate::transcode) fn shown(key: &str) -> Cow<'_, str> {
     match key.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => Cow::Owned(format!("{}…", &key[..end])),
         None => Cow::Borrowed(key),

@@ -65,6 +65,8 @@ pub(super) struct MessageTable {
     names: NameIndex,
     /// Bits for fields and oneofs together.
     pub(super) bits: usize,
+    /// It has a field that must be given, or can hold a message that has one.
+    pub(super) has_required: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,8 @@ pub(super) struct FieldTable {
     pub(super) null_is_value: bool,
     /// A mask by which a request says what it is about: clients write it in either spelling, wherever it stands.
     pub(super) is_request_mask: bool,
+    /// A message without it cannot be read (`required` of proto2, `LEGACY_REQUIRED` of editions).
+    pub(super) is_required: bool,
     /// The server alone sets it.
     pub(super) is_output_only: bool,
     /// It is the own name of a resource.
@@ -131,8 +135,9 @@ impl Tables {
     pub(super) fn new(pool: &Pool) -> Self {
         let enums: Vec<_> = pool.enums().map(|(_, enumeration)| EnumTable::new(enumeration)).collect();
         let shapes: Vec<_> = pool.messages().map(|(_, message)| shape(&message.full_name)).collect();
-        let messages =
+        let mut messages: Vec<_> =
             pool.messages().map(|(_, message)| MessageTable::new(message, &enums, &shapes)).collect();
+        mark_required(&mut messages);
         let names = pool.messages().map(|(id, message)| (Arc::clone(&message.full_name), id.0)).collect();
         Self { messages, enums, names }
     }
@@ -178,6 +183,7 @@ impl MessageTable {
                 &*message.full_name,
                 "google.longrunning.Operation" | "google.cloud.location.Location"
             ),
+            has_required: fields.iter().any(|field| field.is_required),
             names: NameIndex::new(&fields),
             bits: fields.len() + message.oneofs.len(),
             fields,
@@ -249,12 +255,31 @@ impl FieldTable {
             closed: enumeration.is_some_and(|table| table.closed),
             null_is_value: value || enumeration.is_some_and(|table| table.null),
             is_request_mask: is(Shape::FieldMask) && REQUEST_MASKS.contains(&field.name.as_str()),
+            is_required: field.cardinality == Cardinality::Required,
             is_output_only: field.is(Behavior::OutputOnly),
             is_own_name: message.resource.is_some() && field.name == OWN_NAME,
             default_number: enumeration.map_or(0, |table| {
                 field.default.as_deref().and_then(|name| table.number(name)).unwrap_or(table.first)
             }),
         }
+    }
+}
+
+/// Marks what can hold a marked message, until nothing is new.
+fn mark_required(messages: &mut [MessageTable]) {
+    let holds = |messages: &[MessageTable], table: &MessageTable| {
+        let mut inner = table.fields.iter().filter(|field| matches!(field.op, Op::Message | Op::Group));
+        inner.any(|field| messages[field.child as usize].has_required)
+    };
+    loop {
+        let is_new = |(at, table): (usize, &MessageTable)| {
+            (!table.has_required && holds(messages, table)).then_some(at)
+        };
+        let found: Vec<usize> = messages.iter().enumerate().filter_map(is_new).collect();
+        if found.is_empty() {
+            return;
+        }
+        found.into_iter().for_each(|at| messages[at].has_required = true);
     }
 }
 
