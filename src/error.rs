@@ -11,6 +11,7 @@ mod nearest;
 use std::{error::Error as StdError, fmt, time::Duration};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 pub use self::{code::Code, nearest::nearest};
 
@@ -127,6 +128,7 @@ struct Inner {
     violations: Vec<FieldViolation>,
     metadata: Vec<(&'static str, String)>,
     details: Vec<Detail>,
+    headers: HeaderMap,
     allow: Option<String>,
     retry_after: Option<Duration>,
     nothing_sent: bool,
@@ -144,6 +146,7 @@ impl Error {
             violations: Vec::new(),
             metadata: Vec::new(),
             details: Vec::new(),
+            headers: HeaderMap::new(),
             allow: None,
             retry_after: None,
             nothing_sent: false,
@@ -191,7 +194,7 @@ impl Error {
     /// Copies it for another caller who asked the same; of its cause only the words.
     #[must_use]
     pub fn shared(&self) -> Self {
-        let Inner { code, reason, message, violations, metadata, details, allow, .. } = &*self.0;
+        let Inner { code, reason, message, violations, metadata, details, headers, allow, .. } = &*self.0;
         Self(Box::new(Inner {
             code: *code,
             reason: *reason,
@@ -199,6 +202,7 @@ impl Error {
             violations: violations.clone(),
             metadata: metadata.clone(),
             details: details.clone(),
+            headers: headers.clone(),
             allow: allow.clone(),
             retry_after: self.0.retry_after,
             nothing_sent: self.0.nothing_sent,
@@ -236,6 +240,13 @@ impl Error {
         if self.0.violations.len() < VIOLATIONS_MAX {
             self.0.violations.push(FieldViolation { field: field.into(), description: description.into() });
         }
+        self
+    }
+
+    /// Adds what came beside it of the upstream's headers and trailers and may reach the caller.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.0.headers = headers;
         self
     }
 
@@ -312,6 +323,11 @@ impl Error {
     /// Returns the details that an upstream packed.
     pub fn details(&self) -> &[Detail] {
         &self.0.details
+    }
+
+    /// Returns what came beside it of the upstream's headers and trailers and may reach the caller.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// Returns the value of the `Allow` header, on a wrong verb.

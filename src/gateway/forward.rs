@@ -74,11 +74,12 @@ pub async fn unary(
     let call = call(route, &input, bytes.into());
     let reply = if route.mutation {
         let changed = route.changed(&route.resource(input.captures));
-        mutation::run(gateway, upstream, route, call, changed, notes).await?
+        mutation::run(gateway, upstream, route, call, changed, notes).await
     } else {
-        read(gateway, upstream, route, call, notes).await?
+        read(gateway, upstream, route, call, notes).await
     };
-    Ok(Forwarded { message: reply.message, headers: reply.headers })
+    let Reply { message, headers } = reply.inspect_err(|error| notes.refused(error))?;
+    Ok(Forwarded { message, headers })
 }
 
 /// Makes a call that changes nothing. What it tells about operations on record is noted; what the upstream has forgotten

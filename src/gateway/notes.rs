@@ -1,8 +1,9 @@
 //! What is noted of a request on its way, for the audit log and for the headers of its answer.
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::model::Entry;
+use crate::{error::Error, model::Entry};
 
 /// Notes on one request.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Notes {
     pub replayed: bool,
     /// Paths of the fields that were dropped from the request.
     pub ignored: Vec<String>,
+    /// What came of the upstream's headers and trailers with its refusal.
+    pub refused_with: HeaderMap,
 }
 
 impl Notes {
@@ -37,6 +40,12 @@ impl Notes {
             replayed: false,
             operation: None,
             ignored: Vec::new(),
+            refused_with: HeaderMap::new(),
         }
+    }
+
+    /// Notes what an upstream sent along with its refusal.
+    pub(super) fn refused(&mut self, error: &Error) {
+        self.refused_with = error.headers().clone();
     }
 }

@@ -81,7 +81,8 @@ pub async fn server_streaming(
     let bytes = forward::noted(gateway, route, &input, notes)?;
     let mut call = forward::call(route, &input, bytes.into());
     if !route.mutation {
-        let mut streaming = upstream.server_streaming(call).await?;
+        let begun = upstream.server_streaming(call).await;
+        let mut streaming = begun.inspect_err(|error| notes.refused(error))?;
         let headers = std::mem::take(&mut streaming.headers);
         return Ok(ForwardedStream { headers, messages: Messages(Source::Upstream(Box::new(streaming))) });
     }
@@ -95,7 +96,7 @@ pub async fn server_streaming(
     gateway.ledger.journal.start(async move { mutation.run(&ledger, intent).await });
     let begun = beginning.await.map_err(Error::internal)?;
     (notes.journaled, notes.deferred, notes.replayed) = (begun.journaled, begun.deferred, begun.replayed);
-    let (headers, messages) = begun.result?;
+    let (headers, messages) = begun.result.inspect_err(|error| notes.refused(error))?;
     Ok(ForwardedStream { headers, messages })
 }
 

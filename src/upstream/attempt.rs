@@ -1,7 +1,7 @@
 //! The tries of one call: a place, a pass, an exchange, and perhaps another.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, response};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::breaker::Outcome;
@@ -144,18 +144,37 @@ impl Upstream {
         let mut headers = HeaderMap::new();
         metadata::down(&mut headers, &head.headers);
         let mut rest = Messages::new(body, self.message_size_max);
+        let first = match self.first(call.kind, &head, &mut rest, &mut headers).await {
+            Ok(first) => first,
+            // Whatever came with a refusal of the upstream goes with it.
+            Err(Failure::Answered(error)) if error.reason().is_none() => {
+                return Err(Failure::Answered(error.with_headers(headers)));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let place = place.take().expect("only the try that succeeds takes the place along");
+        Ok(Opened { headers, first, rest, place })
+    }
+
+    /// Waits for the first message of an answer; where there is only one, for its end too.
+    async fn first(
+        &self,
+        kind: Kind,
+        head: &response::Parts,
+        rest: &mut Messages<Answer>,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<Bytes>, Failure> {
         let mut first = None;
         if !self.is_over(head.status, &head.headers)? {
             first = rest.next(&self.key).await?;
-            if first.is_none() || call.kind == Kind::Unary {
-                self.finish(&mut rest, &mut headers).await?;
+            if first.is_none() || kind == Kind::Unary {
+                self.finish(rest, headers).await?;
             }
         }
-        if first.is_none() && call.kind == Kind::Unary {
+        if first.is_none() && kind == Kind::Unary {
             return Err(failure::invalid(&self.key, "answered OK without a message"));
         }
-        let place = place.take().expect("only the try that succeeds takes the place along");
-        Ok(Opened { headers, first, rest, place })
+        Ok(first)
     }
 
     /// Tells whether the answer ends with its headers. An error there is the answer.
@@ -183,14 +202,9 @@ impl Upstream {
             return Err(failure::invalid(&self.key, "answered with more than one message"));
         }
         let trailers = messages.trailers().unwrap_or_default();
-        match status::read(&self.key, &trailers) {
-            Some(Ok(())) => {
-                metadata::down(headers, &trailers);
-                Ok(())
-            }
-            Some(Err(error)) => Err(Failure::Answered(error)),
-            None => Err(failure::no_status()),
-        }
+        let status = status::read(&self.key, &trailers).ok_or_else(failure::no_status)?;
+        metadata::down(headers, &trailers);
+        status.map_err(Failure::Answered)
     }
 
     fn request(&self, call: &Prepared<'_>, shown: &Shown, deadline: &Deadline) -> Request<()> {

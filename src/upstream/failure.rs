@@ -115,7 +115,7 @@ pub(super) fn own_credential_refused(upstream: &str, kind: &str, error: &Error) 
          not the caller's: {}",
         error.message()
     );
-    Error::upstream(error.code(), text, error.details().to_vec())
+    Error::upstream(error.code(), text, error.details().to_vec()).with_headers(error.headers().clone())
 }
 
 /// The concurrency limit and its queue are full.

@@ -118,6 +118,26 @@ async fn headers_of_the_upstream_come_down_without_those_of_grpc() {
     assert_eq!(response.header("content-type"), "application/json; charset=utf-8");
 }
 
+/// They were dropped.
+#[tokio::test]
+async fn what_an_upstream_sends_with_a_refusal_comes_down_too() {
+    let (_upstream, gateway) = answering(|| {
+        let trailers =
+            &[("x-quota", "7"), ("trace-bin", "AAEC"), ("set-cookie", "a=b"), ("x-request-id", "forged")];
+        Answer::RefuseWith(9, trailers)
+    })
+    .await;
+    for (verb, target) in [("GET", BOOK), ("DELETE", BOOK), ("GET", "/v1/shelves/s/books:watch")] {
+        let refused = gateway.send(verb, target, &[], "").await;
+        assert_eq!((refused.status.as_u16(), refused.header("x-quota")), (400, "7"), "{verb} {target}");
+        for name in ["trace-bin", "set-cookie", "grpc-status", "grpc-message"] {
+            assert!(!refused.headers.contains_key(name), "{name}");
+        }
+        assert_ne!(refused.header("x-request-id"), "forged");
+        assert_eq!(refused.header("content-type"), "application/json; charset=utf-8");
+    }
+}
+
 #[tokio::test]
 async fn an_upstreams_refusal_passes_with_its_details() {
     let (_upstream, gateway) = answering(|| {

@@ -331,6 +331,9 @@ fn options(error: Error) -> Result<Response<Body>> {
 /// Adds what every answer carries, and takes the body from the answer to a HEAD.
 fn finish(server: &Server, head: &Parts, exchange: &Exchange, notes: &Notes, response: &mut Response<Body>) {
     let headers = response.headers_mut();
+    for (name, value) in &notes.refused_with {
+        headers.append(name, value.clone());
+    }
     headers.insert(request_id::HEADER, exchange.id.clone());
     admit::tell(server, &exchange.verdicts, headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

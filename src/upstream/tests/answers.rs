@@ -34,6 +34,35 @@ async fn what_the_upstream_says_passes_through_with_details() {
     assert_eq!((facts(&error), error.message()), ((Code::NotFound, None), "no book"));
 }
 
+/// It was dropped, where that of an answer came down.
+#[tokio::test]
+async fn what_comes_with_a_refusal_comes_down_by_the_same_rules() {
+    const SENT: [(&str, &str); 5] = [
+        ("grpc-status", "5"),
+        ("x-quota", "7"),
+        ("trace-bin", "AAEC"),
+        ("set-cookie", "a=b"),
+        ("x-quota", "8"),
+    ];
+    let quotas = |error: &Error| {
+        assert_eq!(error.headers().len(), 2, "{:?}", error.headers());
+        error
+            .headers()
+            .get_all("x-quota")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(quotas(&headers_only(&SENT).await), ["7", "8"]);
+    let server = Server::start(|_, _| async {
+        let (answer, script) = scripted();
+        script.end(&SENT);
+        answer
+    });
+    assert_eq!(quotas(&upstream(&server.url()).unary(call()).await.unwrap_err()), ["7", "8"]);
+    assert_eq!(quotas(&upstream(&server.url()).server_streaming(call()).await.err().unwrap()), ["7", "8"]);
+}
+
 #[tokio::test]
 async fn answers_that_are_not_as_they_should_be_are_refused_with_words() {
     let odd = |code, reason| (code, Some(reason));

@@ -46,6 +46,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Refuses with a code, a text, and a packed `google.rpc.Status` or nothing.
     Refuse(i32, &'static str, Vec<u8>),
+    /// Refuses with a code and these trailers.
+    RefuseWith(i32, &'static [(&'static str, &'static str)]),
     /// Answers with what the story sends, one message at a time, until it hangs up or sends a refusal.
     Stream(mpsc::Receiver<Result<Value, (i32, &'static str)>>),
     /// Says nothing.
@@ -143,6 +145,13 @@ async fn serve(
         }
         Answer::Refuse(code, text, details) => {
             let _ = sender.send(Frame::trailers(status(code, text, &details))).await;
+        }
+        Answer::RefuseWith(code, more) => {
+            let mut trailers = status(code, "no", &[]);
+            for (name, value) in more {
+                trailers.append(*name, HeaderValue::from_static(value));
+            }
+            let _ = sender.send(Frame::trailers(trailers)).await;
         }
         Answer::Stream(mut messages) => {
             #[expect(clippy::disallowed_methods, reason = "it ends when the story or the gateway hangs up")]
