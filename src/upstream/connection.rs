@@ -246,6 +246,11 @@ impl Lost {
     }
 }
 
+/// Whether the other side went without a word about why.
+pub(super) fn is_hang_up(error: &h2::Error) -> bool {
+    error.reason() == Some(h2::Reason::NO_ERROR)
+}
+
 /// Whether it was we who gave up an answer for what it is, such as headers that are too long.
 pub(super) fn is_of_one_answer(cause: &(dyn StdError + 'static)) -> bool {
     cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_library() && error.is_reset())

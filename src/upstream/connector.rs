@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
-use super::connection::{Connection, Purpose, Running};
+use super::connection::{Connection, Purpose, Running, is_hang_up};
 use super::gathered::Gathered;
 use super::tls::Tls;
 
@@ -124,7 +124,7 @@ impl Connector {
         socket.set_nodelay(true)?;
         let socket = Gathered::new(BufReader::with_capacity(READ_BYTES, socket));
         match &self.tls {
-            None => self.in_time("no HTTP/2", http2(socket, purpose)).await,
+            None => self.in_time("no HTTP/2", in_clear_text(socket, purpose)).await,
             Some(tls) => {
                 let socket = self.in_time("no TLS", tls.connect(socket)).await?;
                 self.in_time("no HTTP/2", http2(socket, purpose)).await
@@ -165,6 +165,20 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     Connection::open(socket, purpose).await.map_err(io::Error::other)
+}
+
+/// Says what else the server may speak: the error alone is one of HTTP/2, such as that a frame is too long.
+async fn in_clear_text<S>(socket: S, purpose: Purpose) -> io::Result<(Connection, Running)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    Connection::open(socket, purpose).await.map_err(|error| {
+        let why = if is_hang_up(&error) { "it hung up".to_owned() } else { error.to_string() };
+        let text = format!(
+            "the server does not speak HTTP/2 in clear text ({why}): if it speaks TLS, the endpoint begins with https://"
+        );
+        io::Error::new(io::ErrorKind::Unsupported, text)
+    })
 }
 
 #[cfg(test)]

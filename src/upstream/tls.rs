@@ -12,13 +12,16 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use crate::config::{ClientCertificate, UpstreamTls};
 use crate::crypto::{self, Certificate, Part, Pem};
 
 /// What is spoken inside, in the words of ALPN.
 const HTTP_2: &[u8] = b"h2";
+
+/// What the verifier calls an authority's certificate that a server shows as its own.
+const CA_USED_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 
 /// Why a section cannot be used: its key, and what is wrong with it.
 type Wrong = (&'static str, String);
@@ -60,7 +63,7 @@ impl Tls {
         &self,
         socket: S,
     ) -> io::Result<TlsStream<S>> {
-        let stream = self.connector.connect(self.name.clone(), socket).await?;
+        let stream = self.connector.connect(self.name.clone(), socket).await.map_err(explained)?;
         match stream.get_ref().1.alpn_protocol() {
             Some(HTTP_2) => Ok(stream),
             _ => Err(io::Error::new(
@@ -69,6 +72,19 @@ impl Tls {
             )),
         }
     }
+}
+
+/// Says it in words where the verifier has none: a certificate of an authority proves nobody's name.
+fn explained(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = cause else { return error };
+    if other.to_string() != CA_USED_AS_END_ENTITY {
+        return error;
+    }
+    let text = "the server shows a certificate that is marked as an authority's (CA:TRUE), as `openssl req -x509` makes \
+                them: give it one of its own, e.g. made with -addext basicConstraints=critical,CA:FALSE, and name that \
+                in tls.ca_file";
+    io::Error::new(error.kind(), text)
 }
 
 /// Reads what the configuration names. The error names the key that is wrong, and shows nothing of a private key.

@@ -22,7 +22,12 @@ fn read(name: &str) -> Vec<u8> {
 
 /// A server for `upstream.test`, and its URL.
 pub(super) fn server(tls: ServerTlsConfig) -> (Server, String) {
-    let tls = tls.identity(Identity::from_pem(read("server.pem"), read("server.key")));
+    showing_as("server", tls)
+}
+
+/// The same, with another certificate.
+fn showing_as(name: &str, tls: ServerTlsConfig) -> (Server, String) {
+    let tls = tls.identity(Identity::from_pem(read(&format!("{name}.pem")), read(&format!("{name}.key"))));
     let server = Server::start_at("127.0.0.1:0".parse().unwrap(), Some(tls), |_, _| async { ok(b"safe") });
     let url = format!("https://{}", server.address);
     (server, url)
@@ -96,6 +101,29 @@ async fn a_server_without_http_2_is_told_from_one_that_cannot_be_believed() {
             assert!(why.contains("NoApplicationProtocol"), "{why}");
         }
     }
+}
+
+/// It was called `Other(OtherError(CaUsedAsEndEntity))`.
+#[tokio::test]
+async fn a_server_that_shows_an_authoritys_certificate_is_told_so_in_words() {
+    let (_server, url) = showing_as("own-root", ServerTlsConfig::new());
+    let tls = UpstreamTls { ca_file: Some(file("own-root.pem")), ..trusting() };
+    let error = build(with(&url, tls)).unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    let why = error.told();
+    assert!(why.contains("marked as an authority's (CA:TRUE)") && why.contains("CA:FALSE"), "{why}");
+    assert!(!why.contains("CaUsedAsEndEntity"), "{why}");
+}
+
+/// It said that the protocol error was "not a result of an error".
+#[tokio::test]
+async fn a_server_that_speaks_tls_and_not_clear_text_is_told_so() {
+    let (_server, url) = server(ServerTlsConfig::new());
+    let error = upstream(&url.replace("https://", "http://")).unary(call()).await.unwrap_err();
+    assert_eq!(facts(&error), UNAVAILABLE);
+    let why = error.told();
+    assert!(why.contains("if it speaks TLS, the endpoint begins with https://"), "{why}");
+    assert!(!why.contains("not a result of an error"), "{why}");
 }
 
 #[tokio::test]
