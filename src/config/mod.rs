@@ -20,6 +20,7 @@ mod check;
 mod cidr;
 mod database;
 mod endpoint;
+mod forwarded;
 mod host_name;
 mod http;
 mod identity;

@@ -206,6 +206,46 @@ fn polling_has_credentials_of_its_own_only_where_callers_bring_theirs() {
 }
 
 #[test]
+fn only_headers_that_are_the_callers_own_to_say_are_forwarded() {
+    let library = ["upstreams.library.services=x.Y", "upstreams.library.endpoint=http://127.0.0.1:1"];
+    let given =
+        |list: &str| set(&[&library[..], &[&format!("upstreams.library.forward_headers={list}")]].concat());
+    let config = accepted(given(r#"["X-Tenant", "x-shard", "x-tenant"]"#));
+    assert_eq!(config.upstreams["library"].forward_headers, ["x-tenant", "x-shard"]);
+    assert!(accepted(set(&library)).upstreams["library"].forward_headers.is_empty());
+    for name in [
+        "Authorization",
+        "cookie",
+        "host",
+        "te",
+        "connection",
+        "content-type",
+        "user-agent",
+        "grpc-timeout",
+        "x-goog-api-key",
+        "x-goog-user-project",
+        "traceparent",
+        "x-request-id",
+        "causeway-audit",
+        "x-causeway-upstream-authorization",
+        "idempotency-key",
+        "x-forwarded-for",
+        "trace-bin",
+        "a b",
+        "accept-language",
+    ] {
+        let problems = Config::load(given(&format!("[{name:?}]"))).into_config().expect_err(name).to_string();
+        assert!(
+            problems.contains("upstreams.library.forward_headers") && problems.contains(name),
+            "{problems}"
+        );
+    }
+    let many: Vec<String> = (0..33).map(|n| format!("x-{n}")).collect();
+    let problems = Config::load(given(&format!("{many:?}"))).into_config().unwrap_err().to_string();
+    assert!(problems.contains("more than 32 names"), "{problems}");
+}
+
+#[test]
 fn a_known_upstream_has_an_address_and_another_has_not() {
     let config = accepted(set(&["upstreams.datastream.primary=true"]));
     assert_eq!(config.upstreams["datastream"].endpoints[0].as_str(), "https://datastream.googleapis.com");

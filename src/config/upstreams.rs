@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use ::http::HeaderName;
+
 use super::endpoint::Endpoint;
+use super::forwarded;
 use super::section::Section;
 use super::setting::Size;
 use super::upstream_parts::{Breaker, Credentials, Retry, UnknownFields, UpstreamTls, read_credentials};
@@ -61,6 +64,8 @@ pub struct Upstream {
     pub unknown_fields: UnknownFields,
     /// `locations`: what `-` stands for where the upstream cannot list its locations.
     pub locations: Vec<String>,
+    /// `forward_headers`: names of headers that go up as callers send them, beside those that always do. Default none.
+    pub forward_headers: Vec<HeaderName>,
     /// `primary`: wins the bare path when two upstreams claim the same template. Default false.
     pub primary: bool,
     /// `deadline`: the longest a call may take; a caller can only shorten it. Default 60 s.
@@ -136,6 +141,7 @@ impl Upstream {
             service_config: s.optional("service_config"),
             unknown_fields: s.value("unknown_fields", UnknownFields::Reject),
             locations: s.value("locations", Vec::new()),
+            forward_headers: forwarded::read(s),
             primary: s.value("primary", false),
             deadline: s.bounded(
                 "deadline",

@@ -164,7 +164,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
         path: route.path.clone(),
         retryable: may_repeat(route, &message),
         message,
-        metadata: input.caller.metadata(),
+        metadata: input.caller.metadata(&route.forwarded),
         routing: routing_header::of(&route.variables, input.captures),
         timeout: Some(input.caller.timeout()),
         authorization: input.caller.authorization(),
@@ -172,6 +172,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
 }
 
 pub(super) fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
+    input.caller.require_forwardable(&route.forwarded)?;
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
         Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use super::{
     Form, Gateway, Notes, Route, access,
@@ -51,6 +52,8 @@ pub(super) struct Listing {
     alternates: bool,
     /// What is shown depends on the caller's own credential.
     by_caller: Option<Mac>,
+    /// The same for headers that go up because the configuration names them.
+    by_headers: Option<(Mac, Arc<[HeaderName]>)>,
 }
 
 impl Listing {
@@ -61,6 +64,7 @@ impl Listing {
         let section = gateway.config.get(&*method.upstream);
         let callers =
             section.is_some_and(|section| section.credentials == crate::config::Credentials::Caller);
+        let forwarded = gateway.forwarded(&method.upstream);
         let (ttl, stale) = (method.cache.ttl, method.cache.stale);
         let on = gateway.keeping.pages.is_on()
             && binding.response_body.is_none()
@@ -79,6 +83,7 @@ impl Listing {
             collection: method.collection.clone(),
             alternates: access::alternates(&binding.template),
             by_caller: callers.then(|| gateway.keeping.visibility.clone()),
+            by_headers: (!forwarded.is_empty()).then(|| (gateway.keeping.visibility.clone(), forwarded)),
         })
     }
 
@@ -92,7 +97,11 @@ impl Listing {
         let mask = form.mask.as_deref().unwrap_or_default();
         let visibility = self.by_caller.as_ref().map(|mac| caller.visibility(mac));
         let visibility = visibility.as_ref().map_or(&[][..], |tag| &tag[..]);
-        Key::of([&self.salt[..], &form.flags(), mask.as_bytes(), language, visibility, message])
+        // What a caller says there may decide about what they see.
+        let headers = self.by_headers.as_ref().map(|(mac, names)| mac.tag(&caller.forwarded_tag(names)));
+        let headers = headers.as_ref().map_or(&[][..], |tag| &tag[..]);
+        let parts = [&self.salt[..], &form.flags(), mask.as_bytes(), language, visibility, headers, message];
+        Key::of(parts)
     }
 }
 

@@ -5,12 +5,13 @@ use tokio::time::Instant;
 
 use crate::{
     crypto::{Mac, sha256_of_each},
+    error::{Error, Result},
     model::Principal,
     upstream::Timeout,
 };
 
-/// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here: a caller
-/// must not be able to set metadata that an upstream trusts because it comes from us.
+/// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here unless
+/// `forward_headers` names it: a caller must not be able to set metadata that an upstream trusts because it comes from us.
 const PASSED: [HeaderName; 3] =
     [header::ACCEPT_LANGUAGE, HeaderName::from_static("x-goog-api-client"), USER_PROJECT];
 
@@ -46,8 +47,8 @@ pub struct Caller<'r> {
 }
 
 impl Caller<'_> {
-    /// Makes the metadata of the call.
-    pub(super) fn metadata(&self) -> Vec<(HeaderName, HeaderValue)> {
+    /// Makes the metadata of the call to an upstream that is given these headers too.
+    pub(super) fn metadata(&self, forwarded: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
         let mut metadata = Vec::with_capacity(3 + PASSED.len());
         metadata.push((REQUEST_ID, self.request_id.clone()));
         metadata.push((TRACEPARENT, self.traceparent.clone()));
@@ -62,7 +63,34 @@ impl Caller<'_> {
                 metadata.push((name, value.clone()));
             }
         }
+        metadata.extend(self.forwarded(forwarded).map(|(name, value)| (name.clone(), value.clone())));
         metadata
+    }
+
+    /// Returns what there is of headers that an upstream is given because its section names them.
+    pub(super) fn forwarded<'f>(
+        &'f self,
+        names: &'f [HeaderName],
+    ) -> impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)> {
+        names.iter().flat_map(|name| self.headers.get_all(name).into_iter().map(move |value| (name, value)))
+    }
+
+    /// Refuses what the metadata of gRPC cannot hold. Dropped, it would make another request of it.
+    pub(super) fn require_forwardable(&self, names: &[HeaderName]) -> Result<()> {
+        let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+        match self.forwarded(names).find(|(_, value)| !is_plain(value)) {
+            Some((name, _)) => {
+                let why = "this header goes to the upstream, so its value can only hold visible ASCII";
+                Err(Error::invalid_field(name.as_str(), why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes one word of these headers, in which every one of their values counts.
+    pub(super) fn forwarded_tag(&self, names: &[HeaderName]) -> [u8; 32] {
+        let all = self.forwarded(names);
+        sha256_of_each(all.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
     }
 
     /// Returns the time that is left.
@@ -118,7 +146,7 @@ mod tests {
             named_deadline: None,
             authorization_is_free: true,
         };
-        caller.metadata().into_iter().collect()
+        caller.metadata(&[]).into_iter().collect()
     }
 
     #[test]

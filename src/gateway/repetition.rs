@@ -40,7 +40,9 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
     let names = notes.entry.resource_names.iter().map(String::as_bytes);
     let method = [route.method.as_bytes()].into_iter();
     let said = said(route, &call.message);
-    let fingerprint = crypto::sha256_of_each(method.chain(names).chain([&said[..]]));
+    let forwarded = (!route.forwarded.is_empty()).then(|| forwarded(route, call));
+    let asked = method.chain(names).chain([&said[..]]).chain(forwarded.as_ref().map(|tag| &tag[..]));
+    let fingerprint = crypto::sha256_of_each(asked);
     let mut reissuable = false;
     if let Repeat::WithRequestId(plan) = &route.repeat {
         reissuable = true;
@@ -54,6 +56,12 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
         call.retryable = true;
     }
     Ok(Some(KeyUse { scope, fingerprint, reissuable }))
+}
+
+/// What goes up because the configuration names it: with another tenant, say, it is another request.
+fn forwarded(route: &Route, call: &Call) -> [u8; 32] {
+    let pairs = call.metadata.iter().filter(|(name, _)| route.forwarded.contains(name));
+    crypto::sha256_of_each(pairs.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
 }
 
 /// What a message says, in whatever order: neither the fields of JSON nor the entries of a map have one, and a client that

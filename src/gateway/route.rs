@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
+use http::{HeaderName, uri::PathAndQuery};
 
 use super::{Access, Gateway, announcement::Announcement, listing::Listing, scopes};
 use crate::{
@@ -33,6 +33,8 @@ pub struct Route {
     pub method: String,
     /// Whether it changes anything.
     pub mutation: bool,
+    /// Headers of the caller that its upstream is given because the configuration says so.
+    pub forwarded: Arc<[HeaderName]>,
     pub(super) announcement: Option<Arc<Announcement>>,
     pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
@@ -104,6 +106,11 @@ fn intent(method: &Method, binding: &Binding) -> Intent {
 }
 
 impl Gateway {
+    /// Returns the headers of callers that an upstream is given because its section names them.
+    pub(super) fn forwarded(&self, upstream: &str) -> Arc<[HeaderName]> {
+        self.config.get(upstream).map_or_else(Arc::default, |section| section.forward_headers.clone().into())
+    }
+
     /// Works out the route of a binding.
     ///
     /// # Errors
@@ -139,6 +146,7 @@ impl Gateway {
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
+            forwarded: self.forwarded(&method.upstream),
             announcement: Announcement::of(&self.transcoder, method)?,
             role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),

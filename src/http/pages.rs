@@ -32,7 +32,9 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>> {
     let wish = wish(&request.head.headers);
     let served = gateway::list(&server.gateway, route, &input, &view.form, wish, Some(notes)).await?;
-    Ok(conditional::unless_known(request.head, response(&served)))
+    let mut response = response(&served);
+    vary(route, response.headers_mut());
+    Ok(conditional::unless_known(request.head, response))
 }
 
 /// Answers with a page of all that a `-` stands for.
@@ -52,7 +54,15 @@ pub(super) async fn across(
     let mut response = response(&served);
     response.headers_mut().insert(CACHE_STATUS, status_of_parts(freshness));
     insert_list(response.headers_mut(), UNREACHABLE, &unreachable);
+    vary(route, response.headers_mut());
     Ok(conditional::unless_known(request.head, response))
+}
+
+/// Names the headers on which the answer may depend beside those of every page.
+fn vary(route: &Route, headers: &mut HeaderMap) {
+    for name in route.forwarded.iter() {
+        headers.append(header::VARY, HeaderValue::from(name.clone()));
+    }
 }
 
 /// Tells how the parts of an answer came about: all of them were kept, some, or none.

@@ -1,4 +1,4 @@
-//! Which headers cross the gateway: up by allow-list, down by deny-list, both bounded.
+//! Which headers cross the gateway: up by allow-list, to which an upstream's section may add, down by deny-list, both bounded.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -85,6 +85,8 @@ pub(super) struct Additions<'c> {
     pub(super) user_project: Option<&'c HeaderValue>,
     /// Whether the credential is the caller's own.
     pub(super) callers_credential: bool,
+    /// Headers that go up because the configuration names them.
+    pub(super) forwarded: &'c [HeaderName],
 }
 
 /// Builds the headers of a call from those of the caller.
@@ -111,6 +113,8 @@ pub(super) fn up(callers: &[(HeaderName, HeaderValue)], additions: Additions<'_>
             let mut value = value.clone();
             value.set_sensitive(once);
             headers.insert(name.clone(), value);
+        } else if additions.forwarded.contains(name) {
+            headers.append(name.clone(), value.clone());
         }
     }
     headers
@@ -159,6 +163,7 @@ mod tests {
             authorization: None,
             user_project: None,
             callers_credential,
+            forwarded: &[],
         }
     }
 
@@ -190,6 +195,15 @@ mod tests {
             up_to(true),
             ["content-type", "te", "traceparent", "user-agent", "x-goog-api-client", "x-goog-user-project"]
         );
+    }
+
+    #[test]
+    fn what_is_configured_goes_up_with_all_its_values() {
+        let callers = pairs(&[("x-tenant", "a"), ("x-secret", "s"), ("x-tenant", "b")]);
+        let forwarded = [HeaderName::from_static("x-tenant")];
+        let headers = up(&callers, Additions { forwarded: &forwarded, ..additions(false) });
+        assert_eq!(headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(!headers.contains_key("x-secret"));
     }
 
     #[test]

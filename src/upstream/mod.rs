@@ -66,7 +66,7 @@ pub use self::upstreams::Upstreams;
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use self::backoff::Backoff;
 use self::breaker::Breaker;
@@ -89,6 +89,8 @@ pub struct Upstream {
     message_size_max: usize,
     credentials: Credentials,
     quota_project: Option<HeaderValue>,
+    /// Headers of the caller that go up too.
+    forwarded: Vec<HeaderName>,
     limit: Limit,
     gate: Gate,
     retry: Retry,
@@ -107,6 +109,7 @@ impl Upstream {
             message_size_max: config.message_size_max,
             credentials: Credentials::new(&config.credentials, scopes).map_err(wrong)?,
             quota_project: config.quota_project.as_deref().map(project).transpose().map_err(wrong)?,
+            forwarded: config.forward_headers.clone(),
             limit: Limit::new(config.concurrency_max),
             gate: Gate::new(key, breaker),
             retry: Retry::new(&config.retry, fastrand::f64),

@@ -76,6 +76,35 @@ async fn a_rule_makes_a_missing_mask_of_the_body() {
     assert!(message.starts_with("updateMask: cannot be made"), "{message}");
 }
 
+/// An own service could not be told what its callers say in headers of its own.
+#[tokio::test]
+async fn headers_that_the_configuration_names_go_up_and_are_part_of_the_request() {
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway =
+        Gateway::library_with(&upstream, &["upstreams.library.forward_headers=[\"X-Tenant\"]"]).await;
+    let given = [("X-Tenant", "acme"), ("x-tenant", "two words"), ("x-secret", "s")];
+    assert_eq!(gateway.send("GET", BOOK, &given, "").await.status, 200);
+    let up = upstream.last().headers;
+    assert_eq!(up.get_all("x-tenant").iter().collect::<Vec<_>>(), ["acme", "two words"]);
+    assert!(!up.contains_key("x-secret"));
+    gateway.get(BOOK).await;
+    assert!(!upstream.last().headers.contains_key("x-tenant"));
+
+    let calls = upstream.calls().len();
+    let refused = gateway.send("GET", BOOK, &[("x-tenant", "Zoë")], "").await;
+    let message = refused.refused(400, "INVALID_FIELD");
+    assert!(message.starts_with("x-tenant: this header goes to the upstream"), "{message}");
+    assert_eq!(upstream.calls().len(), calls);
+
+    let archive = async |tenant: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k"), ("x-tenant", tenant)];
+        gateway.send("POST", &format!("{BOOK}:archive"), &headers, "{}").await
+    };
+    assert_eq!(archive("acme").await.status, 200);
+    assert_eq!(archive("acme").await.header("idempotency-replayed"), "true");
+    archive("rival").await.refused(422, "IDEMPOTENCY_MISMATCH");
+}
+
 #[tokio::test]
 async fn no_credential_goes_up_unless_the_upstream_takes_the_callers() {
     let (upstream, gateway) = answering(book).await;

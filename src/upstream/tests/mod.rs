@@ -35,6 +35,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 fn section(urls: &[&str]) -> config::Upstream {
     config::Upstream {
+        forward_headers: Vec::new(),
         endpoints: urls.iter().map(|url| config::Endpoint::parse(url).unwrap()).collect(),
         credentials: config::Credentials::None,
         poll_credentials: None,

@@ -98,3 +98,36 @@ async fn nobody_sees_another_s_page_with_the_gateway_s_credential() {
 async fn nobody_sees_another_s_page_with_credentials_of_their_own() {
     nobody_sees_another_s("caller").await;
 }
+
+/// A page that an upstream made for one tenant is no answer to another's question.
+#[tokio::test]
+async fn who_says_something_else_in_a_forwarded_header_is_shown_another_page() {
+    let upstream = Scripted::start(|call: &Call| {
+        let tenants: Vec<_> =
+            call.headers.get_all("x-tenant").iter().map(|value| value.to_str().unwrap()).collect();
+        Answer::Message(json!({"books": [{"title": tenants.join("|")}]}))
+    })
+    .await;
+    let forward = "upstreams.library.forward_headers=[\"x-tenant\", \"x-shard\"]";
+    let gateway = Gateway::library_with(&upstream, &[&rules("1h", "1h"), forward]).await;
+    let read = async |headers: &[(&str, &str)]| {
+        let page = gateway.send("GET", "/v1/shelves/s/books", headers, "").await;
+        let vary: Vec<_> = page.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+        assert!(vary.contains(&"x-tenant") && vary.contains(&"x-shard"), "{vary:?}");
+        (
+            page.json()["books"][0]["title"].as_str().unwrap_or_default().to_owned(),
+            page.header("cache-status").contains("hit"),
+        )
+    };
+    for hit in [false, true] {
+        assert_eq!(read(&[("x-tenant", "a")]).await, ("a".to_owned(), hit));
+        assert_eq!(read(&[("x-tenant", "b")]).await, ("b".to_owned(), hit));
+        assert_eq!(read(&[("x-tenant", "a"), ("x-tenant", "b")]).await, ("a|b".to_owned(), hit));
+        assert_eq!(
+            read(&[("x-tenant", "a"), ("x-shard", "1"), ("x-other", "z")]).await,
+            ("a".to_owned(), hit)
+        );
+        assert_eq!(read(&[]).await, (String::new(), hit));
+    }
+    assert_eq!(upstream.calls().len(), 5);
+}
