@@ -159,6 +159,27 @@ async fn over_grpc_a_compressed_request_is_read() {
     assert_eq!(upstream.calls().len(), called);
 }
 
+/// REST said that one is to be named; gRPC asked the upstream for the operations of something called `-`.
+#[tokio::test]
+async fn over_grpc_a_list_names_what_it_is_of() {
+    let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
+    let gateway = Gateway::builtin(&upstream).await;
+    let mut rpc = Rpc::at(&gateway).await;
+    for name in [
+        "projects/p/locations/-",
+        "projects/p/instances/-/operations",
+        "projects/p/instances/-/databases/-/operations",
+    ] {
+        let request = longrunning::ListOperationsRequest { name: name.to_owned(), ..Default::default() };
+        let refused: Result<longrunning::ListOperationsResponse, Status> =
+            rpc.call("ListOperations", request).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}: {refused:?}");
+        assert!(refused.message().contains("name one"), "{refused:?}");
+    }
+    assert_eq!(upstream.calls().len(), 0);
+}
+
 /// Whoever looked through the audit log for what was tried on an operation did not find what was tried over gRPC.
 #[tokio::test]
 async fn whoever_is_refused_over_grpc_is_refused_what_the_message_names() {

@@ -226,6 +226,13 @@ impl<'w> Way<'w> {
             entry.resource_names = vec![resource.clone().into_owned()];
             // Passed on as it is: nothing is narrowed to what the caller may see.
             route.require(asked.exchange.principal()?, &resource)?;
+            route.require_readable(&found.captures)?;
+            if route.reads_across(&found.captures) {
+                return Err(Error::invalid_field(
+                    "name",
+                    "- stands for all there are over REST only; name one.",
+                ));
+            }
             if !route.mutation {
                 server.require_audit()?;
             }
