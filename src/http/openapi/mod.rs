@@ -10,7 +10,7 @@
 //! - `pages`: lists whose pages are kept. `headers`: what the headers of answers say.
 //! - `errors`: the envelope and the responses that all operations share.
 //! - `examples`: written for the known upstreams in `openapi/examples/`; `sample` makes up the rest.
-//! - `prose`: from comments of protos to text.
+//! - `prose`: from comments of protos to text. `fields`: paths of fields.
 //!
 //! Our own endpoints tell of themselves, in the attributes above their handlers; `own/mod.rs` says how to add one. What we
 //! send by ourselves is made of the catalogue of events.
@@ -27,6 +27,7 @@ mod address;
 mod envelope;
 mod errors;
 mod examples;
+mod fields;
 mod headers;
 mod known;
 mod oneof;
@@ -36,6 +37,8 @@ mod parameters;
 mod prose;
 mod sample;
 mod schemas;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -11,13 +11,13 @@ use utoipa::openapi::{
 use super::{
     Writer, across,
     address::Path,
-    errors, headers, pages, parameters,
-    prose::{listed, lower_camel, paragraphs},
+    errors, fields, headers, pages, parameters,
+    prose::{listed, paragraphs},
     schemas::{Form, string},
 };
 use crate::{
     operations::Role,
-    schema::{Address, Body, Effect, FieldPath, Kind, MessageId, Method, Segment},
+    schema::{Address, Body, Effect, Kind, MessageId, Method, Segment},
 };
 
 const JSON: &str = "application/json";
@@ -115,7 +115,7 @@ fn description(
         text.push(RECORDED.to_owned());
     }
     if let Some(list) = &method.list {
-        let items = lower_camel(&list.items);
+        let items = fields::spelled(pool, method.output, &list.items);
         let output = pool.message(method.output);
         let mut told = match output.field("next_page_token") {
             Some(_) => format!(
@@ -137,7 +137,8 @@ fn description(
         ));
     }
     if !method.secret_fields.is_empty() {
-        let fields: Vec<String> = method.secret_fields.iter().map(|field| lower_camel(field)).collect();
+        let spelled = |path: &String| fields::spelled(pool, method.input, path);
+        let fields: Vec<String> = method.secret_fields.iter().map(spelled).collect();
         if fields.len() <= 3 {
             text.push(format!("Never returned or logged: {}.", listed(&fields)));
         }
@@ -160,7 +161,7 @@ fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<Reques
         Body::None => return None,
         Body::All => {
             let raw = is_http_body(writer, method.input);
-            let bound = bound(address);
+            let bound = bound(writer, address);
             let input = pool.message(method.input);
             let demanded = input
                 .fields
@@ -184,7 +185,7 @@ fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<Reques
     };
     let mut content = ContentBuilder::new().schema(Some(schema));
     if !raw {
-        content = content.example(Some(writer.examples.body(address, &bound(address))));
+        content = content.example(Some(writer.examples.body(address, &bound(writer, address))));
     }
     let required = if required { Required::True } else { Required::False };
     Some(
@@ -196,9 +197,11 @@ fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<Reques
     )
 }
 
-/// Returns the fields of the request that come from the path.
-fn bound(address: &Address<'_>) -> Vec<String> {
-    address.template.variables().iter().map(FieldPath::as_str).map(str::to_owned).collect()
+/// Returns the fields of the request that come from the path, by their original names.
+pub(super) fn bound(writer: &Writer<'_>, address: &Address<'_>) -> Vec<String> {
+    let input = address.method.input;
+    let variables = address.template.variables().iter();
+    variables.map(|variable| fields::original(writer.pool, input, variable.as_str())).collect()
 }
 
 fn responses(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Responses {

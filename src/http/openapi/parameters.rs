@@ -8,17 +8,16 @@ use utoipa::openapi::{
 use super::{
     Writer, across,
     address::{Path, Wildcard},
-    known, pages,
-    prose::lower_camel,
+    fields, known, operation, pages,
     schemas::{Form, is_required, string},
 };
-use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, FieldPath, Kind, MessageId};
+use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, Kind, MessageId};
 
 /// How deep query parameters reach into messages: `a.b.c` is 3.
 const QUERY_DEPTH_MAX: usize = 3;
 
 /// Query parameters of one operation.
-const QUERY_PARAMETERS_MAX: usize = 100;
+pub(super) const QUERY_PARAMETERS_MAX: usize = 100;
 
 /// The parameter of what changes something.
 const IDEMPOTENCY_KEY: &str = "IdempotencyKey";
@@ -38,7 +37,7 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
     for wildcard in &path.wildcards {
         parameters.push(RefOr::T(in_path(writer, address, wildcard)));
     }
-    let mut query = Query { address, found: Vec::new() };
+    let mut query = Query { address, bound: operation::bound(writer, address), found: Vec::new() };
     query.walk(writer, address.method.input, &mut Vec::new());
     parameters.extend(query.found.into_iter().map(RefOr::T));
     let is_crossed = !across::wildcards(address, path).is_empty();
@@ -90,7 +89,7 @@ fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) 
             }
         } else {
             let spelled = writer.spelled(template, variable);
-            let whole = lower_camel(name.as_str());
+            let whole = fields::spelled(writer.pool, address.method.input, name.as_str());
             text = format!("The `{}` in `{whole}`, which is `{spelled}`.", wildcard.name);
             if wildcard.position + 1 == span.len() && !comment.is_empty() {
                 text.push_str(&format!(" {comment}"));
@@ -116,12 +115,14 @@ fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) 
 /// The query parameters of one operation in the making.
 struct Query<'a> {
     address: &'a Address<'a>,
+    /// What comes from the path.
+    bound: Vec<String>,
     found: Vec<Parameter>,
 }
 
 impl Query<'_> {
     /// Adds the fields of a message; `outer` leads to it.
-    fn walk(&mut self, writer: &mut Writer<'_>, message: MessageId, outer: &mut Vec<String>) {
+    fn walk<'c>(&mut self, writer: &mut Writer<'c>, message: MessageId, outer: &mut Vec<&'c Field>) {
         let pool = writer.pool;
         for field in &pool.message(message).fields {
             let taken = match &self.address.binding.body {
@@ -132,15 +133,14 @@ impl Query<'_> {
             if taken || field.is(Behavior::OutputOnly) || self.found.len() == QUERY_PARAMETERS_MAX {
                 continue;
             }
-            outer.push(field.name.clone());
+            outer.push(field);
             self.field(writer, field, outer);
             outer.pop();
         }
     }
 
-    fn field(&mut self, writer: &mut Writer<'_>, field: &Field, path: &mut Vec<String>) {
-        let name = path.join(".");
-        if self.address.template.variables().iter().map(FieldPath::as_str).any(|variable| variable == name) {
+    fn field<'c>(&mut self, writer: &mut Writer<'c>, field: &'c Field, path: &mut Vec<&'c Field>) {
+        if self.bound.contains(&joined(path, |field| field.name.as_str())) {
             return;
         }
         let message = field.kind.message().filter(|id| is_spelled_out(writer, *id));
@@ -163,10 +163,10 @@ impl Query<'_> {
         &mut self,
         writer: &mut Writer<'_>,
         field: &Field,
-        path: &[String],
+        path: &[&Field],
         style: Option<ParameterStyle>,
     ) {
-        let name = lower_camel(&path.join("."));
+        let name = joined(path, in_query);
         let is_derived = self
             .address
             .method
@@ -197,6 +197,17 @@ impl Query<'_> {
             .example(writer.examples.query(self.address, &name, field, required));
         self.found.push(parameter.name(name).build());
     }
+}
+
+/// Joins one of the names of each field.
+fn joined(path: &[&Field], name: fn(&Field) -> &str) -> String {
+    path.iter().map(|field| name(field)).collect::<Vec<_>>().join(".")
+}
+
+/// Returns the name by which a query can give a field: that of JSON, unless a query reads something else in it.
+fn in_query(field: &Field) -> &str {
+    let is_plain = !field.json_name.contains(['.', '[', ']']) && !field.json_name.starts_with('$');
+    if is_plain { &field.json_name } else { &field.name }
 }
 
 /// Whether a message is given field by field; others have a text form.

@@ -1,0 +1,108 @@
+//! What is said of services that an operator adds, held against what the gateway takes and gives.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::document;
+use crate::{
+    error::Result,
+    schema::{Binding, Catalog, EMBEDDED, FieldPath, Method, Pool, UpstreamSpec, fixture},
+    transcode::{Transcoder, UnknownFields},
+};
+
+const IMPORTS: &str = r#"
+    import "google/api/annotations.proto"; import "google/api/field_behavior.proto"; import "google/api/httpbody.proto";
+    import "google/protobuf/any.proto"; import "google/protobuf/empty.proto"; import "google/protobuf/struct.proto";
+    import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "google/rpc/status.proto";
+"#;
+
+/// Serves `Service` of one proto3 file.
+fn served(package: &str, body: &str) -> Catalog {
+    served_with(package, "", body, &[])
+}
+
+/// The same with more imports, and the files that they name.
+fn served_with(package: &str, imports: &str, body: &str, others: &[(&str, &str)]) -> Catalog {
+    let text = format!("syntax = \"proto3\"; package {package}; {IMPORTS} {imports} {body}");
+    let files: Vec<(&str, &str)> = others.iter().copied().chain([("own.proto", &*text)]).collect();
+    let set = fixture::compile(&files);
+    let pool = Pool::load(&[EMBEDDED, ("own.binpb", &set)]).unwrap_or_else(|error| panic!("{error}"));
+    let spec = UpstreamSpec {
+        key: "own",
+        services: vec![format!("{package}.Service")],
+        service_config: None,
+        primary: false,
+        configured: true,
+    };
+    Catalog::build(pool, &[spec]).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn told(catalog: &Catalog) -> Value {
+    serde_json::to_value(document(catalog)).unwrap()
+}
+
+/// Returns one operation.
+fn operation<'d>(document: &'d Value, verb: &str, path: &str) -> &'d Value {
+    let operation = &document["paths"][path][verb];
+    assert!(operation.is_object(), "{verb} {path} is not among {:?}", document["paths"]);
+    operation
+}
+
+/// Lists the parameters that an operation has in a place, without those that all have.
+fn parameters<'o>(operation: &'o Value, place: &str) -> Vec<&'o Value> {
+    let all = operation["parameters"].as_array().unwrap();
+    all.iter().filter(|parameter| parameter["in"] == place).collect()
+}
+
+fn names<'o>(operation: &'o Value, place: &str) -> Vec<&'o str> {
+    parameters(operation, place).iter().map(|parameter| parameter["name"].as_str().unwrap()).collect()
+}
+
+/// Binds a request as the gateway does.
+fn bound(
+    catalog: &Catalog,
+    method: &Method,
+    binding: &Binding,
+    captures: &[&str],
+    query: &str,
+) -> Result<()> {
+    let variables: Vec<&str> = binding.template.variables().iter().map(FieldPath::as_str).collect();
+    let plan = Transcoder::new(&catalog.pool).request(method.input, &variables, &binding.body)?;
+    let captures: Vec<Cow<'_, str>> = captures.iter().map(|text| Cow::Borrowed(*text)).collect();
+    let query = plan.query(query)?;
+    plan.to_wire(&captures, &query, b"", UnknownFields::Reject).map(drop)
+}
+
+/// Sends each query parameter of the first method by itself, as it is told.
+fn send_each(catalog: &Catalog, operation: &Value, text: impl Fn(&Value) -> String) {
+    let method = &catalog.methods[0];
+    for parameter in parameters(operation, "query") {
+        let name = parameter["name"].as_str().unwrap();
+        let query = format!("{}={}", encoded(name), encoded(&text(parameter)));
+        bound(catalog, method, &method.bindings[0], &[], &query)
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn query_parameters_have_the_names_that_the_gateway_takes() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Find {
+          string text_query = 1 [json_name = "q"]; Inner inner_part = 2 [json_name = "in"]; int32 page_size = 3;
+          string dotted = 4 [json_name = "a.b"]; string fields = 5; string dear_key = 6 [json_name = "$key"];
+        }
+        message Inner { string some_text = 1 [json_name = "t"]; }
+        service Service { rpc Search(Find) returns (Inner) { option (google.api.http) = { get: "/v1/search" }; } }"#,
+    );
+    let document = told(&catalog);
+    let search = operation(&document, "get", "/v1/search");
+    assert_eq!(names(search, "query"), ["q", "in.t", "pageSize", "dotted", "fields", "dear_key"]);
+    send_each(&catalog, search, |_| "1".to_owned());
+}
