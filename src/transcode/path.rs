@@ -8,7 +8,7 @@ use super::{
         object::unknown_field,
         scalar::{expected, put_text, unknown_value},
     },
-    tables::{Card, FieldTable, Op, Shape, Tables},
+    tables::{Card, FieldTable, MessageTable, Op, Shape, Tables},
     wire::{self, LEN, put_bytes, put_tag, put_varint},
 };
 use crate::error::{Error, Result};
@@ -45,6 +45,10 @@ impl<'n> Path<'n> {
             let table = tables.message(at);
             let found = table.by_name(segment, steps.len()).filter(|_| table.shape == Shape::Plain);
             let Some(position) = found else {
+                if segment.is_empty() && is_extension(table, key) {
+                    let why = "an extension cannot be given in the query; send it in a body";
+                    return Err(Error::invalid_field(name, why));
+                }
                 return Err(unknown_field(table, name, ""));
             };
             steps.push(u16::try_from(position).unwrap_or(u16::MAX));
@@ -71,6 +75,11 @@ impl<'n> Path<'n> {
     pub(super) fn leaf<'t>(&self, tables: &'t Tables, index: u32) -> &'t FieldTable {
         leaf(tables, index, &self.steps)
     }
+}
+
+/// Whether `[key]` is how JSON calls an extension of the message.
+fn is_extension(table: &MessageTable, key: Option<&str>) -> bool {
+    key.is_some_and(|key| table.by_name(&format!("[{key}]"), 0).is_some())
 }
 
 /// Returns the field at the end of resolved steps.
@@ -184,4 +193,33 @@ pub(super) fn put_http_body(content_type: &str, data: &[u8], out: &mut Vec<u8>) 
     }
     put_tag(out, 2, LEN);
     put_bytes(out, data);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use crate::{
+        schema::{Body, EMBEDDED, Pool, fixture},
+        transcode::{Query, Transcoder, UnknownFields},
+    };
+
+    #[test]
+    fn what_is_suggested_is_not_what_was_given() {
+        let old = r#"syntax = "proto2"; package old; message Old { optional Old child = 1; extensions 100 to 200; }
+            extend Old { optional string more = 100; }"#;
+        let pool = Pool::load(&[EMBEDDED, ("old.binpb", &fixture::compile(&[("old.proto", old)]))]).unwrap();
+        let refused = |message: &str, name: &'static str| {
+            let input = pool.find_message(message).unwrap();
+            let plan = Transcoder::new(&pool).request(input, &[], &Body::None).unwrap();
+            let query = Query { pairs: vec![(Cow::Borrowed(name), Cow::Borrowed("1"))], ..Query::default() };
+            plan.to_wire(&[], &query, b"", UnknownFields::Reject).unwrap_err().to_string()
+        };
+        for name in ["[old.more]", "child.[old.more]"] {
+            let told = refused("old.Old", name);
+            assert!(told.contains("an extension cannot be given in the query; send it in a body"), "{told}");
+        }
+        let told = refused("google.protobuf.StringValue", "value");
+        assert!(told.contains("no such field") && !told.contains("Did you mean value?"), "{told}");
+    }
 }

@@ -15,6 +15,49 @@ pub(super) const ANY: &str = "google.protobuf.Any";
 /// Seconds with up to nine decimals.
 const DURATION: &str = r"^-?[0-9]+(\.[0-9]{1,9})?s$";
 
+/// How a message is given in a path or a query, which carry text only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// Its fields, one by one.
+    Fields,
+    /// As its form in JSON is, without quotes.
+    Text,
+    /// As JSON.
+    Json,
+    /// Not at all.
+    Never,
+}
+
+/// Tells how a message is given in a path or a query.
+pub(super) fn given(full_name: &str) -> Given {
+    match full_name {
+        ANY | "google.protobuf.Empty" | "google.api.HttpBody" => Given::Never,
+        "google.protobuf.Struct" | "google.protobuf.Value" | "google.protobuf.ListValue" => Given::Json,
+        _ if schema(full_name).is_some() => Given::Text,
+        _ => Given::Fields,
+    }
+}
+
+/// Returns the schema of JSON that is given as text. It is a string, not a parameter of JSON: nearly all clients send the one
+/// as it is, and many leave the other out.
+pub(super) fn json_text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json").build()
+}
+
+/// Says how such a text looks.
+pub(super) fn about_json_text(full_name: &str) -> &'static str {
+    match full_name {
+        "google.protobuf.Struct" => "Given as JSON: an object, such as `{\"key\": \"value\"}`.",
+        "google.protobuf.ListValue" => "Given as JSON: a list, such as `[\"value\"]`.",
+        _ => "Given as JSON, a string in quotes: `\"value\"`.",
+    }
+}
+
+/// Returns the schema of the one value of `google.protobuf.NullValue` as text.
+pub(super) fn null_text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["NULL_VALUE"])).build()
+}
+
 /// Returns the schema of a scalar.
 pub(super) fn scalar(kind: Kind) -> Object {
     let number = |kind: Type, format: &str| {

@@ -19,8 +19,8 @@
 //! of what comes back, and every status that can be answered. Each method is there under its bare paths; the same paths
 //! below the upstream's key are told of once, in the introduction.
 //!
-//! It deliberately leaves out bindings to verbs that OpenAPI 3.1 has no word for, and query parameters for lists of
-//! messages.
+//! It deliberately leaves out bindings to verbs that OpenAPI 3.1 has no word for, and query parameters for what no query
+//! can carry: lists of messages, messages of any type, raw bytes, extensions.
 
 mod across;
 mod address;

@@ -1,5 +1,6 @@
 //! Parameters: what stands in the path, what may stand in the query, and what speaks to the gateway itself.
 
+use serde_json::{Value, json};
 use utoipa::openapi::{
     Deprecated, ObjectBuilder, Ref, RefOr, Required, Schema, Type,
     path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
@@ -8,7 +9,9 @@ use utoipa::openapi::{
 use super::{
     Writer, across,
     address::{Path, Wildcard},
-    fields, known, operation, pages,
+    fields,
+    known::{self, Given},
+    operation, pages,
     schemas::{Form, is_required, string},
 };
 use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, Kind, MessageId};
@@ -38,7 +41,9 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
         parameters.push(RefOr::T(in_path(writer, address, wildcard)));
     }
     let mut query = Query { address, bound: operation::bound(writer, address), found: Vec::new() };
-    query.walk(writer, address.method.input, &mut Vec::new());
+    if given(writer, address.method.input) == Given::Fields {
+        query.walk(writer, address.method.input, &mut Vec::new());
+    }
     parameters.extend(query.found.into_iter().map(RefOr::T));
     let is_crossed = !across::wildcards(address, path).is_empty();
     let is_kept = pages::are_kept(address, path);
@@ -85,7 +90,7 @@ fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) 
         if span.len() == 1 {
             text = comment;
             if let Some(kind) = field.map(|field| field.kind).filter(|kind| *kind != Kind::String) {
-                schema = writer.schemas.kind(kind, Form::Open);
+                schema = writer.schemas.kind(kind, Form::Text);
             }
         } else {
             let spelled = writer.spelled(template, variable);
@@ -130,7 +135,8 @@ impl Query<'_> {
                 Body::All => true,
                 Body::Field(name) => outer.is_empty() && *name == field.name,
             };
-            if taken || field.is(Behavior::OutputOnly) || self.found.len() == QUERY_PARAMETERS_MAX {
+            let unreachable = field.is(Behavior::OutputOnly) || is_extension(field);
+            if taken || unreachable || self.found.len() == QUERY_PARAMETERS_MAX {
                 continue;
             }
             outer.push(field);
@@ -143,19 +149,20 @@ impl Query<'_> {
         if self.bound.contains(&joined(path, |field| field.name.as_str())) {
             return;
         }
-        let message = field.kind.message().filter(|id| is_spelled_out(writer, *id));
-        match (message, field.cardinality) {
-            (_, Cardinality::Map(entry)) => {
-                let pool = writer.pool;
-                let value = pool.message(entry).field("value").and_then(|value| value.kind.message());
-                if value.is_none() {
-                    self.push(writer, field, path, Some(ParameterStyle::DeepObject));
-                }
+        if let Cardinality::Map(entry) = field.cardinality {
+            let value = writer.pool.message(entry).field("value").and_then(|value| value.kind.message());
+            if value.is_none() {
+                self.push(writer, field, path, Some(ParameterStyle::DeepObject));
             }
-            (None, _) => self.push(writer, field, path, None),
-            (Some(_), Cardinality::Repeated) => {}
-            (Some(inner), _) if path.len() < QUERY_DEPTH_MAX => self.walk(writer, inner, path),
-            (Some(_), _) => {}
+            return;
+        }
+        let Some(inner) = field.kind.message() else { return self.push(writer, field, path, None) };
+        match given(writer, inner) {
+            Given::Text | Given::Json => self.push(writer, field, path, None),
+            Given::Fields if field.cardinality != Cardinality::Repeated && path.len() < QUERY_DEPTH_MAX => {
+                self.walk(writer, inner, path);
+            }
+            Given::Fields | Given::Never => {}
         }
     }
 
@@ -174,7 +181,7 @@ impl Query<'_> {
             .as_ref()
             .is_some_and(|mask| mask.derive && mask.field == field.name);
         let required = path.len() == 1 && is_required(field) && !is_derived;
-        let mut schema = writer.schemas.field(field, Form::Open);
+        let mut schema = writer.schemas.field(field, Form::Text);
         match &mut schema {
             RefOr::Ref(reference) => reference.description.clear(),
             RefOr::T(Schema::Object(object)) => {
@@ -186,15 +193,23 @@ impl Query<'_> {
             RefOr::T(Schema::Array(array)) => array.description = None,
             RefOr::T(_) => {}
         }
+        let mut about = writer.schemas.description(field);
+        let mut example = writer.examples.query(self.address, &name, field, required);
+        let inner = field.kind.message().filter(|inner| given(writer, *inner) == Given::Json);
+        if let Some(inner) = inner {
+            let form = known::about_json_text(&writer.pool.message(inner).full_name);
+            about = format!("{about} {form}").trim_start().to_owned();
+            example = example.map(|value| as_text(value, field.is_repeated()));
+        }
         let parameter = ParameterBuilder::new()
             .parameter_in(ParameterIn::Query)
             .required(if required { Required::True } else { Required::False })
-            .description(Some(writer.schemas.description(field)))
+            .description(Some(about))
             .deprecated(field.deprecated.then_some(Deprecated::True))
             .explode(style.as_ref().map(|_| true))
             .style(style)
             .schema(Some(schema))
-            .example(writer.examples.query(self.address, &name, field, required));
+            .example(example);
         self.found.push(parameter.name(name).build());
     }
 }
@@ -210,9 +225,21 @@ fn in_query(field: &Field) -> &str {
     if is_plain { &field.json_name } else { &field.name }
 }
 
-/// Whether a message is given field by field; others have a text form.
-fn is_spelled_out(writer: &Writer<'_>, id: MessageId) -> bool {
-    known::schema(&writer.pool.message(id).full_name).is_none()
+/// Whether a field is an extension, whose name no query can spell.
+fn is_extension(field: &Field) -> bool {
+    field.name.starts_with('[')
+}
+
+fn given(writer: &Writer<'_>, id: MessageId) -> Given {
+    known::given(&writer.pool.message(id).full_name)
+}
+
+/// Writes JSON as text, or each element of a list of it.
+fn as_text(value: Value, each: bool) -> Value {
+    match value {
+        Value::Array(items) if each => items.into_iter().map(|item| as_text(item, false)).collect(),
+        other => json!(other.to_string()),
+    }
 }
 
 /// The parameters that every proxied operation takes, the one that those take which change something, the one of lists

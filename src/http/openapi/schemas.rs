@@ -12,7 +12,11 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Object},
 };
 
-use super::{known, oneof, prose::Prose};
+use super::{
+    known::{self, Given},
+    oneof,
+    prose::Prose,
+};
 use crate::schema::{Behavior, Cardinality, EnumId, Field, Kind, MessageId, Pool};
 
 /// What a schema is for.
@@ -22,6 +26,8 @@ pub(super) enum Form {
     Open,
     /// What is sent to make something.
     Input,
+    /// What stands in a path or a query.
+    Text,
 }
 
 /// The components that were asked for, and those that they need.
@@ -65,6 +71,9 @@ impl<'p> Schemas<'p> {
 
     /// Returns what stands for a message.
     pub(super) fn message(&mut self, id: MessageId, form: Form) -> RefOr<Schema> {
+        if form == Form::Text && known::given(&self.pool.message(id).full_name) == Given::Json {
+            return RefOr::T(known::json_text().into());
+        }
         if let Some(schema) = known::schema(&self.pool.message(id).full_name)
             && &*self.pool.message(id).full_name != known::ANY
         {
@@ -120,6 +129,9 @@ impl<'p> Schemas<'p> {
             Kind::Enum(id) => {
                 let full_name = self.pool.enumeration(id).full_name.clone();
                 if &*full_name == "google.protobuf.NullValue" {
+                    if form == Form::Text {
+                        return RefOr::T(known::null_text().into());
+                    }
                     return RefOr::T(ObjectBuilder::new().schema_type(Type::Null).build().into());
                 }
                 self.component(&full_name, "", Named::Enum(id))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document;
 use crate::{
@@ -105,4 +105,50 @@ fn query_parameters_have_the_names_that_the_gateway_takes() {
     let search = operation(&document, "get", "/v1/search");
     assert_eq!(names(search, "query"), ["q", "in.t", "pageSize", "dotted", "fields", "dear_key"]);
     send_each(&catalog, search, |_| "1".to_owned());
+}
+
+#[test]
+fn what_no_query_can_carry_is_no_parameter() {
+    let old = r#"syntax = "proto2"; package old; message Old { optional string plain = 1; extensions 100 to 200; }
+        extend Old { optional string more = 100; }"#;
+    let catalog = served_with(
+        "shop.v1",
+        r#"import "old.proto";"#,
+        r#"
+        message Find {
+          google.protobuf.Any hint = 1; repeated google.protobuf.Any hints = 2; google.api.HttpBody file = 3;
+          google.protobuf.Empty nothing = 4; old.Old old = 5; google.protobuf.Struct tags = 6;
+          google.protobuf.Value value = 7; google.protobuf.ListValue list = 8; google.protobuf.NullValue none = 9;
+          repeated google.protobuf.Struct many = 10; google.protobuf.Timestamp after = 11;
+          google.protobuf.Struct must = 12 [(google.api.field_behavior) = REQUIRED];
+          google.protobuf.BoolValue wrapped = 13; repeated google.protobuf.NullValue nones = 14;
+        }
+        service Service { rpc Search(Find) returns (Find) { option (google.api.http) = { get: "/v1/search" }; } }"#,
+        &[("old.proto", old)],
+    );
+    let document = told(&catalog);
+    let search = operation(&document, "get", "/v1/search");
+    let expected =
+        ["old.plain", "tags", "value", "list", "none", "many", "after", "must", "wrapped", "nones"];
+    assert_eq!(names(search, "query"), expected);
+    // As a client sends what the schema has: a string as it is, the one value of an enum, a time.
+    send_each(&catalog, search, |parameter| {
+        let item = &parameter["schema"]["items"];
+        let schema = if item.is_object() { item } else { &parameter["schema"] };
+        let text = match (schema["contentMediaType"].as_str(), schema["format"].as_str()) {
+            (Some("application/json"), _) if parameter["name"] == "list" => "[1, \"b\"]",
+            (Some("application/json"), _) => "{\"a\": [1, null]}",
+            (_, Some("date-time")) => "2026-05-04T08:30:00Z",
+            _ => schema["enum"][0].as_str().unwrap_or("true"),
+        };
+        assert_eq!(
+            schema["type"],
+            if text == "true" && parameter["name"] == "wrapped" { "boolean" } else { "string" }
+        );
+        text.to_owned()
+    });
+    let must = parameters(search, "query").into_iter().find(|parameter| parameter["name"] == "must").unwrap();
+    assert_eq!(must["example"], json!("{\"key\":\"value\"}"), "{must}");
+    let told = must["description"].as_str().unwrap_or_default();
+    assert!(told.contains("JSON"), "{must}");
 }

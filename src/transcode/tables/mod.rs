@@ -219,9 +219,11 @@ impl MessageTable {
         self.names.find(name, &self.fields)
     }
 
-    /// Finds the JSON name of the field nearest to a misspelt one, for the error message.
+    /// Finds the JSON name of the field nearest to a misspelt one, for the error message. It is never what was given: where
+    /// that does not lead to the field, saying it again would not either.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         let names = self.fields.iter().flat_map(|field| [&*field.json_name, &*field.name]);
+        let names = names.filter(|known| *known != name);
         let near = nearest(name, names)?;
         self.fields
             .iter()
