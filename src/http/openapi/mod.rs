@@ -5,7 +5,7 @@
 //! document of the known upstreams, as `causeway openapi` prints it.
 //!
 //! - `address`: path templates as OpenAPI spells them. `parameters`, `operation`: one binding of a method.
-//! - `schemas`: messages and enums as components; `known`: the types with a JSON form of their own; `oneof`.
+//! - `schemas`: messages and enums as components; `names`: what those are called; `known`: the types with a JSON form of their own; `oneof`.
 //! - `across`: lists whose paths take a `-`.
 //! - `pages`: lists whose pages are kept. `headers`: what the headers of answers say.
 //! - `errors`: the envelope and the responses that all operations share.
@@ -30,6 +30,7 @@ mod examples;
 mod fields;
 mod headers;
 mod known;
+mod names;
 mod oneof;
 mod operation;
 mod pages;
@@ -72,16 +73,19 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 /// Describes everything that is served.
 pub fn document(catalog: &Catalog) -> OpenApi {
     let prose = Prose::new(&catalog.pool);
+    let own = own_endpoints();
+    let ours = own.components.iter().flat_map(|components| components.schemas.keys().cloned());
+    let ours = ours.chain(envelope::schemas().map(|(name, _)| name.to_owned()));
     let writer = Writer {
         pool: &catalog.pool,
         prose: &prose,
-        schemas: Schemas::new(&catalog.pool, &prose),
+        schemas: Schemas::new(&catalog.pool, &prose, ours),
         examples: Examples::new(&catalog.pool),
         names: Names::new(&catalog.pool),
         ids: HashSet::new(),
         bodies: BTreeMap::new(),
     };
-    writer.document(catalog)
+    writer.document(catalog, own)
 }
 
 /// Prints the document for people and for the repository: over several lines, with a line break at the end.
@@ -105,12 +109,12 @@ struct Writer<'c> {
     names: Names,
     /// Operation ids that are taken.
     ids: HashSet<String>,
-    /// Request messages that are sent as bodies: which of their fields come from the path, and the schema.
-    bodies: BTreeMap<String, (Vec<String>, RefOr<Schema>)>,
+    /// Request messages that are sent as bodies: for what, which of their fields come from the path, and the schema.
+    bodies: BTreeMap<String, (Form, Vec<String>, RefOr<Schema>)>,
 }
 
 impl Writer<'_> {
-    fn document(mut self, catalog: &Catalog) -> OpenApi {
+    fn document(mut self, catalog: &Catalog, own: OpenApi) -> OpenApi {
         let mut addresses = catalog.addresses();
         addresses.sort_by_key(|address| rank(&address.method.upstream));
         let mut tags: Vec<Tag> = Vec::new();
@@ -138,7 +142,6 @@ impl Writer<'_> {
         for (_, path, item) in paths {
             table = table.path(path, item);
         }
-        let own = own_endpoints();
         let document = OpenApiBuilder::new()
             // Merging would leave them out.
             .webhooks(own.webhooks.clone())
@@ -174,7 +177,7 @@ impl Writer<'_> {
             self.schemas.message(any, Form::Open);
         }
         let mut components = ComponentsBuilder::new();
-        for (name, (_, schema)) in std::mem::take(&mut self.bodies) {
+        for (name, (_, _, schema)) in std::mem::take(&mut self.bodies) {
             components = components.schema(name, schema);
         }
         for (name, schema) in self.schemas.finish() {
@@ -208,15 +211,15 @@ impl Writer<'_> {
     }
 
     /// Returns the schema of a request message as a body. The first that is met is a component; the same message with
-    /// other fields in the path is spelled out.
+    /// other fields in the path, or for an update, is spelled out.
     fn request(&mut self, address: &Address<'_>, bound: &[String]) -> RefOr<Schema> {
         let id = address.method.input;
         let form = if address.binding.verb == "PATCH" { Form::Open } else { Form::Input };
-        let full_name = self.pool.message(id).full_name.clone();
-        let name = format!("{}Body", schemas::short(&full_name));
+        let name = self.schemas.body_name(id);
         let schema = self.schemas.body(id, bound, form);
-        let (known, _) = self.bodies.entry(name.clone()).or_insert_with(|| (bound.to_vec(), schema.clone()));
-        if *known == bound { RefOr::Ref(Ref::from_schema_name(name)) } else { schema }
+        let first = || (form, bound.to_vec(), schema.clone());
+        let (known, without, _) = self.bodies.entry(name.clone()).or_insert_with(first);
+        if *known == form && *without == bound { RefOr::Ref(Ref::from_schema_name(name)) } else { schema }
     }
 
     /// Names an operation, the same way whatever else is served.

@@ -5,7 +5,7 @@
 //! that the protos call REQUIRED are. A message without such fields, however deep, has one. Components refer to one
 //! another, so messages that contain themselves are no trouble.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use utoipa::openapi::{
     AllOfBuilder, ArrayBuilder, Deprecated, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
@@ -14,6 +14,7 @@ use utoipa::openapi::{
 
 use super::{
     known::{self, Given},
+    names::ComponentNames,
     oneof,
     prose::Prose,
 };
@@ -36,8 +37,7 @@ pub(super) struct Schemas<'p> {
     prose: &'p Prose,
     /// By message: whether it or a message in it has a REQUIRED field.
     demanding: Vec<bool>,
-    /// Who has a component name.
-    names: HashMap<String, Named>,
+    names: ComponentNames,
     waiting: Vec<(String, Named)>,
     done: BTreeMap<String, RefOr<Schema>>,
 }
@@ -58,12 +58,13 @@ pub(super) struct Notes {
 }
 
 impl<'p> Schemas<'p> {
-    pub(super) fn new(pool: &'p Pool, prose: &'p Prose) -> Self {
+    /// Describes the types of a pool under names that are not `ours`.
+    pub(super) fn new(pool: &'p Pool, prose: &'p Prose, ours: impl IntoIterator<Item = String>) -> Self {
         Self {
             pool,
             prose,
             demanding: demanding(pool),
-            names: HashMap::new(),
+            names: ComponentNames::new(pool, ours),
             waiting: Vec::new(),
             done: BTreeMap::new(),
         }
@@ -80,15 +81,21 @@ impl<'p> Schemas<'p> {
             return RefOr::T(schema);
         }
         let form = if self.demanding[id.index()] { form } else { Form::Open };
-        let full_name = self.pool.message(id).full_name.clone();
         // Requests are only ever sent.
-        let suffix = if form == Form::Input && !full_name.ends_with("Request") { "Input" } else { "" };
-        self.component(&full_name, suffix, Named::Message(id, form))
+        let is_request = self.pool.message(id).full_name.ends_with("Request");
+        let suffix = if form == Form::Input && !is_request { "Input" } else { "" };
+        let name = self.names.message(id, form, suffix);
+        self.component(name, Named::Message(id, form))
     }
 
     /// Returns a request message without the fields that come from the path, to be sent as a body.
     pub(super) fn body(&mut self, id: MessageId, bound: &[String], form: Form) -> RefOr<Schema> {
         RefOr::T(self.object(id, form, bound))
+    }
+
+    /// Names the component that a request message is as a body.
+    pub(super) fn body_name(&mut self, id: MessageId) -> String {
+        self.names.message(id, Form::Input, "Body").0
     }
 
     /// Writes what was asked for, and all that it refers to.
@@ -127,14 +134,14 @@ impl<'p> Schemas<'p> {
         match kind {
             Kind::Message(id) | Kind::Group(id) => self.message(id, form),
             Kind::Enum(id) => {
-                let full_name = self.pool.enumeration(id).full_name.clone();
-                if &*full_name == "google.protobuf.NullValue" {
+                if &*self.pool.enumeration(id).full_name == "google.protobuf.NullValue" {
                     if form == Form::Text {
                         return RefOr::T(known::null_text().into());
                     }
                     return RefOr::T(ObjectBuilder::new().schema_type(Type::Null).build().into());
                 }
-                self.component(&full_name, "", Named::Enum(id))
+                let name = self.names.enumeration(id);
+                self.component(name, Named::Enum(id))
             }
             scalar => RefOr::T(known::scalar(scalar).into()),
         }
@@ -152,13 +159,8 @@ impl<'p> Schemas<'p> {
         text.trim().to_owned()
     }
 
-    fn component(&mut self, full_name: &str, suffix: &str, named: Named) -> RefOr<Schema> {
-        let short = format!("{}{suffix}", short(full_name));
-        let name = match self.names.get(&short) {
-            Some(other) if *other != named => format!("{full_name}{suffix}"),
-            _ => short,
-        };
-        if self.names.insert(name.clone(), named).is_none() {
+    fn component(&mut self, (name, is_new): (String, bool), named: Named) -> RefOr<Schema> {
+        if is_new {
             self.waiting.push((name.clone(), named));
         }
         RefOr::Ref(Ref::from_schema_name(name))

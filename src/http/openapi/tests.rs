@@ -1,6 +1,6 @@
 //! What is said of services that an operator adds, held against what the gateway takes and gives.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -57,6 +57,20 @@ fn parameters<'o>(operation: &'o Value, place: &str) -> Vec<&'o Value> {
 
 fn names<'o>(operation: &'o Value, place: &str) -> Vec<&'o str> {
     parameters(operation, place).iter().map(|parameter| parameter["name"].as_str().unwrap()).collect()
+}
+
+fn properties(schema: &Value) -> Vec<&str> {
+    let properties: BTreeSet<&str> =
+        schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    properties.into_iter().collect()
+}
+
+/// Follows a reference into the schemas.
+fn schema<'d>(document: &'d Value, reference: &'d Value) -> &'d Value {
+    match reference["$ref"].as_str() {
+        Some(name) => document.pointer(name.trim_start_matches('#')).expect(name),
+        None => reference,
+    }
 }
 
 /// Binds a request as the gateway does.
@@ -151,4 +165,91 @@ fn what_no_query_can_carry_is_no_parameter() {
     assert_eq!(must["example"], json!("{\"key\":\"value\"}"), "{must}");
     let told = must["description"].as_str().unwrap_or_default();
     assert!(told.contains("JSON"), "{must}");
+}
+
+#[test]
+fn a_generated_name_is_never_that_of_a_message() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Item { string name = 1; string title = 2 [(google.api.field_behavior) = REQUIRED]; }
+        message ItemBody { bool third = 1; }
+        message ItemInput { int64 other = 1; }
+        message Put { Item item = 1; }
+        service Service {
+          rpc Make(Item) returns (ItemBody) { option (google.api.http) = { post: "/v1/{name=items/*}" body: "*" }; }
+          rpc Put_(Put) returns (ItemInput) { option (google.api.http) = { post: "/v1/put" body: "item" }; }
+        }"#,
+    );
+    let document = told(&catalog);
+    let content = |place: &'static str| format!("{place}/content/application~1json/schema");
+    let (sent, answered) = (content("/requestBody"), content("/responses/200"));
+    let make = operation(&document, "post", "/v1/items/{item}");
+    let put = operation(&document, "post", "/v1/put");
+    for (told, place, expected) in [
+        (make, &sent, &["title"][..]),
+        (make, &answered, &["third"]),
+        (put, &sent, &["name", "title"]),
+        (put, &answered, &["other"]),
+    ] {
+        assert_eq!(properties(schema(&document, told.pointer(place).unwrap())), expected);
+    }
+    assert_eq!(make.pointer(&answered).unwrap()["$ref"], "#/components/schemas/shop.v1.ItemBody");
+}
+
+#[test]
+fn one_message_sent_in_two_ways_is_told_in_both() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Item { string name = 1; string title = 2 [(google.api.field_behavior) = REQUIRED]; }
+        service Service {
+          rpc Make(Item) returns (Item) { option (google.api.http) = { post: "/v1/{name=items/*}" body: "*" }; }
+          rpc Change(Item) returns (Item) { option (google.api.http) = { patch: "/v1/{name=items/*}" body: "*" }; }
+        }"#,
+    );
+    let document = told(&catalog);
+    for (verb, required) in [("post", json!(["title"])), ("patch", Value::Null)] {
+        let told = operation(&document, verb, "/v1/items/{item}");
+        let sent = told.pointer("/requestBody/content/application~1json/schema").unwrap();
+        assert_eq!(schema(&document, sent)["required"], required, "{verb}");
+    }
+}
+
+#[test]
+fn a_message_that_is_called_like_one_of_ours_has_a_name_of_its_own() {
+    let before = told(&served(
+        "shop.v1",
+        "message A {} service Service { rpc Do(A) returns (A) { option (google.api.http) = { get: \"/v1/a\" }; } }",
+    ));
+    for (package, name) in [
+        ("audit", "Entry"),
+        ("keys", "ApiKey"),
+        ("operations", "Operation"),
+        ("protobuf", "Any"),
+        ("rpc", "Status"),
+    ] {
+        let catalog = served(
+            package,
+            &format!(
+                r#"
+                message {name} {{ string mine = 1; google.rpc.Status status = 2; }}
+                service Service {{ rpc Do({name}) returns ({name}) {{ option (google.api.http) = {{ get: "/v1/do" }}; }} }}"#
+            ),
+        );
+        let document = told(&catalog);
+        let answered =
+            operation(&document, "get", "/v1/do").pointer("/responses/200/content/application~1json/schema");
+        let own = schema(&document, answered.unwrap());
+        assert_eq!(properties(own), ["mine", "status"], "{package}");
+        let status = schema(&document, &own["properties"]["status"]);
+        assert_eq!(properties(status), ["code", "details", "message"], "{package}");
+        let short = format!("{package}.{name}");
+        assert_ne!(answered.unwrap()["$ref"], json!(format!("#/components/schemas/{short}")));
+        let ours = &before["components"]["schemas"][&short];
+        // One that a document needs only here is there only here.
+        if !ours.is_null() {
+            assert_eq!(&document["components"]["schemas"][&short], ours, "{package}");
+        }
+    }
 }
