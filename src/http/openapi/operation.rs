@@ -174,12 +174,7 @@ fn request_body(writer: &mut Writer<'_>, address: &Address<'_>) -> Option<Reques
             let field =
                 pool.message(method.input).field(name).expect("a binding was checked when it was made");
             let raw = field.kind.message().is_some_and(|id| is_http_body(writer, id));
-            let schema = if raw {
-                binary()
-            } else {
-                let value = writer.schemas.kind(field.kind, form);
-                if field.is_repeated() { RefOr::T(value.to_array().into()) } else { value }
-            };
+            let schema = if raw { binary() } else { writer.schemas.content(field, form) };
             (schema, raw, writer.schemas.description(field), true)
         }
     };

@@ -119,14 +119,18 @@ impl<'p> Schemas<'p> {
             write_only: field.is(Behavior::InputOnly),
             deprecated: field.deprecated,
         };
-        let schema = match field.cardinality {
+        annotate(self.content(field, form), notes)
+    }
+
+    /// Returns what stands for all that a field holds.
+    pub(super) fn content(&mut self, field: &Field, form: Form) -> RefOr<Schema> {
+        match field.cardinality {
             Cardinality::Map(entry) => self.map(entry, form),
             Cardinality::Repeated => {
                 RefOr::T(ArrayBuilder::new().items(self.kind(field.kind, form)).build().into())
             }
             _ => self.kind(field.kind, form),
-        };
-        annotate(schema, notes)
+        }
     }
 
     /// Returns what stands for one value.

@@ -253,3 +253,26 @@ fn a_message_that_is_called_like_one_of_ours_has_a_name_of_its_own() {
         }
     }
 }
+
+#[test]
+fn a_map_as_a_body_is_an_object() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Item { string title = 1; }
+        message Stock { map<string, Item> items = 1; repeated Item list = 2; }
+        service Service {
+          rpc Fill(Stock) returns (Item) {
+            option (google.api.http) = { post: "/v1/items" body: "items" additional_bindings { post: "/v1/list" body: "list" } };
+          }
+        }"#,
+    );
+    let document = told(&catalog);
+    let sent =
+        |path: &str| operation(&document, "post", path)["requestBody"]["content"]["application/json"].clone();
+    let (map, list) = (sent("/v1/items"), sent("/v1/list"));
+    let item = json!({"$ref": "#/components/schemas/shop.v1.Item"});
+    assert_eq!(map["schema"], json!({"type": "object", "additionalProperties": item}));
+    assert!(map["example"].is_object(), "{map}");
+    assert_eq!(list["schema"], json!({"type": "array", "items": item}));
+}
