@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     operations::Role,
-    schema::{Address, Body, Effect, Kind, MessageId, Method, Segment},
+    schema::{Address, Body, Effect, MessageId, Method, Segment},
 };
 
 const JSON: &str = "application/json";
@@ -29,6 +29,10 @@ const ANYTHING: &str = "*/*";
 const RECORDED: &str = "What it starts is put on record: `Causeway-Operation` in the answer names the record, which can be \
                         read, waited for (`:wait`) and watched (`:watch`), and webhooks tell how it goes. With an \
                         `Idempotency-Key` a repetition does not start it twice.";
+
+/// What is said of a stream of `google.api.HttpBody`.
+const RAW_STREAM: &str = "Answers with bytes: those of all messages, one after the other, of the content type that the first \
+                          message names. A failure after that cuts the connection.";
 
 /// Returns the verb of a binding as OpenAPI knows it; a binding for all verbs is shown with the one that suits it.
 /// `None` for verbs that OpenAPI 3.1 cannot describe.
@@ -59,7 +63,7 @@ pub(super) fn describe(writer: &mut Writer<'_>, address: &Address<'_>, path: &Pa
         .operation_id(Some(writer.operation_id(address)))
         .tag(writer.tag(method))
         .summary(Some(title))
-        .description(Some(description(writer, method, &summary, rest, across::told(address, path))))
+        .description(Some(description(writer, address, &summary, rest, across::told(address, path))))
         .deprecated(method.deprecated.then_some(Deprecated::True));
     operation = operation.request_body(request_body(writer, address));
     let mut operation = operation.responses(responses(writer, address, path)).build();
@@ -90,12 +94,12 @@ pub(super) fn places(address: &Address<'_>) -> Vec<String> {
 
 fn description(
     writer: &Writer<'_>,
-    method: &Method,
+    address: &Address<'_>,
     summary: &str,
     rest: String,
     across: Option<String>,
 ) -> String {
-    let pool = writer.pool;
+    let (pool, method) = (writer.pool, address.method);
     let mut text = vec![format!("{summary}."), rest];
     if let Some(started) = &method.long_running {
         let mut told =
@@ -130,7 +134,9 @@ fn description(
         text.push(told);
         text.extend(across);
     }
-    if method.server_streaming {
+    if method.server_streaming && is_raw_answer(writer, address) {
+        text.push(RAW_STREAM.to_owned());
+    } else if method.server_streaming {
         text.push(format!(
             "Answers message by message: as a JSON array, or by `Accept` as lines (`{LINES}`) or server-sent events \
              (`{EVENTS}`). A failure after the first message is the last element, `{{\"error\": …}}`."
@@ -202,12 +208,12 @@ pub(super) fn bound(writer: &Writer<'_>, address: &Address<'_>) -> Vec<String> {
 fn responses(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Responses {
     let method = address.method;
     let output = writer.pool.message(method.output);
-    let (schema, raw) = match &address.binding.response_body {
-        None => (writer.schemas.message(method.output, Form::Open), is_http_body(writer, method.output)),
+    let raw = is_raw_answer(writer, address);
+    let schema = match &address.binding.response_body {
+        None => writer.schemas.message(method.output, Form::Open),
         Some(name) => {
             let field = output.field(name).expect("a binding was checked when it was made");
-            let raw = matches!(field.kind, Kind::Message(id) if is_http_body(writer, id));
-            (writer.schemas.field(field, Form::Open), raw)
+            writer.schemas.field(field, Form::Open)
         }
     };
     let about = if method.long_running.is_some() {
@@ -270,6 +276,19 @@ fn printed(stream: bool, schema: RefOr<Schema>, example: Value) -> Vec<(&'static
 
 fn binary() -> RefOr<Schema> {
     RefOr::T(string(None, Some("binary")).into())
+}
+
+/// Whether what is answered is bytes of any kind rather than JSON.
+fn is_raw_answer(writer: &Writer<'_>, address: &Address<'_>) -> bool {
+    let output = address.method.output;
+    let shown = match &address.binding.response_body {
+        None => Some(output),
+        Some(name) => {
+            let field = writer.pool.message(output).field(name).filter(|field| !field.is_repeated());
+            field.and_then(|field| field.kind.message())
+        }
+    };
+    shown.is_some_and(|id| is_http_body(writer, id))
 }
 
 fn is_http_body(writer: &Writer<'_>, id: MessageId) -> bool {

@@ -276,3 +276,28 @@ fn a_map_as_a_body_is_an_object() {
     assert!(map["example"].is_object(), "{map}");
     assert_eq!(list["schema"], json!({"type": "array", "items": item}));
 }
+
+#[test]
+fn a_stream_of_bytes_is_told_as_bytes() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Item { string title = 1; google.api.HttpBody file = 2; repeated google.api.HttpBody files = 3; }
+        service Service {
+          rpc Feed(Item) returns (stream google.api.HttpBody) { option (google.api.http) = { get: "/v1/feed" }; }
+          rpc Files(Item) returns (stream Item) {
+            option (google.api.http) = { get: "/v1/files" response_body: "file" additional_bindings { get: "/v1/items" } };
+          }
+        }"#,
+    );
+    let document = told(&catalog);
+    for (path, raw) in [("/v1/feed", true), ("/v1/files", true), ("/v1/items", false)] {
+        let told = operation(&document, "get", path);
+        let text = told["description"].as_str().unwrap();
+        assert_eq!((text.contains("JSON array"), text.contains("bytes")), (!raw, raw), "{path}: {text}");
+        let kinds: Vec<&str> =
+            told["responses"]["200"]["content"].as_object().unwrap().keys().map(String::as_str).collect();
+        let printed = ["application/json", "application/x-ndjson", "text/event-stream"];
+        assert_eq!(kinds, if raw { &["*/*"][..] } else { &printed }, "{path}");
+    }
+}
