@@ -76,6 +76,12 @@ impl<'p> Examples<'p> {
         if let Some(value) = self.written(address.method).and_then(|written| written.fields.get(field)) {
             return value.clone();
         }
+        let typed = address.template.variables()[variable].resolve(self.pool, address.method.input).ok();
+        if let Some(field) = typed.filter(|field| field.kind != Kind::String && span.len() == 1) {
+            // What a field of this type takes, where a word of ours would be refused.
+            let value = self.sampler(address.method).field(field, Purpose::Request, 0);
+            return value.unwrap_or_else(fallback);
+        }
         let Some(name) = self.name(address, &address.template.segments()[span]) else {
             return fallback();
         };

@@ -301,3 +301,43 @@ fn a_stream_of_bytes_is_told_as_bytes() {
         assert_eq!(kinds, if raw { &["*/*"][..] } else { &printed }, "{path}");
     }
 }
+
+#[test]
+fn an_example_in_a_path_is_of_the_type_that_the_path_takes() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        enum Color { COLOR_UNSPECIFIED = 0; RED = 1; }
+        message Types {
+          int32 i32 = 1; uint64 u64 = 2; Color color = 3; bool on = 4; bytes blob = 5; double ratio = 6; string text = 7;
+          google.protobuf.Int64Value wrapped = 8; google.protobuf.NullValue none = 9; google.protobuf.BytesValue raw = 10;
+          float f = 11; google.protobuf.BoolValue maybe = 12;
+        }
+        service Service {
+          rpc Get(Types) returns (Types) {
+            option (google.api.http) = {
+              get: "/v1/i32/{i32}" additional_bindings { get: "/v1/u64/{u64}" } additional_bindings { get: "/v1/color/{color}" }
+              additional_bindings { get: "/v1/on/{on}" } additional_bindings { get: "/v1/blob/{blob}" }
+              additional_bindings { get: "/v1/ratio/{ratio}" } additional_bindings { get: "/v1/text/{text}" }
+              additional_bindings { get: "/v1/wrapped/{wrapped}" } additional_bindings { get: "/v1/none/{none}" }
+              additional_bindings { get: "/v1/raw/{raw}" } additional_bindings { get: "/v1/f/{f=**}" }
+              additional_bindings { get: "/v1/maybe/{maybe}" }
+            };
+          }
+        }"#,
+    );
+    let document = told(&catalog);
+    let method = &catalog.methods[0];
+    for binding in &method.bindings {
+        let path = binding.template.to_string().replace("=**", "");
+        let parameter = parameters(operation(&document, "get", &path), "path")[0];
+        let example = match &parameter["example"] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        bound(&catalog, method, binding, &[&example], "").unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_ne!(parameter["schema"]["type"], "null", "{path}");
+    }
+    let text = parameters(operation(&document, "get", "/v1/text/{text}"), "path")[0];
+    assert_eq!(text["example"], "my-text");
+}
