@@ -17,13 +17,16 @@ use super::{
 };
 use crate::{
     operations::Role,
-    schema::{Address, Body, Effect, MessageId, Method, Segment},
+    schema::{Address, Behavior, Body, Effect, MessageId, Method, Pool, Segment},
 };
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 const ANYTHING: &str = "*/*";
+
+/// Secret fields that are named one by one.
+const SECRETS_MAX: usize = 3;
 
 /// What is said of every method that starts something which is followed to its end.
 const RECORDED: &str = "What it starts is put on record: `Causeway-Operation` in the answer names the record, which can be \
@@ -142,15 +145,28 @@ fn description(
              (`{EVENTS}`). A failure after the first message is the last element, `{{\"error\": …}}`."
         ));
     }
-    if !method.secret_fields.is_empty() {
-        let spelled = |path: &String| fields::spelled(pool, method.input, path);
-        let fields: Vec<String> = method.secret_fields.iter().map(spelled).collect();
-        if fields.len() <= 3 {
-            text.push(format!("Never returned or logged: {}.", listed(&fields)));
-        }
-    }
+    text.extend(secrets(pool, method));
     text.push(format!("Calls `{}` of the upstream `{}`.", method.full_name, method.upstream));
     paragraphs(text)
+}
+
+/// Says which fields are not logged. Those that are only ever sent are not returned either; the others are secret by their
+/// names, or hold a secret somewhere inside, and what an upstream answers in them is shown.
+fn secrets(pool: &Pool, method: &Method) -> Vec<String> {
+    if method.secret_fields.len() > SECRETS_MAX {
+        return Vec::new();
+    }
+    let is_input_only = |path: &&String| {
+        let fields = fields::along(pool, method.input, path).unwrap_or_default();
+        fields.iter().any(|field| field.is(Behavior::InputOnly))
+    };
+    let (sent, other): (Vec<&String>, Vec<&String>) = method.secret_fields.iter().partition(is_input_only);
+    let told = |start: &str, paths: &[&String]| {
+        let spelled: Vec<String> =
+            paths.iter().map(|path| fields::spelled(pool, method.input, path)).collect();
+        (!spelled.is_empty()).then(|| format!("{start}: {}.", listed(&spelled)))
+    };
+    [told("Never returned or logged", &sent), told("Never logged", &other)].into_iter().flatten().collect()
 }
 
 /// Whether what a method starts is put on record, so that its answer names the record.

@@ -341,3 +341,19 @@ fn an_example_in_a_path_is_of_the_type_that_the_path_takes() {
     let text = parameters(operation(&document, "get", "/v1/text/{text}"), "path")[0];
     assert_eq!(text["example"], "my-text");
 }
+
+#[test]
+fn only_what_is_not_returned_is_said_not_to_be() {
+    let catalog = served(
+        "shop.v1",
+        r#"
+        message Item {
+          string name = 1; string pin = 2 [(google.api.field_behavior) = INPUT_ONLY]; Item parent_item = 3; string api_key = 4 [json_name = "key"];
+        }
+        service Service { rpc Put(Item) returns (Item) { option (google.api.http) = { post: "/v1/items" body: "*" }; } }"#,
+    );
+    let document = told(&catalog);
+    let text = operation(&document, "post", "/v1/items")["description"].as_str().unwrap();
+    let lines: Vec<&str> = text.split("\n\n").filter(|line| line.starts_with("Never")).collect();
+    assert_eq!(lines, ["Never returned or logged: `pin`.", "Never logged: `parentItem` and `key`."]);
+}
