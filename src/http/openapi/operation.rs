@@ -61,16 +61,24 @@ pub(super) fn describe(writer: &mut Writer<'_>, address: &Address<'_>, path: &Pa
     let (summary, rest) = writer.prose.summary(&method.comment);
     let summary = if summary.is_empty() { method.name().to_owned() } else { summary };
     let place = if address.primary { None } else { places(address).last().cloned() };
+    let told = parameters::of(writer, address, path);
     let title = place.map_or(summary.clone(), |place| format!("{summary} ({place})"));
     let mut operation = OperationBuilder::new()
         .operation_id(Some(writer.operation_id(address)))
         .tag(writer.tag(method))
         .summary(Some(title))
-        .description(Some(description(writer, address, &summary, rest, across::told(address, path))))
+        .description(Some(description(
+            writer,
+            address,
+            &summary,
+            rest,
+            across::told(address, path),
+            told.more,
+        )))
         .deprecated(method.deprecated.then_some(Deprecated::True));
     operation = operation.request_body(request_body(writer, address));
     let mut operation = operation.responses(responses(writer, address, path)).build();
-    operation.parameters = Some(parameters::of(writer, address, path));
+    operation.parameters = Some(told.parameters);
     operation
 }
 
@@ -101,6 +109,7 @@ fn description(
     summary: &str,
     rest: String,
     across: Option<String>,
+    more_parameters: bool,
 ) -> String {
     let (pool, method) = (writer.pool, address.method);
     let mut text = vec![format!("{summary}."), rest];
@@ -143,6 +152,12 @@ fn description(
         text.push(format!(
             "Answers message by message: as a JSON array, or by `Accept` as lines (`{LINES}`) or server-sent events \
              (`{EVENTS}`). A failure after the first message is the last element, `{{\"error\": …}}`."
+        ));
+    }
+    if more_parameters {
+        let input = &pool.message(method.input).full_name;
+        text.push(format!(
+            "The query takes more fields of `{input}` than are listed here, each by the path that leads to it: `a.b.c`."
         ));
     }
     text.extend(secrets(pool, method));

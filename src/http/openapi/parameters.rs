@@ -14,7 +14,7 @@ use super::{
     operation, pages,
     schemas::{Form, is_required, string},
 };
-use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, Kind, MessageId};
+use crate::schema::{Address, Behavior, Body, Cardinality, Effect, Field, Kind, MessageId, Pool};
 
 /// How deep query parameters reach into messages: `a.b.c` is 3.
 const QUERY_DEPTH_MAX: usize = 3;
@@ -34,17 +34,25 @@ const ONE_SEGMENT: &str = "^[^/]+$";
 /// What `**` can be.
 const SEGMENTS: &str = "^[^/]+(/[^/]+)*$";
 
+/// The parameters of an operation.
+pub(super) struct Told {
+    pub(super) parameters: Vec<RefOr<Parameter>>,
+    /// Whether the query takes more fields than are among them.
+    pub(super) more: bool,
+}
+
 /// Describes the parameters of an operation.
-pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Vec<RefOr<Parameter>> {
+pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) -> Told {
     let mut parameters = Vec::new();
     for wildcard in &path.wildcards {
         parameters.push(RefOr::T(in_path(writer, address, wildcard)));
     }
-    let mut query = Query { address, bound: operation::bound(writer, address), found: Vec::new() };
-    if given(writer, address.method.input) == Given::Fields {
-        query.walk(writer, address.method.input, &mut Vec::new());
-    }
-    parameters.extend(query.found.into_iter().map(RefOr::T));
+    let query = Query { address, bound: operation::bound(writer, address) };
+    let (fields, more) = match given(writer.pool, address.method.input) {
+        Given::Fields => query.fields(writer.pool),
+        _ => (Vec::new(), false),
+    };
+    parameters.extend(fields.iter().map(|path| RefOr::T(query.parameter(writer, path))));
     let is_crossed = !across::wildcards(address, path).is_empty();
     let is_kept = pages::are_kept(address, path);
     let has_partial = writer.pool.message(address.method.input).field(across::PARTIAL_FIELD).is_some();
@@ -55,7 +63,7 @@ pub(super) fn of(writer: &mut Writer<'_>, address: &Address<'_>, path: &Path) ->
         _ => true,
     });
     parameters.extend(shared.map(|(name, _)| reference(name)));
-    parameters
+    Told { parameters, more }
 }
 
 /// Refers to the Idempotency-Key of what changes something.
@@ -117,62 +125,92 @@ fn in_path(writer: &mut Writer<'_>, address: &Address<'_>, wildcard: &Wildcard) 
         .build()
 }
 
-/// The query parameters of one operation in the making.
+/// Finds the query parameters of one operation.
 struct Query<'a> {
     address: &'a Address<'a>,
     /// What comes from the path.
     bound: Vec<String>,
-    found: Vec<Parameter>,
+}
+
+/// A field of the request or of a message in it: what leads to it, and where each stands in its message.
+#[derive(Clone, Default)]
+struct Place<'c> {
+    positions: Vec<usize>,
+    path: Vec<&'c Field>,
+}
+
+/// What a query can do with a field.
+enum Use {
+    /// Nothing.
+    None,
+    /// Give it.
+    Value,
+    /// Give fields of this message.
+    Message(MessageId),
 }
 
 impl Query<'_> {
-    /// Adds the fields of a message; `outer` leads to it.
-    fn walk<'c>(&mut self, writer: &mut Writer<'c>, message: MessageId, outer: &mut Vec<&'c Field>) {
-        let pool = writer.pool;
-        for field in &pool.message(message).fields {
-            let taken = match &self.address.binding.body {
-                Body::None => false,
-                Body::All => true,
-                Body::Field(name) => outer.is_empty() && *name == field.name,
-            };
-            let unreachable = field.is(Behavior::OutputOnly) || is_extension(field);
-            if taken || unreachable || self.found.len() == QUERY_PARAMETERS_MAX {
-                continue;
+    /// Returns the fields that a query can give, each with what leads to it, and whether there are more. Those of the
+    /// request are looked for before those of its messages, so that no message, however large, hides a field that stands
+    /// further out; then they are in the order of their protos.
+    fn fields<'c>(&self, pool: &'c Pool) -> (Vec<Vec<&'c Field>>, bool) {
+        let mut found: Vec<Place<'c>> = Vec::new();
+        let mut more = false;
+        let mut level = vec![(self.address.method.input, Place::default())];
+        'levels: while !level.is_empty() {
+            let mut inside = Vec::new();
+            for (message, outer) in level {
+                for (position, field) in pool.message(message).fields.iter().enumerate() {
+                    let mut place = outer.clone();
+                    place.positions.push(position);
+                    place.path.push(field);
+                    match self.use_of(pool, &place.path, field) {
+                        Use::None => {}
+                        Use::Value if found.len() < QUERY_PARAMETERS_MAX => found.push(place),
+                        Use::Value => {
+                            more = true;
+                            break 'levels;
+                        }
+                        Use::Message(inner) if place.path.len() < QUERY_DEPTH_MAX => {
+                            inside.push((inner, place));
+                        }
+                        Use::Message(_) => more = true,
+                    }
+                }
             }
-            outer.push(field);
-            self.field(writer, field, outer);
-            outer.pop();
+            level = inside;
         }
+        found.sort_by(|one, other| one.positions.cmp(&other.positions));
+        (found.into_iter().map(|place| place.path).collect(), more)
     }
 
-    fn field<'c>(&mut self, writer: &mut Writer<'c>, field: &'c Field, path: &mut Vec<&'c Field>) {
-        if self.bound.contains(&joined(path, |field| field.name.as_str())) {
-            return;
+    fn use_of(&self, pool: &Pool, path: &[&Field], field: &Field) -> Use {
+        let taken = match &self.address.binding.body {
+            Body::None => false,
+            Body::All => true,
+            Body::Field(name) => path.len() == 1 && *name == field.name,
+        };
+        let unreachable = field.is(Behavior::OutputOnly) || is_extension(field);
+        if taken || unreachable || self.bound.contains(&joined(path, |field| field.name.as_str())) {
+            return Use::None;
         }
         if let Cardinality::Map(entry) = field.cardinality {
-            let value = writer.pool.message(entry).field("value").and_then(|value| value.kind.message());
-            if value.is_none() {
-                self.push(writer, field, path, Some(ParameterStyle::DeepObject));
-            }
-            return;
+            let value = pool.message(entry).field("value").and_then(|value| value.kind.message());
+            return if value.is_none() { Use::Value } else { Use::None };
         }
-        let Some(inner) = field.kind.message() else { return self.push(writer, field, path, None) };
-        match given(writer, inner) {
-            Given::Text | Given::Json => self.push(writer, field, path, None),
-            Given::Fields if field.cardinality != Cardinality::Repeated && path.len() < QUERY_DEPTH_MAX => {
-                self.walk(writer, inner, path);
-            }
-            Given::Fields | Given::Never => {}
+        let Some(inner) = field.kind.message() else { return Use::Value };
+        match given(pool, inner) {
+            Given::Text | Given::Json => Use::Value,
+            Given::Fields if field.cardinality != Cardinality::Repeated => Use::Message(inner),
+            Given::Fields | Given::Never => Use::None,
         }
     }
 
-    fn push(
-        &mut self,
-        writer: &mut Writer<'_>,
-        field: &Field,
-        path: &[&Field],
-        style: Option<ParameterStyle>,
-    ) {
+    /// Describes the field at the end of a path.
+    fn parameter(&self, writer: &mut Writer<'_>, path: &[&Field]) -> Parameter {
+        let field = path.last().expect("a path has at least one field");
+        let is_map = matches!(field.cardinality, Cardinality::Map(_));
+        let style = is_map.then_some(ParameterStyle::DeepObject);
         let name = joined(path, in_query);
         let is_derived = self
             .address
@@ -195,13 +233,14 @@ impl Query<'_> {
         }
         let mut about = writer.schemas.description(field);
         let mut example = writer.examples.query(self.address, &name, field, required);
-        let inner = field.kind.message().filter(|inner| given(writer, *inner) == Given::Json);
+        let inner = field.kind.message().filter(|inner| given(writer.pool, *inner) == Given::Json);
         if let Some(inner) = inner {
             let form = known::about_json_text(&writer.pool.message(inner).full_name);
             about = format!("{about} {form}").trim_start().to_owned();
             example = example.map(|value| as_text(value, field.is_repeated()));
         }
-        let parameter = ParameterBuilder::new()
+        ParameterBuilder::new()
+            .name(name)
             .parameter_in(ParameterIn::Query)
             .required(if required { Required::True } else { Required::False })
             .description(Some(about))
@@ -209,8 +248,8 @@ impl Query<'_> {
             .explode(style.as_ref().map(|_| true))
             .style(style)
             .schema(Some(schema))
-            .example(example);
-        self.found.push(parameter.name(name).build());
+            .example(example)
+            .build()
     }
 }
 
@@ -230,8 +269,8 @@ fn is_extension(field: &Field) -> bool {
     field.name.starts_with('[')
 }
 
-fn given(writer: &Writer<'_>, id: MessageId) -> Given {
-    known::given(&writer.pool.message(id).full_name)
+fn given(pool: &Pool, id: MessageId) -> Given {
+    known::given(&pool.message(id).full_name)
 }
 
 /// Writes JSON as text, or each element of a list of it.

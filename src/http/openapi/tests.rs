@@ -255,6 +255,44 @@ fn a_message_that_is_called_like_one_of_ours_has_a_name_of_its_own() {
 }
 
 #[test]
+fn a_recursive_message_hides_none_of_the_fields_behind_it() {
+    let fields: String = (3..40).map(|number| format!("string s{number} = {number};")).collect();
+    let catalog = served(
+        "shop.v1",
+        &format!(
+            r#"
+            message Deep {{ Deep l = 1; Deep r = 2; {fields} }}
+            message Few {{ Few few = 1; string text = 2; }}
+            message Plain {{ Pair pair = 1; string text = 2; }} message Pair {{ string one = 1; string two = 2; }}
+            message Find {{ Deep deep = 1; int32 last = 2; Pair pair = 3; }}
+            service Service {{
+              rpc Search(Find) returns (Find) {{ option (google.api.http) = {{ get: "/v1/search" }}; }}
+              rpc Peel(Few) returns (Find) {{ option (google.api.http) = {{ get: "/v1/peel" }}; }}
+              rpc Look(Plain) returns (Find) {{ option (google.api.http) = {{ get: "/v1/look" }}; }}
+            }}"#
+        ),
+    );
+    let document = told(&catalog);
+    let search = operation(&document, "get", "/v1/search");
+    let names_of_search = names(search, "query");
+    assert_eq!(names_of_search.len(), super::parameters::QUERY_PARAMETERS_MAX);
+    for name in ["last", "pair.two", "deep.s39", "deep.l.s39", "deep.r.s3"] {
+        assert!(names_of_search.contains(&name), "{name} is not among {names_of_search:?}");
+    }
+    // In the order of the fields.
+    assert_eq!(names_of_search[0], "deep.l.s3");
+    assert_eq!(names_of_search[97..], ["last", "pair.one", "pair.two"]);
+    let description = |operation: &Value| operation["description"].as_str().unwrap().to_owned();
+    assert!(description(search).contains("more fields of `shop.v1.Find`"), "{}", description(search));
+    let peel = operation(&document, "get", "/v1/peel");
+    assert_eq!(names(peel, "query"), ["few.few.text", "few.text", "text"]);
+    assert!(description(peel).contains("more fields of `shop.v1.Few`"), "{}", description(peel));
+    let look = operation(&document, "get", "/v1/look");
+    assert_eq!(names(look, "query"), ["pair.one", "pair.two", "text"]);
+    assert!(!description(look).contains("more fields"), "{}", description(look));
+}
+
+#[test]
 fn a_map_as_a_body_is_an_object() {
     let catalog = served(
         "shop.v1",
