@@ -3,7 +3,7 @@
 use super::{
     descriptor::{Field, Kind, MessageId, Pool, Rpc},
     field_path::FieldPath,
-    proto::{HttpRule, Pattern},
+    proto::HttpRule,
     template::Template,
 };
 
@@ -56,14 +56,7 @@ pub(super) fn compile(pool: &Pool, rpc: &Rpc, rule: &HttpRule) -> Result<Vec<Bin
 }
 
 fn one(pool: &Pool, rpc: &Rpc, rule: &HttpRule) -> Result<Binding, String> {
-    let (verb, path) = match rule.pattern.as_ref().ok_or("a binding has no path")? {
-        Pattern::Get(path) => ("GET", path),
-        Pattern::Put(path) => ("PUT", path),
-        Pattern::Post(path) => ("POST", path),
-        Pattern::Delete(path) => ("DELETE", path),
-        Pattern::Patch(path) => ("PATCH", path),
-        Pattern::Custom(custom) => (custom.kind.as_str(), &custom.path),
-    };
+    let (verb, path) = rule.pattern.as_ref().ok_or("a binding has no path")?.verb_and_path();
     let fail = |why: String| format!("{verb} {path}: {why}");
     if !is_verb(verb) {
         return Err(fail(format!("{verb:?} is no HTTP method")));

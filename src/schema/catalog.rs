@@ -16,7 +16,8 @@ use crate::error::nearest;
 /// The service of operations.
 pub(super) const OPERATIONS: &str = "google.longrunning.Operations";
 /// Services that many hosts offer, each under paths of its own: bound by the YAML, whatever their annotations say.
-const MIXINS: &[&str] = &[OPERATIONS, "google.cloud.location.Locations", "google.iam.v1.IAMPolicy"];
+pub(super) const MIXINS: &[&str] =
+    &[OPERATIONS, "google.cloud.location.Locations", "google.iam.v1.IAMPolicy"];
 
 /// What the configuration says about an upstream, as far as descriptors are concerned.
 #[derive(Clone, Debug)]

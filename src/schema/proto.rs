@@ -308,6 +308,20 @@ pub enum Pattern {
     Custom(CustomPattern),
 }
 
+impl Pattern {
+    /// Returns the verb, and the path template.
+    pub(super) fn verb_and_path(&self) -> (&str, &str) {
+        match self {
+            Self::Get(path) => ("GET", path),
+            Self::Put(path) => ("PUT", path),
+            Self::Post(path) => ("POST", path),
+            Self::Delete(path) => ("DELETE", path),
+            Self::Patch(path) => ("PATCH", path),
+            Self::Custom(custom) => (&custom.kind, &custom.path),
+        }
+    }
+}
+
 /// `google.api.CustomHttpPattern`.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct CustomPattern {

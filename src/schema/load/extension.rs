@@ -1,6 +1,6 @@
 //! What can be linked only once all messages are there: extensions, and fields that are maps.
 
-use super::{LoadError, Loader, MESSAGE_FIELDS_MAX, qualified, scope::Scope};
+use super::{IMPORTS, LoadError, Loader, qualified, scope::Scope};
 use crate::schema::{
     descriptor::{Cardinality, Kind, Symbol},
     proto,
@@ -26,18 +26,14 @@ impl Loader {
     ) -> Result<(), LoadError> {
         for extension in extensions {
             let Some(Symbol::Message(id)) = self.resolve(&scope.name, &extension.extendee) else {
-                return Err(scope.error(&format!("extension {} extends nothing known", extension.name)));
+                return Err(
+                    scope.error(&format!("extension {} extends nothing known; {IMPORTS}", extension.name))
+                );
             };
             let mut field = self.link_field(scope, extension, &[])?;
             field.name = format!("[{}]", qualified(&scope.name, &extension.name));
             field.json_name.clone_from(&field.name);
-            // Options of descriptor.proto are read by their numbers; as fields they would only be in the way.
-            let home = &mut self.pool.messages[id.index()];
-            if home.fields.len() < MESSAGE_FIELDS_MAX
-                && home.fields.iter().all(|other| other.number != field.number)
-            {
-                home.fields.push(field);
-            }
+            self.settle_extension(scope, id, field)?;
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! Messages, their fields and enums: names become what they refer to.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    FIELD_NUMBER_MAX, LoadError, Loader, MESSAGE_FIELDS_MAX, display_type, index, lower_camel, position,
-    scope::Scope,
+    FIELD_NUMBER_MAX, IMPORTS, LoadError, Loader, MESSAGE_FIELDS_MAX, display_type, index, lower_camel,
+    position, scope::Scope,
 };
 use crate::schema::{
-    descriptor::{Behavior, Cardinality, Field, Kind, Symbol, Value},
+    descriptor::{Behavior, Cardinality, Enum, Field, Kind, Message, Symbol, Value},
     features::Resolved,
     proto,
 };
@@ -59,17 +62,15 @@ impl Loader {
         }
         let comment = scope.comment(&[]);
         let id = self.pool.find_message(&scope.name).ok_or_else(|| scope.error("was not declared"))?;
-        let home = &mut self.pool.messages[id.index()];
-        home.fields = fields;
-        home.oneofs = oneofs;
-        home.map_entry = options.map_entry;
-        home.resource = options.resource;
-        home.comment = comment;
+        let full_name = Arc::clone(&self.pool.message(id).full_name);
+        let (map_entry, resource) = (options.map_entry, options.resource);
+        let linked = Message { full_name, fields, oneofs, map_entry, resource, comment };
+        self.settle_message(&scope, id, linked)?;
         for (i, nested) in message.nested_type.iter().enumerate() {
             self.link_message(&scope, nested, &[3, position(i)])?;
         }
         for (i, enumeration) in message.enum_type.iter().enumerate() {
-            self.link_enum(&scope, enumeration, &[4, position(i)]);
+            self.link_enum(&scope, enumeration, &[4, position(i)])?;
         }
         Ok(())
     }
@@ -128,7 +129,8 @@ impl Loader {
         let fail = |why: String| scope.error(&format!("field {}: {why}", field.name));
         let symbol = || {
             self.resolve(&scope.name, &field.type_name).ok_or_else(|| {
-                fail(format!("type {} is in none of the loaded files", display_type(&field.type_name)))
+                let name = display_type(&field.type_name);
+                fail(format!("type {name} is in none of the loaded files; {IMPORTS}"))
             })
         };
         Ok(match field.r#type {
@@ -158,19 +160,29 @@ impl Loader {
         })
     }
 
-    pub(super) fn link_enum(&mut self, outer: &Scope<'_>, enumeration: &proto::EnumType, path: &[i32]) {
+    pub(super) fn link_enum(
+        &mut self,
+        outer: &Scope<'_>,
+        enumeration: &proto::EnumType,
+        path: &[i32],
+    ) -> Result<(), LoadError> {
         let scope = outer.inner(&enumeration.name, enumeration.options.and_then(|o| o.features), path);
-        let Some(Symbol::Enum(id)) = self.pool.symbols.get(scope.name.as_str()).copied() else { return };
+        let Some(Symbol::Enum(id)) = self.pool.symbols.get(scope.name.as_str()).copied() else {
+            return Err(scope.error("was not declared"));
+        };
         let values = enumeration.value.iter().enumerate().map(|(i, value)| Value {
             name: value.name.clone(),
             number: value.number,
             deprecated: value.options.is_some_and(|options| options.deprecated),
             comment: scope.comment(&[2, position(i)]),
         });
-        let home = &mut self.pool.enums[id.index()];
-        home.values = values.collect();
-        home.closed = scope.features.closed_enum();
-        home.comment = scope.comment(&[]);
+        let linked = Enum {
+            full_name: Arc::clone(&self.pool.enumeration(id).full_name),
+            values: values.collect(),
+            closed: scope.features.closed_enum(),
+            comment: scope.comment(&[]),
+        };
+        self.settle_enum(&scope, id, linked)
     }
 }
 

@@ -1,26 +1,30 @@
 //! Builds a [`Pool`] out of encoded descriptor sets, and refuses what would be ambiguous later.
 //!
-//! A file whose name was loaded before is skipped: descriptor sets carry their imports, and every one of them brings
-//! `google/protobuf/timestamp.proto` along. Another file that defines a known symbol again is an error naming both.
+//! A file that was loaded before is skipped: descriptor sets carry their imports, and every one of them brings
+//! `google/protobuf/timestamp.proto` along. Two different files of one name are versions of each other where they define
+//! the same symbols: what either of them has is known, in whatever order they come, and where they contradict each other
+//! nothing is loaded. A symbol that is defined by files of two names is an error naming both.
 //!
 //! - `declare`: every name that the files define. `message`, `service`, `extension`: what the names refer to.
 //! - `scope`: where an element is, for its name, its features and its comment.
+//! - `version`: one symbol of two files: whether they agree, and what both of them say.
 
 mod declare;
 mod extension;
 mod message;
 mod scope;
 mod service;
+mod version;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
 
 use prost::Message as _;
 
-use self::scope::Scope;
+use self::{declare::Home, scope::Scope};
 use super::{
     descriptor::{Pool, Symbol},
     features::Resolved,
@@ -37,6 +41,9 @@ const NESTING_MAX: usize = 64;
 const MESSAGE_FIELDS_MAX: usize = 1 << 14;
 /// Largest field number of the wire format.
 const FIELD_NUMBER_MAX: u32 = (1 << 29) - 1;
+/// The way out for a set that refers to what is in no set.
+const IMPORTS: &str = "make the set with what it imports: protoc has --include_imports for that, buf build does so without \
+                       --exclude-imports";
 
 /// A descriptor set that cannot be used, in words that name the set, the file and the element.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +78,18 @@ impl Pool {
 #[derive(Default)]
 struct Loader {
     pool: Pool,
-    files: HashSet<String>,
-    /// Which file defined a symbol, for the error that names both.
-    homes: HashMap<Arc<str>, String>,
+    /// Versions of each file, as positions in `pending`.
+    files: HashMap<String, Vec<usize>>,
+    /// Which file defined a symbol first, for the error that names both.
+    homes: HashMap<Arc<str>, Home>,
+    /// Sets whose version of a symbol is in the pool, for the error that names them.
+    linked: HashMap<Arc<str>, Vec<String>>,
     pending: Vec<PendingFile>,
 }
 
 /// A file whose symbols are declared and whose references are still names.
 struct PendingFile {
+    set: String,
     label: String,
     features: Resolved,
     file: proto::File,
@@ -96,9 +107,7 @@ impl Loader {
             ))
         })?;
         for file in decoded.file {
-            if self.files.insert(file.name.clone()) {
-                self.declare_file(set, file)?;
-            }
+            self.declare_file(set, file)?;
         }
         Ok(())
     }
@@ -113,7 +122,7 @@ impl Loader {
                 self.link_message(&scope, message, &[4, position(i)])?;
             }
             for (i, enumeration) in file.file.enum_type.iter().enumerate() {
-                self.link_enum(&scope, enumeration, &[5, position(i)]);
+                self.link_enum(&scope, enumeration, &[5, position(i)])?;
             }
         }
         for file in &files {

@@ -1,8 +1,10 @@
 //! Services and their rpcs.
 
-use super::{LoadError, Loader, display_type, position, scope::Scope};
+use std::sync::Arc;
+
+use super::{IMPORTS, LoadError, Loader, display_type, position, scope::Scope};
 use crate::schema::{
-    descriptor::{Rpc, Symbol},
+    descriptor::{Rpc, Service, Symbol},
     proto,
 };
 
@@ -20,18 +22,15 @@ impl Loader {
             methods.push(self.link_rpc(&scope, method, &[2, position(i)])?);
         }
         let id = self.pool.find_service(&scope.name).ok_or_else(|| scope.error("was not declared"))?;
-        let home = &mut self.pool.services[id.index()];
-        home.methods = methods;
-        home.default_host = options.default_host;
-        home.oauth_scopes = options
-            .oauth_scopes
-            .split(',')
-            .map(str::trim)
-            .filter(|s| !s.is_empty())
-            .map(Into::into)
-            .collect();
-        home.comment = scope.comment(&[]);
-        Ok(())
+        let oauth_scopes = options.oauth_scopes.split(',').map(str::trim).filter(|s| !s.is_empty());
+        let linked = Service {
+            full_name: Arc::clone(&self.pool.service(id).full_name),
+            methods,
+            default_host: options.default_host,
+            oauth_scopes: oauth_scopes.map(Into::into).collect(),
+            comment: scope.comment(&[]),
+        };
+        self.settle_service(&scope, id, linked)
     }
 
     fn link_rpc(
@@ -42,8 +41,13 @@ impl Loader {
     ) -> Result<Rpc, LoadError> {
         let message = |name: &str| match self.resolve(&scope.name, name) {
             Some(Symbol::Message(id)) => Ok(id),
-            _ => Err(scope.error(&format!(
+            Some(_) => Err(scope.error(&format!(
                 "rpc {}: {} is not a known message",
+                method.name,
+                display_type(name)
+            ))),
+            None => Err(scope.error(&format!(
+                "rpc {}: type {} is in none of the loaded files; {IMPORTS}",
                 method.name,
                 display_type(name)
             ))),

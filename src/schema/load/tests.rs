@@ -231,6 +231,31 @@ fn what_would_be_ambiguous_later_is_refused() {
 }
 
 #[test]
+fn a_set_without_what_it_imports_is_told_how_to_get_it() {
+    let import = r#"syntax = "proto3"; package p; import "google/protobuf/timestamp.proto";
+        message M { google.protobuf.Timestamp at = 1; } service S { rpc Get(M) returns (google.protobuf.Timestamp); }"#;
+    let alone = |text: &str, change: fn(&mut proto::File)| {
+        let mut set = proto::FileSet::decode(&*compile(&[("a.proto", text)])).unwrap();
+        set.file.retain(|file| file.name == "a.proto");
+        change(&mut set.file[0]);
+        set.encode_to_vec()
+    };
+    let whole = alone(import, |_| {});
+    let rpc = alone(import, |file| file.message_type[0].field.clear());
+    for (set, place) in [(&whole, "p.M: field at"), (&rpc, "p.S: rpc Get")] {
+        let error = Pool::load(&[("alone.binpb", set)]).unwrap_err().to_string();
+        let words = format!(
+            "alone.binpb: a.proto: {place}: type google.protobuf.Timestamp is in none of the loaded files"
+        );
+        for words in [&*words, "protoc has --include_imports", "buf build"] {
+            assert!(error.contains(words), "{words:?} is not in {error}");
+        }
+        // What the gateway brings along need not be there.
+        assert!(Pool::load(&[crate::schema::EMBEDDED, ("alone.binpb", set)]).is_ok());
+    }
+}
+
+#[test]
 fn relative_names_are_looked_up_from_the_inside_out() {
     let text = r#"syntax = "proto3"; package p.q; message M { message N {} N n = 1; } message N {}"#;
     let pool = changed(text, |file| file.message_type[0].field[0].type_name = "N".to_owned()).unwrap();
