@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config},
     crypto::{KEY_BYTES, Keys, Purpose},
     egress::{self, Egress, Roots, SystemResolver},
-    gateway::{Aftermath, Gateway, Keeping, Ledger},
+    gateway::{Aftermath, Gateway, Keeping, Ledger, unservable},
     http::{self, About, Audit, Listener, Parts, Server},
     identity::{Identity, Limits},
     kv::Kv,
@@ -43,6 +43,7 @@ impl App {
         let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
 
         let catalog = catalog(&config)?;
+        servable(&catalog)?;
         let known = catalog.methods.iter().map(|method| method.upstream.to_string()).collect();
         let store = open_store(&config, clock.clone()).await?;
         let keys = keys(&config.secrets, &store).await?;
@@ -286,6 +287,21 @@ pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
     let pool = Pool::load(&sets).map_err(|error| one(format!("schema.descriptor_sets: {error}")))?;
     Catalog::build(pool, &UpstreamSpec::with_builtins(specs))
         .map_err(|problems| StartError(problems.iter().map(ToString::to_string).collect()))
+}
+
+/// Checks that a gateway can serve all that is known about the upstreams: each path has one owner, none is the gateway's own,
+/// and every rule can be followed.
+///
+/// # Errors
+/// Everything that cannot be served.
+pub fn servable(catalog: &Catalog) -> Result<(), StartError> {
+    let mut problems = catalog.routes(|_, _| ()).err().unwrap_or_default();
+    problems.extend(catalog.trespasses(http::own_paths()));
+    problems.extend(unservable(catalog, &Transcoder::new(&catalog.pool)));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(StartError(problems.iter().map(ToString::to_string).collect()))
 }
 
 /// Says why nobody can be listened to at an address.

@@ -61,7 +61,7 @@ impl Check {
         problems.extend(stranger);
         let catalog = match app::catalog(&loaded.config) {
             Ok(catalog) => {
-                problems.extend(conflicts(&catalog));
+                problems.extend(app::servable(&catalog).err().into_iter().flat_map(|error| error.0));
                 Some(catalog)
             }
             Err(error) => {
@@ -91,14 +91,6 @@ impl Check {
             )
             .into()),
         }
-    }
-}
-
-/// Finds paths that two methods claim.
-fn conflicts(catalog: &Catalog) -> Vec<String> {
-    match catalog.routes(|_, _| ()) {
-        Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().map(ToString::to_string).collect(),
     }
 }
 

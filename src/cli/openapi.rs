@@ -42,7 +42,9 @@ impl Openapi {
         // Nothing is served here, so nobody has to say who may call.
         let presumed = vec![("identity.mode".to_owned(), "none".to_owned())];
         let config = self.config.load(presumed).into_config()?;
-        let text = openapi::print(&app::catalog(&config)?);
+        let catalog = app::catalog(&config)?;
+        app::servable(&catalog)?;
+        let text = openapi::print(&catalog);
         let path = self.file.display();
         if self.write {
             return fs::write(&self.file, text).map_err(|error| format!("{path}: {error}").into());

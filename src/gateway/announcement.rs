@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     error::{Error, Result},
     model::{Entry, WebhookEvent},
-    schema::Method,
+    schema::{Method, Tells},
     store::Store,
     transcode::{JsonOptions, Peeked, Plan, Selection, Transcoder},
     webhooks::event_type::EventType,
@@ -30,18 +30,20 @@ pub(super) struct Announcement {
     keepable: Selection,
 }
 
+/// Finds the type of an event that a rule names.
+pub(super) fn find(tells: &Tells) -> Option<&'static EventType> {
+    EventType::of_rules().find(|known| known.name == tells.event)
+}
+
 impl Announcement {
     /// Works out what a method tells; `None` where no rule speaks.
     ///
     /// # Errors
-    /// The rule names an event that is in no catalogue.
+    /// The rule names an event that no rule can, which [`super::unservable()`] has said before.
     pub(super) fn of(transcoder: &Transcoder, method: &Method) -> Result<Option<Arc<Self>>> {
         let Some(tells) = &method.tells else { return Ok(None) };
-        let known = EventType::find(&tells.event).ok_or_else(|| {
-            Error::internal(format!(
-                "{} tells {:?}, which is no type of event",
-                method.full_name, tells.event
-            ))
+        let known = find(tells).ok_or_else(|| {
+            Error::internal(format!("{}: tells {:?}, which no rule can", tells.place, tells.event))
         })?;
         let response = transcoder.plan(method.output);
         Ok(Some(Arc::new(Self {

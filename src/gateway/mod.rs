@@ -13,6 +13,7 @@
 //!   before it could.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Answer`]: what something of our own comes to that changes something; [`Twice`]: what doing it again would.
+//! - [`unservable()`]: what of a catalog cannot be served, for whoever checks a configuration.
 //! - [`Probe`]: one harmless read of an upstream, for `causeway check --live`.
 //!
 //! What holds: every mistake of the caller's making is found before anything leaves for the upstream; messages stay
@@ -46,6 +47,7 @@ mod routing_header;
 mod scopes;
 mod stream;
 mod tasks;
+mod unservable;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -79,6 +81,7 @@ pub use self::{
     route::Route,
     stream::{ForwardedStream, Messages, server_streaming},
     tasks::{NewTask, create_task},
+    unservable::unservable,
 };
 
 /// The services that are known, and the ways to reach them.

@@ -48,7 +48,7 @@ use self::body::Body;
 pub use self::{
     listener::Listener,
     own::audit_line,
-    server::{About, Audit, Parts, Server},
+    server::{About, Audit, Parts, Server, own_paths},
     status::of_error as status_of,
 };
 

@@ -294,7 +294,8 @@ pub(super) struct Proxied {
 
 fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
     let methods = &gateway.catalog().methods;
-    let mut problems = Vec::new();
+    let trespasses = gateway.catalog().trespasses(own_paths());
+    let mut problems: Vec<String> = trespasses.iter().map(ToString::to_string).collect();
     // A binding is in the table under several paths; it is one binding all the same.
     let mut made: HashMap<(usize, usize), Arc<Proxied>> = HashMap::new();
     for (m, method) in methods.iter().enumerate() {
@@ -315,16 +316,25 @@ fn routes(gateway: &Gateway) -> Result<RouteTable<Target>, Vec<String>> {
         .catalog()
         .routes(|m, b| Target::Proxied(made[&(m, b)].clone()))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let rpcs = own::grpc::ALL.map(|(path, rpc)| ("POST", path, Own::Grpc(rpc)));
-    for (verb, path, own) in own::ALL.iter().copied().chain(rpcs) {
-        let template: Template = path.parse().expect("our own templates are well formed");
+    for (verb, path, own) in endpoints() {
         let numbers = BindingMetrics::new(format!("{verb} {path}"), "");
-        if table.insert(verb, &template, Target::Own(own, Box::new(numbers))).is_err() {
-            problems.push(format!(
-                "{verb} {path} is a path of the gateway itself; give the upstream's binding another by an http rule in \
-                 its service_config"
-            ));
-        }
+        let free = table.insert(verb, &template(path), Target::Own(own, Box::new(numbers))).is_ok();
+        debug_assert!(free, "who trespasses is told apart above as the table tells places apart");
     }
-    if problems.is_empty() { Ok(table) } else { Err(problems) }
+    Ok(table)
+}
+
+/// Returns the endpoints of the gateway itself.
+fn endpoints() -> impl Iterator<Item = (&'static str, &'static str, Own)> {
+    let rpcs = own::grpc::ALL.map(|(path, rpc)| ("POST", path, Own::Grpc(rpc)));
+    own::ALL.iter().copied().chain(rpcs)
+}
+
+/// Returns the verbs and paths that are the gateway's own, which no upstream may have.
+pub fn own_paths() -> impl Iterator<Item = (&'static str, Template)> {
+    endpoints().map(|(verb, path, _)| (verb, template(path)))
+}
+
+fn template(path: &str) -> Template {
+    path.parse().expect("our own templates are well formed")
 }

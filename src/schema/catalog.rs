@@ -53,6 +53,8 @@ pub(super) struct Owner {
     pub(super) key: Arc<str>,
     pub(super) primary: bool,
     pub(super) configured: bool,
+    /// The service YAML that speaks of it; empty without one.
+    pub(super) service_config: String,
 }
 
 impl<'a> UpstreamSpec<'a> {
@@ -83,7 +85,13 @@ impl Catalog {
         let mut catalog = Self { pool, ..Self::default() };
         let mut problems = Vec::new();
         for spec in upstreams {
-            let owner = Owner { key: spec.key.into(), primary: spec.primary, configured: spec.configured };
+            let file = spec.service_config.as_ref().map(|(file, _)| file.clone());
+            let owner = Owner {
+                key: spec.key.into(),
+                primary: spec.primary,
+                configured: spec.configured,
+                service_config: file.unwrap_or_default(),
+            };
             if catalog.owners.iter().any(|other| other.key == owner.key) {
                 problems.push(Problem::new(place(spec.key), "it is there twice", "remove one"));
                 continue;
@@ -114,6 +122,15 @@ impl Catalog {
             }
         }
         scopes
+    }
+
+    /// Returns the file that a rule about a method of this upstream belongs into: its service YAML, or what names one.
+    pub fn rules_of(&self, upstream: &str) -> String {
+        let owner = self.owners.iter().find(|owner| *owner.key == *upstream);
+        match owner.map(|owner| &owner.service_config) {
+            Some(file) if !file.is_empty() => file.clone(),
+            _ => format!("a {}.service_config", place(upstream)),
+        }
     }
 
     /// Finds a method by its upstream and its full name.

@@ -86,6 +86,28 @@ impl Catalog {
         if problems.is_empty() { Ok(table) } else { Err(problems) }
     }
 
+    /// Finds the bindings that want a verb and a path of the gateway itself, as `own` tells them.
+    pub fn trespasses<'t>(&self, own: impl IntoIterator<Item = (&'t str, Template)>) -> Vec<Problem> {
+        let claims = self.claims(&mut Vec::new());
+        let of = |verb: &str, template: &Template| claims.get(&(verb.to_owned(), template.shape()));
+        let mut problems = Vec::new();
+        for (verb, template) in own {
+            // Whoever asks for a GET may ask for its HEAD.
+            let head = (verb == "GET").then_some("HEAD");
+            for verb in std::iter::once(verb).chain(head) {
+                problems.extend(of(verb, &template).into_iter().flatten().map(|claim| {
+                    let method = &self.methods[claim.method];
+                    Problem::new(
+                        format!("{}: {}", place(&method.upstream), method.full_name),
+                        format!("{verb} {} is a path of the gateway itself", claim.template),
+                        format!("give it another by an http rule in {}", self.rules_of(&method.upstream)),
+                    )
+                }));
+            }
+        }
+        problems
+    }
+
     /// Returns where each binding is found, in the order of methods and bindings: under its bare path, or under its
     /// upstream's key if another upstream has the bare one. Bindings that conflict are left out, and so are upstreams
     /// without a section in the configuration, unless there is no section at all.

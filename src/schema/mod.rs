@@ -71,7 +71,7 @@ pub use route::{Captures, Found, RouteTable, VISITS_MAX};
 pub use secret::is_secret_name;
 pub use service_config::{
     CacheRule, Derive, Facts, ListRule, Part, PollHints, SERVICE_CONFIG_BYTES_MAX, SecretField,
-    ServiceConfig, ServiceConfigError,
+    ServiceConfig, ServiceConfigError, ToldEvent,
 };
 pub use tells::Tells;
 pub use template::{Segment, TEMPLATE_SEGMENTS_MAX, Template, TemplateError, VARIABLES_MAX};

@@ -14,7 +14,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(place: impl Into<String>, what: impl Into<String>, way_out: impl Into<String>) -> Self {
+    /// Joins the parts.
+    pub fn new(place: impl Into<String>, what: impl Into<String>, way_out: impl Into<String>) -> Self {
         Self { place: place.into(), what: what.into(), way_out: way_out.into() }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     descriptor::{Pool, Rpc},
     effect::Effect,
     secret::SecretTypes,
+    service_config::ToldEvent,
 };
 
 /// Its answer: the operation tells by itself.
@@ -14,6 +15,8 @@ const OPERATION: &str = "google.longrunning.Operation";
 pub struct Tells {
     /// Type of the event, e.g. `connection.created`.
     pub event: String,
+    /// Where a rule says so: file, line and selector.
+    pub place: String,
     /// Paths of the response fields that are secret, by original names.
     pub secret_fields: Vec<String>,
 }
@@ -28,9 +31,9 @@ impl Tells {
         secrets: &SecretTypes,
         rpc: &Rpc,
         effect: Effect,
-        event: Option<String>,
+        told: Option<ToldEvent>,
     ) -> Result<Option<Self>, String> {
-        let Some(event) = event else { return Ok(None) };
+        let Some(ToldEvent { event, place }) = told else { return Ok(None) };
         if effect == Effect::ReadOnly {
             return Err("tells: the method changes nothing".to_owned());
         }
@@ -40,6 +43,6 @@ impl Tells {
         if &*pool.message(rpc.output).full_name == OPERATION {
             return Err("tells: the method starts an operation, which tells by itself".to_owned());
         }
-        Ok(Some(Self { event, secret_fields: secrets.paths(pool, rpc.output) }))
+        Ok(Some(Self { event, place, secret_fields: secrets.paths(pool, rpc.output) }))
     }
 }

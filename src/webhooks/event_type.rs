@@ -72,6 +72,12 @@ impl EventType {
         ALL.iter().find(|known| known.name == name)
     }
 
+    /// Returns those that a rule may say a method tells: about a resource of an upstream, as its answer shows it. What the
+    /// gateway itself does is told by nobody else.
+    pub fn of_rules() -> impl Iterator<Item = &'static Self> {
+        ALL.iter().filter(|known| known.subject == Subject::Connection)
+    }
+
     /// Returns the JSON schema of the body that is sent.
     pub fn schema(&self) -> Value {
         let omitted = json!({"type": "array", "items": {"type": "string"},

@@ -171,6 +171,68 @@ fn check_refuses_what_serve_refuses_for_want_of_a_database() {
 }
 
 #[test]
+fn check_and_openapi_refuse_paths_and_events_that_serve_refuses() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let rules = folder.join("trespassing.yaml");
+    let text = "http:
+  rules:
+  - selector: google.longrunning.Operations.GetOperation
+    get: /v1/{name=projects/*/operations/*}
+    additional_bindings:
+    - get: /metrics
+    - custom: { kind: HEAD, path: /healthz }
+    - get: /own/{name=**}
+  - selector: google.longrunning.Operations.DeleteOperation
+    delete: /own/{name=**}
+causeway:
+  rules:
+  - selector: google.longrunning.Operations.DeleteOperation
+    tells: thing.deleted
+";
+    std::fs::write(&rules, text).unwrap();
+    let rules = rules.display();
+    let database = folder.join(format!("trespassing-{}.db", std::process::id()));
+    let settings = [
+        "identity.mode=none".to_owned(),
+        "http.listen=127.0.0.1:0".to_owned(),
+        format!("database.url=sqlite://{}", database.display()),
+        r#"upstreams.own={ endpoint = "http://127.0.0.1:1", services = ["google.longrunning.Operations"] }"#
+            .to_owned(),
+        format!("upstreams.own.service_config={rules}"),
+    ];
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let get = "upstreams.own: google.longrunning.Operations.GetOperation";
+    for command in ["check", "openapi", "serve"] {
+        let output = run(&[&[command][..], &settings].concat());
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        for path in ["GET /v1/{name=projects/*/operations/*}", "GET /metrics", "HEAD /healthz"] {
+            let told = format!(
+                "{get}: {path} is a path of the gateway itself; give it another by an http rule in {rules}"
+            );
+            assert!(err(&output).contains(&told), "{command}: {told} is not in\n{}", err(&output));
+        }
+        let told = format!(
+            "{rules}: line 13: google.longrunning.Operations.DeleteOperation: tells: \"thing.deleted\" is no type of event"
+        );
+        for told in [&*told, "name one of connection.created, connection.updated, connection.deleted"] {
+            assert!(err(&output).contains(told), "{command}: {told} is not in\n{}", err(&output));
+        }
+        assert!(!err(&output).contains("/own/"), "{command}: {}", err(&output));
+    }
+    assert!(!database.exists(), "serve has made a database for what it does not serve");
+}
+
+#[test]
+fn check_notes_what_serve_warns_of() {
+    let endpoint = "upstreams.spanner.endpoint=http://127.0.0.1:1";
+    let tls = "upstreams.spanner.tls.domain=spanner.example.com";
+    let output = run(&["check", "--set", "identity.mode=none", "--set", endpoint, "--set", tls]);
+    assert!(output.status.success(), "{}", err(&output));
+    let told = "\nnote: upstreams.spanner.tls: has no effect: no endpoint is https://\n";
+    assert!(out(&output).contains(told), "{}", out(&output));
+}
+
+#[test]
 fn check_reads_the_certificate_that_serve_would_show() {
     let with = |command: &str, certificate: &str, key: &str| {
         let [certificate, key] = [("certificate", certificate), ("key", key)]

@@ -31,7 +31,7 @@ pub struct Facts {
     /// Whether a PATCH without a mask gets one derived from its body.
     pub derive_mask: Option<Derive>,
     /// Type of the event that tells of what it has done, for a method that is done when it answers.
-    pub tells: Option<String>,
+    pub tells: Option<ToldEvent>,
     /// What it starts, where its answer is no `google.longrunning.Operation`: `DATASTREAM_BACKFILL`.
     pub starts: Option<String>,
 }
@@ -43,6 +43,15 @@ pub struct Derive {
     pub on: bool,
     /// The rule is about many methods, so one without a mask is no mistake.
     pub where_possible: bool,
+}
+
+/// The event that a rule names, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldEvent {
+    /// Type of the event.
+    pub event: String,
+    /// File, line and selector.
+    pub place: String,
 }
 
 /// A field that a rule calls secret.
@@ -88,7 +97,8 @@ pub enum Part {
 }
 
 impl Facts {
-    pub(super) fn read(rule: Rule) -> Result<Self, String> {
+    /// Reads a rule; `place` is the file and the line where it stands.
+    pub(super) fn read(rule: Rule, place: &str) -> Result<Self, String> {
         let parts = rule.parts.unwrap_or_default().into_iter().map(|(name, source)| match source.as_str() {
             "config" => Ok((name, Part::Config)),
             "upstream" => Ok((name, Part::Upstream)),
@@ -121,6 +131,7 @@ impl Facts {
             Ok(path) => Ok(SecretField { path, where_present }),
             Err(why) => Err(format!("secret: {why}")),
         });
+        let place = format!("{place}: {}", rule.selector.value);
         Ok(Self {
             read_only: rule.read_only,
             list: rule.list.map(|list| match list {
@@ -134,7 +145,7 @@ impl Facts {
             permission: rule.permission,
             secret: secret.collect::<Result<_, String>>()?,
             derive_mask: rule.derive_mask.map(|on| Derive { on, where_possible: where_present }),
-            tells: rule.tells,
+            tells: rule.tells.map(|event| ToldEvent { event, place }),
             starts: rule.starts,
         })
     }

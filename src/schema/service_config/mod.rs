@@ -17,7 +17,7 @@ mod facts;
 use serde_saphyr::Spanned;
 
 use self::document::Document;
-pub use self::facts::{CacheRule, Derive, Facts, ListRule, Part, SecretField};
+pub use self::facts::{CacheRule, Derive, Facts, ListRule, Part, SecretField, ToldEvent};
 use super::proto::{CustomPattern, HttpRule, Pattern};
 
 /// Bytes of one service YAML.
@@ -117,7 +117,8 @@ impl ServiceConfig {
         for rule in document.causeway.and_then(|causeway| causeway.rules).unwrap_or_default() {
             let line = rule.selector.referenced.line();
             let selector = Selector::pattern(&rule.selector).map_err(|why| fail(line, &why))?;
-            config.facts.push((selector, Facts::read(rule).map_err(|why| fail(line, &why))?));
+            let facts = Facts::read(rule, &format!("{file}: line {line}")).map_err(|why| fail(line, &why))?;
+            config.facts.push((selector, facts));
         }
         Ok(config)
     }

@@ -94,7 +94,8 @@ fn facts_are_merged_key_by_key() {
     assert_eq!(one.permission.as_deref(), Some("x.things.get"));
     assert_eq!(one.read_only, Some(true));
     assert_eq!(one.derive_mask, Some(Derive { on: true, where_possible: false }));
-    assert_eq!(one.tells.as_deref(), Some("thing.created"));
+    let told = one.tells.as_ref().unwrap();
+    assert_eq!((&*told.event, &*told.place), ("thing.created", "x.yaml: line 36: pkg.Service.Get"));
     assert_eq!(one.list, Some(ListRule::Items("items".to_owned())));
     assert_eq!(one.collection.as_deref(), Some("things"));
     assert_eq!(one.cache.enabled, Some(false));
