@@ -18,10 +18,10 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// A YAML rule decides; else a method reads if all its bindings are GETs or its descriptor says so.
+    /// A YAML rule decides; else a method reads if all its bindings are GETs and HEADs or its descriptor says so.
     pub(super) fn of(pool: &Pool, rpc: &Rpc, bindings: &[Binding], rule: Option<bool>) -> Self {
         let reads = rpc.no_side_effects
-            || bindings.iter().all(|binding| binding.verb == "GET")
+            || bindings.iter().all(|binding| matches!(&*binding.verb, "GET" | "HEAD"))
             || ASKING.contains(&&*pool.message(rpc.input).full_name);
         if rule.unwrap_or(reads) { Self::ReadOnly } else { Self::Mutation }
     }

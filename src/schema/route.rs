@@ -15,6 +15,8 @@ use crate::error::{Code, Error, Reason, Result, nearest};
 /// Steps of one search. Templates with several `**` can be searched in a great many ways; a path that needs more steps
 /// than this is refused.
 pub const VISITS_MAX: usize = 1 << 14;
+/// The verb that asks for what a GET would answer, without its body.
+const HEAD: &str = "HEAD";
 /// The verb of a binding that takes all verbs (`custom: { kind: "*" }`).
 const ANY_VERB: &str = "*";
 
@@ -125,7 +127,7 @@ impl<T> RouteTable<T> {
         Ok(())
     }
 
-    /// Finds what is bound to `verb` and `path`, the path of a URL without its query. Allocates nothing for a path
+    /// Finds what is bound to `verb` and `path`, the path of a URL without its query; to GET, if nothing is to HEAD. Allocates nothing for a path
     /// without percent sequences.
     ///
     /// # Errors
@@ -264,11 +266,13 @@ impl<T> Node<T> {
 }
 
 impl<'t, 'p> Search<'t, 'p, '_> {
-    /// Returns the binding with the wanted verb, else notes the verbs there are.
+    /// Returns the binding with the wanted verb, else notes the verbs there are. A HEAD that nothing is bound to for its own
+    /// sake is a GET.
     fn fitting<T>(&mut self, ends: &'t [End<T>]) -> Option<&'t End<T>> {
         let here = || ends.iter().filter(|end| end.custom_verb.as_deref() == self.custom_verb);
-        let exact = here().find(|end| *end.verb == *self.verb);
-        let found = exact.or_else(|| here().find(|end| *end.verb == *ANY_VERB));
+        let of = |verb: &str| here().find(|end| *end.verb == *verb);
+        let get = || (self.verb == HEAD).then(|| of("GET")).flatten();
+        let found = of(self.verb).or_else(get).or_else(|| of(ANY_VERB));
         if found.is_none() {
             let verbs: Vec<&str> = here().map(|end| &*end.verb).collect();
             self.allow.extend(verbs);

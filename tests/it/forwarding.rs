@@ -288,6 +288,24 @@ async fn a_head_is_a_get_without_its_body() {
 }
 
 #[tokio::test]
+async fn a_method_bound_to_head_is_called_and_its_answer_has_no_body() {
+    let upstream = Scripted::start(|_| book()).await;
+    let rules = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bound-to-head.yaml");
+    let text = "http: { rules: [{ selector: acme.v1.Library.GetBook, \
+                custom: { kind: HEAD, path: '/v1/{name=shelves/*/books/*}' } }] }";
+    std::fs::write(&rules, text).unwrap();
+    let setting = format!("upstreams.library.service_config=\"{}\"", rules.display());
+    let gateway = Gateway::library_with(&upstream, &[&setting]).await;
+    let head = gateway.send("HEAD", BOOK, &[], "").await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    assert_eq!(upstream.last().method, "acme.v1.Library.GetBook");
+    assert_eq!(upstream.last().request, json!({"name": "shelves/s/books/b"}));
+    let get = gateway.get(BOOK).await;
+    get.refused(405, "METHOD_NOT_ALLOWED");
+    assert_eq!(get.header("allow"), "DELETE, HEAD, OPTIONS, PATCH");
+}
+
+#[tokio::test]
 async fn raw_bodies_go_in_and_out_as_they_are() {
     let (upstream, gateway) =
         answering(|| Answer::Message(json!({"contentType": "image/png", "data": "iVBORw=="}))).await;

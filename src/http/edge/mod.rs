@@ -282,7 +282,7 @@ fn meant(head: &Parts) -> Result<Meant<'_>> {
         let form = verb == "GET" && body::is_form(&head.headers);
         return Ok(Meant { verb: Cow::Owned(verb.into_owned()), form });
     }
-    Ok(Meant { verb: Cow::Borrowed(verb::plain(&head.method)), form: false })
+    Ok(Meant { verb: Cow::Borrowed(head.method.as_str()), form: false })
 }
 
 fn query(head: &Parts) -> Cow<'_, str> {

@@ -33,8 +33,3 @@ pub(super) fn parse(text: &str) -> Option<Cow<'_, str>> {
         }
     })
 }
-
-/// Returns the verb to look for in the route table: a HEAD is a GET whose answer loses its body.
-pub(super) fn plain(method: &Method) -> &str {
-    if *method == Method::HEAD { "GET" } else { method.as_str() }
-}

@@ -172,6 +172,17 @@ fn a_binding_of_all_methods_takes_what_no_other_does() {
 }
 
 #[test]
+fn a_head_is_a_get_unless_something_is_bound_to_it() {
+    let table =
+        table(&[("GET", "/a"), ("HEAD", "/a"), ("GET", "/b"), ("*", "/b"), ("HEAD", "/c"), ("POST", "/d")]);
+    for (path, target) in [("/a", "HEAD /a"), ("/b", "GET /b"), ("/c", "HEAD /c")] {
+        assert_eq!(table.find("HEAD", path).unwrap().target, target);
+    }
+    assert_eq!(look(&table, "HEAD", "/d"), "405 POST");
+    assert_eq!(look(&table, "GET", "/c"), "405 HEAD");
+}
+
+#[test]
 fn decodes_by_the_width_of_the_variable() {
     let table = table(&[
         ("GET", "/one/{x}"),

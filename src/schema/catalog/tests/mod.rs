@@ -105,6 +105,15 @@ fn any_service_with_annotations_is_served_as_it_is() {
 }
 
 #[test]
+fn a_head_changes_nothing() {
+    let yaml = "http: { rules: [{ selector: pkg.Service.Purge, custom: { kind: PURGE, path: '/v1/{name=boxes/*}' } },
+                                { selector: pkg.Service.GetThing, custom: { kind: HEAD, path: '/v1/{name=things/*}' } }] }";
+    let catalog = build(things(), &[custom("boxes", yaml)]);
+    let effect = |rpc: &str| catalog.find("boxes", &format!("pkg.Service.{rpc}")).unwrap().effect;
+    assert_eq!((effect("GetThing"), effect("Purge")), (Effect::ReadOnly, Effect::Mutation));
+}
+
+#[test]
 fn yaml_rules_replace_annotated_bindings_and_correct_facts() {
     let yaml = r"
 apis: [{ name: pkg.Service }]
