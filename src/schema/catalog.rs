@@ -6,6 +6,7 @@ use super::{
     binding,
     builtin::{BUILTINS, Builtin},
     descriptor::{Pool, Rpc, Service, ServiceId},
+    effect::Effect,
     method::{Method, Origin, full_name},
     problem::Problem,
     secret::SecretTypes,
@@ -42,7 +43,7 @@ pub struct Catalog {
     pub pool: Pool,
     /// The methods that have a path, by upstream, in the order of their protos.
     pub methods: Vec<Method>,
-    /// What was left out, and why: for `causeway check`.
+    /// What was left out, or is not what one may think, and why: for `causeway check`.
     pub notes: Vec<String>,
     pub(super) owners: Vec<Owner>,
 }
@@ -279,7 +280,16 @@ impl Build<'_> {
             }
         };
         match Method::of(&origin, bindings, config.facts(&name), config.poll_hints(&name)) {
-            Ok(method) => self.methods.push(method),
+            Ok(method) => {
+                let starts = method.long_running.is_some() && method.effect == Effect::Mutation;
+                if starts && !method.may_be_in_project() {
+                    self.notes.push(format!(
+                        "{place} starts operations of no project; one is put on record only if the upstream's name for it \
+                         begins with projects/"
+                    ));
+                }
+                self.methods.push(method);
+            }
             Err(problems) => {
                 let way_out = format!("correct its rule under causeway in {}", config.file);
                 problems.into_iter().for_each(|what| self.problem(&place, what, &way_out));

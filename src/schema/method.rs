@@ -14,6 +14,7 @@ use super::{
     secret::SecretTypes,
     service_config::{CacheRule, Facts, Part, PollHints},
     tells::Tells,
+    template::Segment,
 };
 
 /// A method that has a path. A method of a mixin exists once per upstream that binds it.
@@ -82,6 +83,17 @@ impl Method {
     /// Returns the name of the rpc, e.g. `GetOperation`.
     pub fn name(&self) -> &str {
         self.full_name.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether a path of it can be in a project. What a method without one starts belongs to none, unless the upstream's own
+    /// name for it does.
+    pub fn may_be_in_project(&self) -> bool {
+        let leads = |segment: &Segment| match segment {
+            Segment::Literal(text) => &**text == "projects",
+            Segment::AnyDepth => true,
+            Segment::Any => false,
+        };
+        self.bindings.iter().any(|binding| binding.template.segments().iter().any(leads))
     }
 
     /// Puts together what is known.

@@ -33,6 +33,10 @@ const RECORDED: &str = "What it starts is put on record: `Causeway-Operation` in
                         read, waited for (`:wait`) and watched (`:watch`), and webhooks tell how it goes. With an \
                         `Idempotency-Key` a repetition does not start it twice.";
 
+/// What is said after that where no path is in a project.
+const RECORDED_IF: &str = "Operations belong to projects, and nothing here names one: this holds if the upstream's name for \
+                           what was started begins with `projects/`.";
+
 /// What is said of a stream of `google.api.HttpBody`.
 const RAW_STREAM: &str = "Answers with bytes: those of all messages, one after the other, of the content type that the first \
                           message names. A failure after that cuts the connection.";
@@ -129,6 +133,9 @@ fn description(
     }
     if is_recorded(method) {
         text.push(RECORDED.to_owned());
+        if !method.may_be_in_project() {
+            text.push(RECORDED_IF.to_owned());
+        }
     }
     if let Some(list) = &method.list {
         let items = fields::spelled(pool, method.output, &list.items);
@@ -324,4 +331,26 @@ fn is_raw_answer(writer: &Writer<'_>, address: &Address<'_>) -> bool {
 
 fn is_http_body(writer: &Writer<'_>, id: MessageId) -> bool {
     &*writer.pool.message(id).full_name == "google.api.HttpBody"
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::{Catalog, EMBEDDED, Pool, UpstreamSpec};
+
+    #[test]
+    fn what_is_started_in_no_project_is_not_promised_a_record() {
+        let rule = "http: { rules: [{ selector: google.cloud.datastream.v1.Datastream.DeleteStream, \
+                    delete: '/v1/{name=shelves/*}' }] }";
+        let spec = UpstreamSpec {
+            key: "shelves",
+            services: vec!["google.cloud.datastream.v1.Datastream".to_owned()],
+            service_config: Some(("shelves.yaml".to_owned(), rule.to_owned())),
+            primary: false,
+            configured: true,
+        };
+        let pool = Pool::load(&[EMBEDDED]).expect("the embedded set loads");
+        let document = super::super::print(&Catalog::build(pool, &[spec]).expect("it builds"));
+        assert!(document.matches(super::RECORDED).count() > 1);
+        assert_eq!(document.matches(super::RECORDED_IF).count(), 1);
+    }
 }

@@ -105,6 +105,23 @@ fn any_service_with_annotations_is_served_as_it_is() {
 }
 
 #[test]
+fn a_method_that_starts_operations_of_no_project_is_noted() {
+    let noted = |path: &str| {
+        let yaml = format!("http: {{ rules: [{{ selector: pkg.Service.Purge, post: '{path}' }}] }}");
+        let catalog = build(things(), &[custom("boxes", &yaml)]);
+        catalog.notes.iter().any(|note| {
+            note.starts_with("upstreams.boxes: pkg.Service.Purge starts operations of no project")
+        })
+    };
+    for path in ["/v1/{name=boxes/*}:purge", "/v1/boxes", "/v1/{name}:purge"] {
+        assert!(noted(path), "{path}");
+    }
+    for path in ["/v1/{name=projects/*}:purge", "/v1/projects/{name}/boxes", "/v1/{name=**}:purge"] {
+        assert!(!noted(path), "{path}");
+    }
+}
+
+#[test]
 fn a_head_changes_nothing() {
     let yaml = "http: { rules: [{ selector: pkg.Service.Purge, custom: { kind: PURGE, path: '/v1/{name=boxes/*}' } },
                                 { selector: pkg.Service.GetThing, custom: { kind: HEAD, path: '/v1/{name=things/*}' } }] }";
