@@ -1,11 +1,12 @@
 //! Which entries somebody wants to see: a part of AIP-160.
 //!
 //! `principal = "alice" AND httpStatus >= 400 AND time >= "2026-01-01T00:00:00Z"`. Terms are joined by `AND` only; values
-//! may stand without quotes where they have no space. `resourceNames : "projects/p/"` means names that begin so.
+//! may stand without quotes where they have no space. `resourceNames = "projects/p"` means that and what is below it, and
+//! `"projects/p*"` names that begin so.
 
 use crate::{
     error::{Error, Result},
-    store::audit::Filter,
+    store::audit::{Filter, Named},
 };
 
 /// Bytes of a filter.
@@ -46,16 +47,12 @@ fn term(filter: &mut Filter, field: &Word, operator: &Word, value: &Word) -> Res
     let only_equals =
         || (operator.text == "=").then_some(()).ok_or_else(|| wrong(&format!("{} takes = only", field.text)));
     match field.text.as_str() {
-        "principal" => only_equals().map(|()| filter.principal = Some(text)),
-        "method" => only_equals().map(|()| filter.method = Some(text)),
-        "requestId" => only_equals().map(|()| filter.request_id = Some(text)),
+        "principal" => only_equals().map(|()| filter.principal.push(text)),
+        "method" => only_equals().map(|()| filter.method.push(text)),
+        "requestId" => only_equals().map(|()| filter.request_id.push(text)),
         "resourceNames" | "resourceName" => match operator.text.as_str() {
-            ":" | "=" => {
-                // As AIP-160 writes "begins with".
-                filter.resource_prefix = Some(text.strip_suffix('*').unwrap_or(&text).to_owned());
-                Ok(())
-            }
-            _ => Err(wrong("resourceNames takes : and means names that begin with the value")),
+            ":" | "=" => named(text).map(|named| filter.resource.push(named)),
+            _ => Err(wrong("resourceNames takes = and :")),
         },
         "httpStatus" => {
             let number: i32 = text.parse().map_err(|_| wrong("httpStatus is a number"))?;
@@ -87,6 +84,25 @@ fn term(filter: &mut Filter, field: &Word, operator: &Word, value: &Word) -> Res
         other => Err(wrong(&format!(
             "there is no field {other:?}; there are principal, method, resourceNames, httpStatus, time, requestId"
         ))),
+    }
+}
+
+/// Reads what a resource's name is to be. As AIP-160 writes "begins with"; a name does not end with a slash, so what does can
+/// only be meant so, too.
+fn named(text: String) -> Result<Named> {
+    let beginning = text.strip_suffix('*');
+    if beginning.unwrap_or(&text).contains('*') {
+        return Err(wrong(
+            "in resourceNames * stands at the end only, for whatever follows; give what comes before the first",
+        ));
+    }
+    match beginning {
+        Some(beginning) => Ok(Named::Beginning(beginning.to_owned())),
+        None if text.is_empty() => {
+            Err(wrong("resourceNames is compared with a name; give one, or * for any"))
+        }
+        None if text.ends_with('/') => Ok(Named::Beginning(text)),
+        None => Ok(Named::Within(text)),
     }
 }
 
@@ -148,13 +164,48 @@ mod tests {
                AND resourceNames : "projects/p/*" AND time > "2026-01-01T00:00:00Z" AND requestId = 'x y'"#,
         )
         .unwrap();
-        assert_eq!(filter.principal.as_deref(), Some("alice"));
-        assert_eq!(filter.method.as_deref(), Some("a.b.C"));
+        assert_eq!(filter.principal, ["alice"]);
+        assert_eq!(filter.method, ["a.b.C"]);
         assert_eq!(filter.status, Some((400, 499)));
-        assert_eq!(filter.resource_prefix.as_deref(), Some("projects/p/"));
-        assert_eq!(filter.request_id.as_deref(), Some("x y"));
+        assert_eq!(filter.resource, [Named::Beginning("projects/p/".to_owned())]);
+        assert_eq!(filter.request_id, ["x y"]);
         assert_eq!(filter.from, Some(1_767_225_600_000_001));
         assert_eq!(parse("  ").unwrap(), Filter::default());
+    }
+
+    #[test]
+    fn a_name_means_what_is_below_it_and_a_star_what_begins_so() {
+        let within = |name: &str| Named::Within(name.to_owned());
+        let beginning = |text: &str| Named::Beginning(text.to_owned());
+        for (text, named) in [
+            ("resourceNames = projects/p/things/web", within("projects/p/things/web")),
+            ("resourceNames : projects/p/things/web", within("projects/p/things/web")),
+            ("resourceNames = projects/p/things/web*", beginning("projects/p/things/web")),
+            ("resourceNames = projects/p/things/*", beginning("projects/p/things/")),
+            ("resourceNames = projects/p/things/", beginning("projects/p/things/")),
+            ("resourceNames : *", beginning("")),
+        ] {
+            assert_eq!(parse(text).unwrap().resource, [named], "{text}");
+        }
+    }
+
+    /// It was taken for a letter, and found nothing.
+    #[test]
+    fn a_star_within_a_name_is_refused_with_the_way_out() {
+        for text in ["resourceNames = projects/*/things/web", "resourceNames : p**"] {
+            let error = parse(text).expect_err(text);
+            assert!(error.message().contains("give what comes before"), "{text}: {error}");
+        }
+    }
+
+    /// The last took the place of the others.
+    #[test]
+    fn of_terms_on_one_field_all_must_be_true() {
+        let filter = parse("principal = a AND principal = b AND method = m AND method = n").unwrap();
+        assert_eq!((filter.principal.len(), filter.method.len()), (2, 2));
+        let filter = parse("resourceNames = p/q AND resourceNames = p AND requestId = r AND requestId = s");
+        let filter = filter.unwrap();
+        assert_eq!((filter.resource.len(), filter.request_id.len()), (2, 2));
     }
 
     #[test]
@@ -172,6 +223,8 @@ mod tests {
             "time = \"2026-01-01T00:00:00Z\"",
             "(principal = a)",
             "principal = \"a",
+            "resourceNames = \"\"",
+            "resourceNames > a",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::naming::Naming;
 use crate::{
     error::{Error, Result},
     model::{Entry, WebhookEvent},
     schema::{Method, Tells},
     store::Store,
-    transcode::{JsonOptions, Peeked, Plan, Selection, Transcoder},
+    transcode::{JsonOptions, Plan, Selection, Transcoder},
     webhooks::event_type::EventType,
 };
 
@@ -24,8 +25,7 @@ const RESOURCE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Announcement {
     kind: &'static str,
-    collection: String,
-    request: Plan,
+    naming: Naming,
     response: Plan,
     keepable: Selection,
 }
@@ -48,16 +48,10 @@ impl Announcement {
         let response = transcoder.plan(method.output);
         Ok(Some(Arc::new(Self {
             kind: known.name,
-            collection: method.collection.clone(),
-            request: transcoder.plan(method.input),
+            naming: Naming::of(transcoder, method),
             keepable: response.keepable(&tells.secret_fields),
             response,
         })))
-    }
-
-    /// Whether a request only asks what would happen.
-    pub(super) fn is_rehearsal(&self, request: &[u8]) -> bool {
-        matches!(self.request.peek(request, "validate_only"), Ok(Some(Peeked::Varint(1..))))
     }
 
     /// Makes the event of a call that succeeded; `None` for one that belongs to no project.
@@ -78,17 +72,7 @@ impl Announcement {
     /// Names the resource as callers know it: what was asked for, and for what was asked of its parent, the end of what the
     /// upstream answers. It may call the project by its number.
     fn name(&self, asked: &str, reply: &[u8]) -> String {
-        let own = |name: &str| {
-            let (rest, id) = name.rsplit_once('/')?;
-            let (_, collection) = rest.rsplit_once('/')?;
-            (collection == self.collection).then(|| format!("{collection}/{id}"))
-        };
-        if own(asked).is_some() {
-            return asked.to_owned();
-        }
-        let answered =
-            self.response.peek(reply, "name").ok().flatten().and_then(Peeked::text).unwrap_or_default();
-        own(answered).map_or_else(|| asked.to_owned(), |end| format!("{asked}/{end}"))
+        self.naming.created(asked, reply).unwrap_or_else(|| asked.to_owned())
     }
 
     /// Prints the resource without what is secret; `None` where the answer holds none.

@@ -10,7 +10,7 @@
 //! - [`across()`]: a list whose path has a `-`: all that the caller may see there.
 //! - [`overview()`]: everything of a project at a glance.
 //! - `announcement`: the event of a mutation that is done when it answers. [`Aftermath`]: tells of those whose gateway died
-//!   before it could.
+//!   before it could. `naming`: how what came of a call is called, for that and for the audit log.
 //! - [`Input`]: what a request brings; [`Forwarded`] and [`ForwardedStream`]: what comes of it.
 //! - [`Answer`]: what something of our own comes to that changes something; [`Twice`]: what doing it again would.
 //! - [`unservable()`]: what of a catalog cannot be served, for whoever checks a configuration.
@@ -37,6 +37,7 @@ mod listing;
 mod metadata;
 mod mutation;
 mod named;
+mod naming;
 mod notes;
 mod overview;
 mod own;

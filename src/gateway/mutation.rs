@@ -7,6 +7,7 @@ use super::{
     announcement::Announcement,
     certainty::{Certainty, outcome},
     connector, kept,
+    naming::Naming,
     notes::Notes,
     repetition::{self, in_progress, mismatch, unknown},
     route::Route,
@@ -39,8 +40,11 @@ pub(super) async fn run(
     notes: &mut Notes,
 ) -> Result<Reply> {
     let key = repetition::key_use(route, &mut call, notes)?;
-    let announcement = route.announcement.clone().filter(|it| !it.is_rehearsal(&call.message));
-    let started = Started { role: route.role, task: None, announcement, entry: notes.entry.clone(), changed };
+    // A rehearsal creates nothing, and there is nothing to tell.
+    let naming = Some(route.naming.clone()).filter(|it| !it.is_rehearsal(&call.message));
+    let announcement = route.announcement.clone().filter(|_| naming.is_some());
+    let started =
+        Started { role: route.role, task: None, announcement, naming, entry: notes.entry.clone(), changed };
     make(gateway, upstream, key, call, started, notes).await
 }
 
@@ -58,6 +62,7 @@ pub(super) async fn run_task(
         role: None,
         task: Some(task),
         announcement: None,
+        naming: None,
         entry: notes.entry.clone(),
         changed: Vec::new(),
     };
@@ -84,6 +89,7 @@ async fn make(
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
                     operation: operation.unwrap_or_default(),
+                    created: started.created(&result, &effects).unwrap_or_default(),
                     ..outcome(&result, ledger.status_of)
                 };
                 let nothing_sent = result.as_ref().is_err_and(Error::nothing_sent);
@@ -152,6 +158,7 @@ struct Started {
     role: Option<Role>,
     task: Option<TaskDraft>,
     announcement: Option<Arc<Announcement>>,
+    naming: Option<Arc<Naming>>,
     entry: Entry,
     /// What it makes worthless.
     changed: Vec<Scope>,
@@ -223,6 +230,20 @@ impl Started {
         });
         let name = birth.as_ref().map(|birth| birth.operation.name());
         (Effects { operations: birth.into_iter().collect(), events }, name)
+    }
+
+    /// Names what came of the call below what it was asked of, as far as the answer told: by itself, or as what its operation
+    /// works on.
+    fn created(&self, result: &Result<Reply>, effects: &Effects) -> Option<String> {
+        let (reply, asked) = (result.as_ref().ok()?, self.entry.resource());
+        if let Some(created) = self.naming.as_ref().and_then(|it| it.created(asked, &reply.message)) {
+            return Some(created);
+        }
+        if self.naming.is_none() && self.task.is_none() {
+            return None;
+        }
+        let target = &effects.operations.first()?.operation.target;
+        target.strip_prefix(asked)?.starts_with('/').then(|| target.clone())
     }
 
     /// Returns the name of the operation that was started when the answer was new.

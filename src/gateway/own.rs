@@ -73,6 +73,9 @@ pub async fn journaled(
     // Boxed: it would be held several times over.
     let work = Box::pin(work);
     let intent = Intent { entry: notes.entry.clone(), key };
+    // What a custom verb leaves behind, such as the delivery of a ping, is not what was asked for.
+    let is_creation = notes.entry.method.starts_with("POST ") && !notes.entry.method.contains(':');
+    let parent = is_creation.then(|| notes.entry.resource().to_owned());
     let (ledger, arrived) = (gateway.ledger.clone(), notes.arrived);
     let journal = ledger.journal.clone();
     let work = async move {
@@ -89,6 +92,7 @@ pub async fn journaled(
         let result = work.await;
         let outcome = Outcome {
             latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
+            created: parent.and_then(|parent| created(&parent, &result)).unwrap_or_default(),
             ..outcome(&result, ledger.status_of)
         };
         let settlement = Settlement { outcome, key: fate(&ledger, key, &result) };
@@ -103,6 +107,13 @@ pub async fn journaled(
     let done = journal.run_to_end(work).await?;
     (notes.journaled, notes.deferred, notes.replayed) = (done.journaled, done.deferred, done.replayed);
     done.result
+}
+
+/// Names what was created below its parent: what the answer shows.
+fn created(parent: &str, result: &Result<Answer>) -> Option<String> {
+    let name = result.as_ref().ok()?.kept["name"].as_str()?;
+    let is_below = !parent.is_empty() && name.strip_prefix(parent)?.starts_with('/');
+    is_below.then(|| name.to_owned())
 }
 
 fn refused(result: Result<Value>) -> Done {

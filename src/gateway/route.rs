@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, uri::PathAndQuery};
 
-use super::{Access, Gateway, announcement::Announcement, listing::Listing, scopes};
+use super::{Access, Gateway, announcement::Announcement, listing::Listing, naming::Naming, scopes};
 use crate::{
     cache::Scope,
     crypto,
@@ -36,6 +36,7 @@ pub struct Route {
     /// Headers of the caller that its upstream is given because the configuration says so.
     pub forwarded: Arc<[HeaderName]>,
     pub(super) announcement: Option<Arc<Announcement>>,
+    pub(super) naming: Arc<Naming>,
     pub(super) role: Option<Role>,
     pub(super) keepable: Selection,
     pub(super) upstream: Option<Arc<Upstream>>,
@@ -148,6 +149,7 @@ impl Gateway {
             mutation: method.effect == Effect::Mutation,
             forwarded: self.forwarded(&method.upstream),
             announcement: Announcement::of(&self.transcoder, method)?,
+            naming: Arc::new(Naming::of(&self.transcoder, method)),
             role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),

@@ -68,6 +68,9 @@ pub struct Outcome {
     /// Name of the operation it started.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation: String,
+    /// Name of what came of it below the resource that it was asked of, if the answer told one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub created: String,
     /// Whether the answer was one kept from before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,

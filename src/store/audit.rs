@@ -59,7 +59,7 @@ pub struct Columns {
     pub project: Arc<str>,
     /// Of the entry.
     pub method: Arc<str>,
-    /// The first resource name.
+    /// What came of it where that is known, which is below the first resource name; else that.
     pub resource: Arc<str>,
     /// HTTP status of the outcome.
     pub status: i32,
@@ -144,19 +144,28 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(SEARCHED_BYTES_MAX)]
 }
 
-/// Which entries are wanted. What is not set does not matter.
+/// What a resource's name is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// This, or the name of something below it.
+    Within(String),
+    /// Any that begins so.
+    Beginning(String),
+}
+
+/// Which entries are wanted. What is not set does not matter; of what is set, all must be true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Of which projects.
     pub projects: Projects,
     /// Who asked.
-    pub principal: Option<String>,
+    pub principal: Vec<String>,
     /// Full name of the method.
-    pub method: Option<String>,
-    /// What the first resource name begins with.
-    pub resource_prefix: Option<String>,
+    pub method: Vec<String>,
+    /// What it is about.
+    pub resource: Vec<Named>,
     /// Id of the request.
-    pub request_id: Option<String>,
+    pub request_id: Vec<String>,
     /// HTTP status, lowest and highest.
     pub status: Option<(i32, i32)>,
     /// Arrived at this time or later, in microseconds since 1970.
@@ -188,7 +197,9 @@ impl Columns {
             resource: own(&self.resource),
             status: self.status,
         };
-        cut == Self::of(entry, outcome)
+        // A version that knows nothing of what comes of a request may have sealed what this one closed.
+        let before = Outcome { created: String::new(), ..outcome.clone() };
+        cut == Self::of(entry, outcome) || cut == Self::of(entry, &before)
     }
 
     /// Reads what is searched out of an entry and its outcome as they are kept.
@@ -205,7 +216,7 @@ impl Columns {
             principal: searched(&entry.principal),
             project: searched(entry.project()),
             method: searched(&entry.method),
-            resource: searched(entry.resource()),
+            resource: searched(if outcome.created.is_empty() { entry.resource() } else { &outcome.created }),
             status: outcome.status.into(),
         }
     }
@@ -299,6 +310,45 @@ where
     query
 }
 
+/// Leaves those whose resource is named so.
+fn narrow<DB>(query: &mut QueryBuilder<DB>, named: &Named)
+where
+    DB: Globs,
+    String: Type<DB> + for<'q> Encode<'q, DB>,
+{
+    let (text, whole) = match named {
+        Named::Within(name) => (cut(name), true),
+        Named::Beginning(text) => (cut(text), false),
+    };
+    let mut parts = text.splitn(3, '/');
+    let (first, project, rest) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
+    // What only begins so may be of several projects, until the id of one is over.
+    let is_of_one = first == Some("projects") && !project.is_empty() && (whole || rest.is_some());
+    if is_of_one {
+        // The same said by a column whose index has the order of the pages.
+        query.push(" AND project = ").push_bind(plain(format!("projects/{project}")));
+    }
+    // Of a whole project nearly every row is wanted: no index of resources may be taken for that, whose rows would all have
+    // to be sorted. The same holds for all that have a name.
+    let is_most = text.is_empty() || is_of_one && rest.is_none_or(str::is_empty);
+    query.push(if is_most { " AND CASE WHEN " } else { " AND " });
+    let text = plain(text);
+    if text.is_empty() {
+        query.push("resource > ").push_bind(text);
+    } else if whole {
+        // Up to the last name below it, in the order of bytes: '0' follows '/'. In between are others that begin so.
+        query.push("resource >= ").push_bind(text.clone());
+        query.push(" AND resource < ").push_bind(format!("{text}0"));
+        query.push(" AND (resource = ").push_bind(text.clone());
+        query.push(" OR resource >= ").push_bind(format!("{text}/")).push(")");
+    } else {
+        // Up to the last text that begins so, in the order of bytes.
+        query.push("resource >= ").push_bind(text.clone());
+        query.push(" AND resource < ").push_bind(text + "\u{10ffff}");
+    }
+    query.push(if is_most { " THEN TRUE ELSE FALSE END" } else { "" });
+}
+
 /// Writes the statement of a page.
 pub(super) fn page_query<DB>(filter: &Filter, walk: Walk) -> QueryBuilder<DB>
 where
@@ -314,26 +364,13 @@ where
         (" AND method = ", &filter.method),
         (" AND request_id = ", &filter.request_id),
     ];
-    for (condition, value) in texts {
-        if let Some(value) = value {
+    for (condition, values) in texts {
+        for value in values {
             query.push(condition).push_bind(plain(cut(value)));
         }
     }
-    if let Some(prefix) = filter.resource_prefix.as_deref().map(cut) {
-        let project = prefix.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
-        let is_within = prefix.starts_with("projects/") && prefix.len() > project.len();
-        if is_within {
-            // The same said by a column whose index has the order of the pages.
-            query.push(" AND project = ").push_bind(plain(&project));
-        }
-        // Of a whole project nearly every row is wanted: no index of resources may be taken for that, whose rows would all
-        // have to be sorted.
-        let is_whole = is_within && prefix.len() == project.len() + 1;
-        query.push(if is_whole { " AND CASE WHEN resource >= " } else { " AND resource >= " });
-        // Up to the last text with this prefix, in the order of bytes.
-        let prefix = plain(prefix);
-        query.push_bind(prefix.clone()).push(" AND resource < ").push_bind(prefix + "\u{10ffff}");
-        query.push(if is_whole { " THEN TRUE ELSE FALSE END" } else { "" });
+    for named in &filter.resource {
+        narrow(&mut query, named);
     }
     if let Some((low, high)) = filter.status {
         // Numbers as they are, so that the index of what was refused is known to serve.

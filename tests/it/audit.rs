@@ -46,7 +46,7 @@ async fn every_request_has_its_entry() {
         assert_eq!(sorted, [("r1", 200), ("r2", 200), ("r3", 400), ("r4", 404), ("r5", 400)]);
         let of = |id: &str| all.iter().find(|entry| entry["requestId"] == id).unwrap();
         assert_eq!(of("r2")["method"], "acme.v1.Library.CreateBook");
-        assert_eq!(of("r2")["resourceNames"], json!(["shelves/s"]));
+        assert_eq!(of("r2")["resourceNames"], json!(["shelves/s", "shelves/s/books/b"]));
         assert_eq!(of("r2")["request"], json!({"parent": "shelves/s", "book": {"title": "Emma"}}));
         assert_eq!(of("r2")["userAgent"], "story/1");
         assert_eq!(of("r2")["principal"], "anonymous");
@@ -57,6 +57,42 @@ async fn every_request_has_its_entry() {
         let ids: Vec<_> =
             found["auditEntries"].as_array().unwrap().iter().map(|e| e["requestId"].clone()).collect();
         assert_eq!(ids, ["r5", "r3"], "newest first, and only these");
+    }
+}
+
+/// It was found by its parent only.
+#[tokio::test]
+async fn a_creation_is_found_by_the_name_of_what_it_created() {
+    for database in Database::each().await {
+        let upstream = Scripted::start(|_| book()).await;
+        let gateway = Gateway::library_with(&upstream, &[&database.setting()]).await;
+        let send = async |method: &str, target: &str, id: &str, body: &'static str| {
+            let response = gateway.send(method, target, &[("x-request-id", id)], body).await;
+            assert_eq!(response.status, 200, "{}", response.text());
+            response.json()
+        };
+        send("POST", "/v1/shelves/s/books", "made", r#"{"title":"Emma"}"#).await;
+        send("GET", BOOK, "read", "").await;
+        send("GET", "/v1/shelves/s/books/b-2", "another", "").await;
+        let hook = r#"{"url":"https://hooks.example.com/"}"#;
+        let hook =
+            gateway.send("POST", "/v1/projects/acme/webhookEndpoints", &[("x-request-id", "hook")], hook);
+        let hook = hook.await;
+        let found = async |name: &str| {
+            let page = list(&gateway, &format!("orderBy=time&filter=resourceNames=%22{name}%22")).await;
+            let entries = page["auditEntries"].as_array().cloned().unwrap_or_default();
+            entries.iter().map(|entry| entry["requestId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let sorted = async |name: &str| {
+            let mut ids = found(name).await;
+            ids.sort();
+            ids
+        };
+        assert_eq!(sorted("shelves/s/books/b").await, ["made", "read"]);
+        assert_eq!(sorted("shelves/s").await, ["another", "made", "read"]);
+        assert_eq!(hook.status, 200, "{}", hook.text());
+        assert_eq!(found(hook.json()["name"].as_str().unwrap()).await, ["hook"]);
+        assert_eq!(found("projects/acme").await, ["hook"]);
     }
 }
 

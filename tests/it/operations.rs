@@ -257,6 +257,10 @@ async fn what_is_started_is_recorded_followed_and_remembered() {
         let open =
             gateway.get("/v1/operations?filter=done%3Dfalse%20AND%20target%3A%22streams/a%22").await.json();
         assert_eq!(open["operations"], json!([shown]));
+        let about = format!("resourceNames%3D%22{PLACE}/streams/a%22");
+        let log = gateway.get(&format!("/v1/auditEntries?filter={about}")).await.json();
+        let made = "google.cloud.datastream.v1.Datastream.CreateStream";
+        assert_eq!(log["auditEntries"][0]["method"], made, "by the name of what its operation makes: {log}");
 
         story.far(|far| {
             let stream =

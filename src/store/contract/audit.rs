@@ -3,6 +3,9 @@
 super::contract! {
     entries_are_numbered_as_they_end,
     a_page_has_what_was_asked_for,
+    a_name_finds_what_is_below_it_and_no_other_that_begins_so,
+    terms_that_contradict_each_other_find_nothing,
+    what_came_of_a_request_is_found_by_its_name,
     an_entry_is_found_by_its_id,
     a_large_batch_is_kept_in_order,
     of_many_that_end_together_each_has_its_own_outcome,
@@ -21,7 +24,7 @@ mod tell {
         model::{Ending, Entry, Outcome},
         store::{
             Projects, Store,
-            audit::{Closed, Filter, GENESIS, Sealed, Walk, digest},
+            audit::{Closed, Filter, GENESIS, Named, Sealed, Walk, digest},
             contract::Reading,
             journal::{Effects, Intent, Journal, KeyUse, Opened, Settled, Settlement},
         },
@@ -88,7 +91,7 @@ mod tell {
         ];
         let rows = rows.map(|(id, name, status)| observed(&store, id, name, status));
         store.observe(&signer(), rows.to_vec(), 100).await.unwrap();
-        let text = |text: &str| Some(text.to_owned());
+        let text = |text: &str| vec![text.to_owned()];
         let all = ids(&store, &Filter::default(), ALL).await;
         assert_eq!(all.len(), 4);
         let mut newest_first = ids(&store, &Filter::default(), Walk { ascending: false, ..ALL }).await;
@@ -107,7 +110,8 @@ mod tell {
         assert_eq!(sorted(Filter { projects: like("p"), ..Filter::default() }).await, ["a", "b"]);
         assert_eq!(sorted(Filter { projects: like("*"), ..Filter::default() }).await, ["a", "b", "c"]);
         assert_eq!(
-            sorted(Filter { resource_prefix: text("projects/p"), ..Filter::default() }).await,
+            sorted(Filter { resource: vec![Named::Beginning("projects/p".into())], ..Filter::default() })
+                .await,
             ["a", "b", "c"]
         );
         assert_eq!(
@@ -124,6 +128,80 @@ mod tell {
         let now = store.now().as_microsecond();
         assert!(sorted(Filter { from: Some(now + 1), ..Filter::default() }).await.is_empty());
         assert_eq!(sorted(Filter { before: Some(now + 1), ..Filter::default() }).await.len(), 4);
+    }
+
+    /// `web` found `web-logs`, too.
+    pub(super) async fn a_name_finds_what_is_below_it_and_no_other_that_begins_so(store: Store) {
+        let names = [
+            ("whole", "projects/p/things/web"),
+            ("below", "projects/p/things/web/parts/1"),
+            ("dash", "projects/p/things/web-logs"),
+            ("dot", "projects/p/things/web.logs/parts/1"),
+            ("digit", "projects/p/things/web0"),
+            ("project", "projects/p"),
+            ("other", "projects/p-2/things/web"),
+            ("shelf", "shelves/s"),
+            ("none", ""),
+        ];
+        let rows = names.map(|(id, name)| observed(&store, id, name, 200));
+        store.observe(&signer(), rows.to_vec(), 100).await.unwrap();
+        let found = async |named: &[Named]| {
+            let mut ids = ids(&store, &Filter { resource: named.to_vec(), ..Filter::default() }, ALL).await;
+            ids.sort();
+            ids
+        };
+        let within = |name: &str| Named::Within(name.to_owned());
+        let beginning = |text: &str| Named::Beginning(text.to_owned());
+        assert_eq!(found(&[within("projects/p/things/web")]).await, ["below", "whole"]);
+        assert_eq!(found(&[beginning("projects/p/things/web/")]).await, ["below"]);
+        let of_project = ["below", "dash", "digit", "dot", "project", "whole"];
+        assert_eq!(found(&[within("projects/p")]).await, of_project);
+        assert_eq!(found(&[beginning("projects/p/")]).await, ["below", "dash", "digit", "dot", "whole"]);
+        assert_eq!(found(&[beginning("projects/p")]).await.len(), 7);
+        assert_eq!(found(&[within("projects")]).await.len(), 7);
+        assert_eq!(found(&[within("shelves")]).await, ["shelf"]);
+        assert_eq!(found(&[beginning("")]).await.len(), 8, "all that have a name");
+        let both = [within("projects/p/things"), beginning("projects/p/things/web.")];
+        assert_eq!(found(&both).await, ["dot"]);
+    }
+
+    /// The last took the place of the others.
+    pub(super) async fn terms_that_contradict_each_other_find_nothing(store: Store) {
+        let row = observed(&store, "a", "projects/p/things/web", 200);
+        store.observe(&signer(), vec![row], 100).await.unwrap();
+        let two = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        let count = async |filter: Filter| ids(&store, &filter, ALL).await.len();
+        for (filter, wanted) in [
+            (Filter { principal: two("alice", "alice"), ..Filter::default() }, 1),
+            (Filter { principal: two("bob", "alice"), ..Filter::default() }, 0),
+            (Filter { method: two("a.B.D", "a.B.C"), ..Filter::default() }, 0),
+            (Filter { request_id: two("b", "a"), ..Filter::default() }, 0),
+        ] {
+            assert_eq!(count(filter.clone()).await, wanted, "{filter:?}");
+        }
+        let resource = ["projects/q", "projects/p"].map(|name| Named::Within(name.to_owned())).to_vec();
+        assert_eq!(count(Filter { resource, ..Filter::default() }).await, 0);
+    }
+
+    /// What created something was found by its parent only.
+    pub(super) async fn what_came_of_a_request_is_found_by_its_name(store: Store) {
+        let made = "projects/p/things/web";
+        let entry = Entry { resource_names: vec!["projects/p".to_owned()], ..Entry::default() };
+        let outcome = Outcome { created: made.to_owned(), ..Outcome::default() };
+        let closed = Closed::observed(store.now().as_microsecond(), &entry, &outcome);
+        store.observe(&signer(), vec![closed], 100).await.unwrap();
+        for name in ["projects/p", "projects/p/things", made] {
+            let resource = vec![Named::Within(name.to_owned())];
+            let filter = Filter { resource, ..Filter::default() };
+            let found = store.audit_page(&filter, ALL).await.unwrap();
+            assert_eq!(found.len(), 1, "{name}");
+            assert!(found[0].columns.are_of(&entry, &outcome));
+            let mut other = found[0].columns.clone();
+            other.resource = "projects/p".into();
+            assert!(other.are_of(&entry, &outcome), "as a version before this one kept it");
+            other.resource = "projects/p/things".into();
+            assert!(!other.are_of(&entry, &outcome));
+        }
     }
 
     pub(super) async fn an_entry_is_found_by_its_id(store: Store) {

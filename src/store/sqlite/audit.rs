@@ -195,7 +195,7 @@ mod tests {
     async fn pages_are_in_the_order_of_their_index() {
         let store = contract::on_sqlite().await.expect("a file can be made");
         let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
-        let said = || Some("x".to_owned());
+        let said = || vec!["x".to_owned()];
         let filters = [
             ("principal", Filter { principal: said(), ..Filter::default() }),
             ("method", Filter { method: said(), ..Filter::default() }),

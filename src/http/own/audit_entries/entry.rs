@@ -45,7 +45,7 @@ pub(super) struct AuditEntry {
     /// Key of the upstream that it was for.
     #[schema(required = false, example = "datastream")]
     upstream: String,
-    /// What it was about.
+    /// What it was about, and behind it what came of it below that, as far as the answer told.
     #[schema(required = false, example = json!(["projects/acme-data/locations/europe-west1"]))]
     resource_names: Vec<String>,
     /// What one had to be allowed.
@@ -111,6 +111,8 @@ pub(super) fn show(row: &Sealed) -> Value {
     let time =
         |micros| jiff::Timestamp::from_microsecond(micros).map(|at| at.to_string()).unwrap_or_default();
     let id: [u8; 16] = row.id.as_slice().try_into().unwrap_or_default();
+    let created = Some(&outcome.created).filter(|name| !name.is_empty());
+    let names: Vec<&String> = entry.resource_names.iter().chain(created).collect();
     let prefix = if entry.project().is_empty() { String::new() } else { format!("{}/", entry.project()) };
     let request: Value = serde_json::from_str(&entry.request).unwrap_or(Value::Null);
     let name = |id: &str| format!("{prefix}auditEntries/{id}");
@@ -126,7 +128,7 @@ pub(super) fn show(row: &Sealed) -> Value {
         "authentication": entry.authentication,
         "method": entry.method,
         "upstream": entry.upstream,
-        "resourceNames": entry.resource_names,
+        "resourceNames": names,
         "permission": entry.permission,
         "granted": entry.granted,
         "result": outcome.ending,

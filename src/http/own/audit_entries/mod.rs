@@ -76,7 +76,8 @@ struct AuditPage {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 struct Parameters {
-    /// Which entries, such as `principal="anonymous" AND httpStatus>=400`.
+    /// Which entries, such as `principal="anonymous" AND httpStatus>=400`. `resourceNames="projects/acme-data"` finds what is
+    /// below it too, and `resourceNames="projects/acme-*"` what begins so.
     filter: Option<String>,
     /// `time desc`, newest first, or `time`.
     order_by: Option<String>,
