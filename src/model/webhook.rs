@@ -139,7 +139,8 @@ pub struct Delivery {
     pub kind: String,
     /// How far it is.
     pub state: DeliveryState,
-    /// When the next attempt is due; while one is under way, when it is given up for lost.
+    /// When the next attempt is due, which is not while its endpoint is left alone; while one is under way, when it is given up
+    /// for lost.
     pub due_at: Timestamp,
     /// Whether an attempt is under way.
     pub leased: bool,

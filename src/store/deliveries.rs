@@ -110,7 +110,7 @@ pub struct DeliveryQuery {
 pub struct Backlog {
     /// Deliveries that are pending.
     pub depth: u64,
-    /// Since when the oldest one has been due.
+    /// Since when the oldest one that may be tried has been due.
     pub oldest_due_at: Option<Timestamp>,
 }
 

@@ -14,8 +14,14 @@ use crate::{
     },
 };
 
-const COLUMNS: &str = "endpoint_id, event_id, type, state, due_at, leased, attempts, created_at, ended_at, \
-                       last_status, last_error";
+/// What is read of a delivery. One that waits is due when its endpoint is no longer left alone, and not before.
+const COLUMNS: &str = "endpoint_id, event_id, type, state, \
+    CASE WHEN state = 0 AND NOT leased THEN coalesce( \
+        (SELECT endpoint.paused_until FROM webhook_endpoints endpoint \
+         WHERE endpoint.id = webhook_deliveries.endpoint_id \
+           AND endpoint.paused_until > webhook_deliveries.due_at), due_at) \
+    ELSE due_at END, \
+    leased, attempts, created_at, ended_at, last_status, last_error";
 
 fn delivery(row: &Row) -> sqlx::Result<Delivery> {
     let state: i16 = row.try_get(3)?;
@@ -327,7 +333,8 @@ pub(in crate::store) async fn ready(
         .await
 }
 
-/// Counts what waits, up to a bound, and tells since when the oldest has been due.
+/// Counts what waits, up to a bound, and tells since when the oldest that may be tried has been due. What is left alone may not,
+/// and is due when that is over.
 pub(in crate::store) async fn backlog(handle: &Handle, now: i64, max: i64) -> sqlx::Result<Backlog> {
     let mut connection = reader(handle).await?;
     let depth: i64 = sqlx::query_scalar(
@@ -336,12 +343,24 @@ pub(in crate::store) async fn backlog(handle: &Handle, now: i64, max: i64) -> sq
     .bind(max)
     .fetch_one(&mut *connection)
     .await?;
+    // From one endpoint to the next, as in [`ready`]: of one that is left alone there may be any number.
     let oldest: Option<i64> = sqlx::query_scalar(
-        "SELECT min(due_at) FROM (SELECT due_at FROM webhook_deliveries
-                                  WHERE state = 0 AND NOT leased AND due_at <= $1 LIMIT $2) AS due",
+        "WITH RECURSIVE pending (id) AS (
+             SELECT min(endpoint_id) FROM webhook_deliveries WHERE state = 0
+             UNION ALL
+             SELECT (SELECT min(endpoint_id) FROM webhook_deliveries WHERE state = 0 AND endpoint_id > pending.id)
+             FROM pending WHERE pending.id IS NOT NULL
+         ), due (since) AS (
+             SELECT (SELECT CASE WHEN d.due_at < endpoint.paused_until THEN endpoint.paused_until ELSE d.due_at END
+                     FROM webhook_deliveries d
+                     WHERE d.state = 0 AND d.endpoint_id = endpoint.id AND d.due_at <= $1 AND NOT d.leased
+                     ORDER BY d.due_at LIMIT 1)
+             FROM pending JOIN webhook_endpoints endpoint ON endpoint.id = pending.id
+             WHERE endpoint.state = 0 AND endpoint.paused_until <= $1
+         )
+         SELECT min(since) FROM due",
     )
     .bind(now)
-    .bind(max)
     .fetch_one(&mut *connection)
     .await?;
     Ok(Backlog { depth: depth.try_into().unwrap_or_default(), oldest_due_at: oldest.map(time_of) })

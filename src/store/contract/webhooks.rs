@@ -16,6 +16,7 @@ super::contract! {
     a_replay_goes_on_where_it_was_left,
     only_so_many_replays_of_an_endpoint_are_begun,
     what_is_old_goes,
+    what_is_left_alone_is_due_when_that_is_over,
     who_writes_an_event_wakes_couriers,
 }
 
@@ -474,5 +475,31 @@ mod tell {
             [waiting],
             "nothing goes before it was told"
         );
+    }
+    /// It was counted as late all the while, and said to be due before.
+    pub(super) async fn what_is_left_alone_is_due_when_that_is_over(store: Store) {
+        endpoint(&store, "we_a").await;
+        endpoint(&store, "we_b").await;
+        let event = event(&store).await;
+        dispatch(&store, &event, &["we_a"]).await;
+        let hour = SignedDuration::from_hours(1);
+        let until = store.now() + hour;
+        store.pause_webhook_endpoint("we_a", until).await.unwrap();
+        let due = async |id: &str| store.delivery(id, &event.id).await.unwrap().unwrap().due_at;
+        let backlog = async || store.delivery_backlog(10).await.unwrap();
+        assert_eq!(due("we_a").await, until);
+        assert_eq!((backlog().await.depth, backlog().await.oldest_due_at), (1, None));
+        store.send_event_to("we_b", &event).await.unwrap();
+        assert_eq!(backlog().await.oldest_due_at, Some(due("we_b").await), "nobody leaves this one alone");
+        let leased = claim(&store, &[wanted("we_b", 1)], store.now()).await.remove(0);
+        let done = verdict(&leased, DeliveryState::Succeeded, store.now());
+        store.settle_deliveries(&[done], store.now()).await.unwrap();
+        store.shift_clock(hour + hour);
+        assert_eq!(backlog().await.oldest_due_at, Some(until));
+        let leased = claim(&store, &[wanted("we_a", 1)], store.now()).await.remove(0);
+        let later = until + hour + hour;
+        let again = verdict(&leased, DeliveryState::Pending, later);
+        store.settle_deliveries(&[again], store.now()).await.unwrap();
+        assert_eq!(due("we_a").await, later, "what is behind that is as it is");
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct DeliveryView {
     #[schema(required = false, example = false)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     attempt_under_way: bool,
-    /// When the next one is due.
+    /// When the next one is due, at the earliest: not while its endpoint is left alone.
     #[schema(nullable = false, format = "date-time", example = "2026-11-21T09:05:00Z")]
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_time: Option<String>,
