@@ -19,6 +19,8 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(60);
 /// Answers in a row that cannot be decoded, before an operation is left alone.
 const UNDECODABLE_MAX: i32 = 5;
+/// Failures in a row that say nothing, before it is told that nothing is known.
+const SILENT_MAX: i32 = 5;
 /// What became of asking about one operation.
 pub(super) enum Looked {
     Saw(Sighting),
@@ -90,6 +92,7 @@ pub(super) fn judge(
                 }
                 Meaning::Nothing => {
                     wait = pace::after_failures(failures);
+                    problem = (failures >= SILENT_MAX).then(|| nothing_known(error));
                     None
                 }
             }
@@ -123,6 +126,14 @@ pub(super) fn judge(
         counter!("causeway_operations_ended_total", "upstream" => upstream, "state" => state).increment(1);
     }
     change
+}
+
+/// Says why nothing is known. What the upstream says in words may be about the gateway's own account.
+fn nothing_known(error: &Error) -> String {
+    if error.nothing_sent() || error.reason().is_some() {
+        return "The upstream cannot be asked about it now.".to_owned();
+    }
+    format!("The upstream answers {} when it is asked about it.", error.code().name())
 }
 
 /// Whether a refusal says that listing is of no use, rather than that the upstream is in trouble.

@@ -362,6 +362,32 @@ async fn a_replica_that_dies_or_sleeps_changes_nothing() {
     }
 }
 
+/// It stayed as it was, and nothing was said of it.
+#[tokio::test]
+async fn why_nothing_is_known_of_an_operation_is_said_until_something_is() {
+    for story in Story::each().await {
+        let hand = story.hand().await;
+        let it = hand.track(&story, "a").await;
+        let problem = async || hand.desk.get(&it.name()).await.unwrap().problem;
+        story.far(|far| far.moods.insert("GetOperation".into(), (13, Vec::new())));
+        for _ in 0..4 {
+            story.pass(100);
+            hand.tick().await;
+            assert_eq!(problem().await, "", "it may be better in a moment");
+        }
+        story.pass(100);
+        assert_eq!(hand.tick().await.changed, 1);
+        assert_eq!(problem().await, "The upstream answers INTERNAL when it is asked about it.");
+        story.pass(100);
+        assert_eq!(hand.tick().await.changed, 0, "it is the same as before");
+        assert_eq!(hand.state(&it).await, State::Running, "nobody knows, so nothing is claimed");
+        story.far(|far| far.moods.clear());
+        story.pass(100);
+        hand.tick().await;
+        assert_eq!((problem().await, hand.state(&it).await), (String::new(), State::Running));
+    }
+}
+
 #[tokio::test]
 async fn two_pollers_tell_an_end_once() {
     for story in Story::each().await {

@@ -29,6 +29,9 @@ pub const TASK_TYPE: &str = "bigquery_query_job_task";
 const CONTEXT: &[u8] = b"flyte task";
 /// What BigQuery calls the reason of a job that somebody stopped.
 const STOPPED: &str = "'reason': 'stopped'";
+/// How a connector's failure is summed up where BigQuery does not find something, and what that says of a job.
+const NOT_FOUND: &str = " failed with google.api_core.exceptions.NotFound. ";
+const NO_JOB: &str = ": Not found: Job ";
 /// Characters of a failure's words that are kept.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
@@ -202,12 +205,48 @@ impl Source for Flyte {
         })
     }
 
-    /// NOT_FOUND is about the connector, and INTERNAL about anything, even about a job that goes on.
+    /// NOT_FOUND is about the connector, and INTERNAL about anything, even about a job that goes on. Only what BigQuery itself
+    /// says of the job is about that.
     fn meaning(&self, error: &Error) -> Meaning {
         match error.code() {
+            Code::Internal if is_forgotten(error) => Meaning::Gone,
             Code::PermissionDenied | Code::Unauthenticated => Meaning::Denied,
             Code::ResourceExhausted => Meaning::TooMuch,
             _ => Meaning::Nothing,
         }
+    }
+}
+
+/// Whether BigQuery knows no such job. It is asked where the job was begun, so it would find it if it had it.
+fn is_forgotten(error: &Error) -> bool {
+    error.reason().is_none() && error.message().contains(NOT_FOUND) && error.told().contains(NO_JOB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Keys, Purpose};
+
+    /// A task whose job was gone stayed as it was for a month.
+    #[test]
+    fn only_a_job_that_bigquery_does_not_know_is_gone() {
+        let flyte = Flyte::new(Keys::new(&[3; 32], &[]).sealer(Purpose::ResourceMeta));
+        let raised = |class: &str, words: &str| {
+            let text = format!("Upstream `flyte` failed with {class}. The log of the gateway has its words.");
+            let traceback = format!("Traceback (most recent call last):\n    {class}: {words}\n");
+            flyte.meaning(&Error::upstream(Code::Internal, text, Vec::new()).with_source(traceback))
+        };
+        let not_found = "google.api_core.exceptions.NotFound";
+        let address = "404 GET https://bigquery.googleapis.com/bigquery/v2/projects/p/jobs/j";
+        assert_eq!(raised(not_found, &format!("{address}: Not found: Job p:EU.j")), Meaning::Gone);
+        for (class, words) in [
+            (not_found, format!("{address}: Not found: Project p")),
+            ("google.api_core.exceptions.Forbidden", format!("{address}: Access Denied")),
+            ("KeyError", "'job_id': Not found: Job ".to_owned()),
+        ] {
+            assert_eq!(raised(class, &words), Meaning::Nothing, "{class}: {words}");
+        }
+        let absent = Error::upstream(Code::NotFound, "Cannot find connector", Vec::new());
+        assert_eq!(flyte.meaning(&absent), Meaning::Nothing, "it is about the connector");
     }
 }
