@@ -79,6 +79,8 @@ pub struct EndpointHealth {
     pub endpoint: String,
     /// Since when it has been failing, before a success among the verdicts is counted.
     pub failing_since: Option<Timestamp>,
+    /// Since when it had been failing when it was disabled, if this success is the first after that.
+    pub down_since: Option<Timestamp>,
     /// Whether one of the verdicts is a success.
     pub succeeded: bool,
 }

@@ -23,4 +23,5 @@ pub(super) const ALL: &[Migration] = migrations! {
     6 "0006_keep_room"
     7 "0007_truncate"
     8 "0008_narrow_indexes"
+    9 "0009_tell_recovery"
 };

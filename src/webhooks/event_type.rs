@@ -62,7 +62,11 @@ pub const ALL: [EventType; 15] = [
         Subject::Endpoint,
         "An endpoint failed for too long, or said that it is gone; nothing more is sent to it.",
     ),
-    of(ENDPOINT_RECOVERED, Subject::Endpoint, "An endpoint that had been failing accepted a delivery."),
+    of(
+        ENDPOINT_RECOVERED,
+        Subject::Endpoint,
+        "An endpoint accepted a delivery that had been failing for a minute or longer, or had been disabled for it.",
+    ),
     of(PING, Subject::Nothing, "Somebody asked for a test event."),
 ];
 

@@ -23,7 +23,7 @@ const SETTLE_TRIES: usize = 60;
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// After so much of nothing but failure an endpoint is disabled.
 const DISABLE_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
-/// A failure that was over sooner is not worth an event.
+/// A failure that was over sooner is not worth an event, unless somebody was told of its beginning.
 const OUTAGE_MIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Writes results as they come, many in one commit, until nobody sends any more.
@@ -84,11 +84,11 @@ pub(super) async fn settle(store: &Store, judged: &[Judged]) -> Result<usize> {
 
 /// Tells the world when an endpoint has been failing for too long, or accepts again.
 async fn react(store: &Store, health: &EndpointHealth, now: Timestamp) -> Result<()> {
-    let Some(since) = health.failing_since else { return Ok(()) };
+    let Some(since) = health.down_since.or(health.failing_since) else { return Ok(()) };
     let lasted = now.duration_since(since);
     if health.succeeded {
-        let endpoint =
-            if lasted >= OUTAGE_MIN { store.webhook_endpoint_by_id(&health.endpoint).await? } else { None };
+        let is_told = health.down_since.is_some() || lasted >= OUTAGE_MIN;
+        let endpoint = if is_told { store.webhook_endpoint_by_id(&health.endpoint).await? } else { None };
         let event = endpoint
             .map(|endpoint| event_about(store, &endpoint, event_type::ENDPOINT_RECOVERED, "", Some(since)));
         store.recover_webhook_endpoint(&health.endpoint, event.as_ref()).await

@@ -235,7 +235,9 @@ pub(in crate::store) async fn disable(
     let mut transaction = begin(&mut connection).await?;
     bump(&mut transaction).await?;
     let done = sqlx::query(
-        "UPDATE webhook_endpoints SET state = 1, disabled_reason = $2, version = version + 1, updated_at = $3
+        "UPDATE webhook_endpoints
+         SET state = 1, disabled_reason = $2, version = version + 1, updated_at = $3,
+             down_since = coalesce(down_since, failing_since, $3)
          WHERE id = $1 AND state = 0",
     )
     .bind(id)
@@ -252,7 +254,7 @@ pub(in crate::store) async fn disable(
     Ok(true)
 }
 
-/// Forgets that an endpoint was failing, with the event that says so, if there is something to say.
+/// Forgets that an endpoint was failing or disabled for it, with the event that says so, if there is something to say.
 pub(in crate::store) async fn recover(
     handle: &Handle,
     id: &str,
@@ -261,8 +263,8 @@ pub(in crate::store) async fn recover(
     let mut connection = writer(handle).await?;
     let mut transaction = begin(&mut connection).await?;
     let done = sqlx::query(
-        "UPDATE webhook_endpoints SET failing_since = NULL, last_failure_at = NULL
-         WHERE id = $1 AND failing_since IS NOT NULL",
+        "UPDATE webhook_endpoints SET failing_since = NULL, last_failure_at = NULL, down_since = NULL
+         WHERE id = $1 AND (failing_since IS NOT NULL OR down_since IS NOT NULL)",
     )
     .bind(id)
     .execute(&mut *transaction)

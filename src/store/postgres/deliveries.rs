@@ -195,22 +195,28 @@ pub(in crate::store) async fn settle(
         }
     }
     let healthy: Vec<&str> = endpoints.iter().filter(|(_, how)| how.0).map(|(id, _)| *id).collect();
-    let were_failing: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT id, failing_since FROM webhook_endpoints WHERE id = ANY($1) AND failing_since IS NOT NULL",
+    let were_failing: Vec<(String, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT id, failing_since, down_since FROM webhook_endpoints
+         WHERE id = ANY($1) AND (failing_since IS NOT NULL OR down_since IS NOT NULL)",
     )
     .bind(healthy)
     .fetch_all(&mut *transaction)
     .await?;
-    let health = |endpoint: String, since: i64, succeeded| EndpointHealth {
-        endpoint,
-        failing_since: Some(time_of(since)),
-        succeeded,
-    };
     let mut settled = Settled { written: written.len(), health: Vec::new() };
-    settled.health.extend(were_failing.into_iter().map(|(id, since)| health(id, since, true)));
+    settled.health.extend(were_failing.into_iter().map(|(endpoint, failing, down)| EndpointHealth {
+        endpoint,
+        failing_since: failing.map(time_of),
+        down_since: down.map(time_of),
+        succeeded: true,
+    }));
     for (endpoint, _) in endpoints.iter().filter(|(_, (succeeded, failed))| *failed && !succeeded) {
         let since = webhook_endpoints::note_failure(&mut transaction, endpoint, now, forgotten).await?;
-        settled.health.extend(since.map(|since| health((*endpoint).to_owned(), since, false)));
+        settled.health.extend(since.map(|since| EndpointHealth {
+            endpoint: (*endpoint).to_owned(),
+            failing_since: Some(time_of(since)),
+            down_since: None,
+            succeeded: false,
+        }));
     }
     transaction.commit().await?;
     Ok(settled)

@@ -160,16 +160,19 @@ pub(in crate::store) async fn settle(
         }
     }
     for (endpoint, (succeeded, _)) in endpoints {
-        let since = if succeeded {
-            failing_since(&mut transaction, endpoint).await?
+        let (failing_since, down_since) = if succeeded {
+            outage(&mut transaction, endpoint).await?
         } else {
-            webhook_endpoints::note_failure(&mut transaction, endpoint, now, forgotten).await?
+            (webhook_endpoints::note_failure(&mut transaction, endpoint, now, forgotten).await?, None)
         };
-        settled.health.extend(since.map(|since| EndpointHealth {
-            endpoint: endpoint.to_owned(),
-            failing_since: Some(time_of(since)),
-            succeeded,
-        }));
+        if failing_since.is_some() || down_since.is_some() {
+            settled.health.push(EndpointHealth {
+                endpoint: endpoint.to_owned(),
+                failing_since: failing_since.map(time_of),
+                down_since: down_since.map(time_of),
+                succeeded,
+            });
+        }
     }
     transaction.commit().await?;
     Ok(settled)
@@ -214,11 +217,11 @@ async fn write(connection: &mut SqliteConnection, verdict: &Verdict, now: i64) -
     Ok(true)
 }
 
-/// Returns since when an endpoint has been failing.
-async fn failing_since(connection: &mut SqliteConnection, id: &str) -> sqlx::Result<Option<i64>> {
-    let since = sqlx::query_scalar("SELECT failing_since FROM webhook_endpoints WHERE id = $1")
+/// Returns since when an endpoint has been failing, and since when it had been when it was disabled.
+async fn outage(connection: &mut SqliteConnection, id: &str) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+    let since = sqlx::query_as("SELECT failing_since, down_since FROM webhook_endpoints WHERE id = $1")
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    Ok(since.flatten())
+    Ok(since.unwrap_or_default())
 }

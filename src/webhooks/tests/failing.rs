@@ -117,6 +117,43 @@ async fn a_receiver_steers_us() {
     }
 }
 
+/// Enabling it made it forget that it was disabled.
+#[tokio::test]
+async fn whoever_was_told_that_an_endpoint_is_disabled_is_told_that_it_is_back() {
+    for stage in Stage::each().await {
+        let (endpoint, _) = stage.endpoint(&["operation.*"]).await;
+        let told = async || {
+            let mut told = stage.events().await;
+            told.retain(|kind| kind.starts_with("webhook_endpoint."));
+            told
+        };
+        let ping = async |status: u16| {
+            stage.ear.says(status, "");
+            stage.endpoints.ping("p", &endpoint.id).await.unwrap();
+            stage.courier.round().await.unwrap();
+        };
+        ping(410).await;
+        stage.endpoints.enable("p", &endpoint.id).await.unwrap();
+        ping(500).await;
+        assert_eq!(told().await, ["webhook_endpoint.disabled"]);
+        for _ in 0..2 {
+            stage.later(SignedDuration::from_secs(1));
+            ping(200).await;
+        }
+        assert_eq!(told().await, ["webhook_endpoint.disabled", "webhook_endpoint.recovered"], "once");
+        // Nobody was told that this one began.
+        stage.later(SignedDuration::from_secs(20));
+        ping(500).await;
+        stage.later(SignedDuration::from_secs(59));
+        ping(200).await;
+        assert_eq!(told().await.len(), 2, "it was over soon");
+        ping(500).await;
+        stage.later(SignedDuration::from_secs(61));
+        ping(200).await;
+        assert_eq!(told().await.len(), 3);
+    }
+}
+
 #[tokio::test]
 async fn a_name_that_moves_inside_is_refused_once_and_for_all() {
     for stage in Stage::each().await {
