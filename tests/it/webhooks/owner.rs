@@ -108,6 +108,45 @@ async fn an_endpoint_is_changed_and_goes() {
     gateway.get("/v1/projects/acme/events/evt_1").await.refused(404, "RESOURCE_NOT_FOUND");
 }
 
+/// It was refused as a field that there is not.
+#[tokio::test]
+async fn a_star_as_mask_replaces_what_can_be_replaced() {
+    let (gateway, receiver) = (gateway(&[]).await, Receiver::listen().await);
+    let wish = json!({
+        "url": receiver.url(), "eventTypes": ["operation.*"], "description": "a", "kinds": ["FLYTE_TASK"],
+        "maxDeliveriesPerSecond": 5, "headers": {"x-token": "t"},
+    });
+    let made = create(&gateway, &wish).await.json();
+    let path = name(&made);
+    let replace = async |mask: &str, body: &Value| {
+        gateway.send("PATCH", &format!("{path}?updateMask={mask}"), &[], body.to_string()).await
+    };
+    let mut shown = gateway.get(&path).await.json();
+    let same = replace("*", &shown).await.json();
+    shown["updateTime"] = same["updateTime"].clone();
+    assert_eq!(same, shown, "what was answered may be sent back");
+    let moved = format!("{}?to=elsewhere", receiver.url());
+    let replaced = replace("*", &json!({"url": moved, "eventTypes": ["ping"]})).await.json();
+    assert_eq!((&replaced["url"], &replaced["eventTypes"]), (&json!(moved), &json!(["ping"])));
+    for gone in ["description", "kinds", "maxDeliveriesPerSecond"] {
+        assert!(replaced.get(gone).is_none(), "{replaced}");
+    }
+    assert_eq!((&replaced["name"], &replaced["createTime"]), (&made["name"], &made["createTime"]));
+    assert_eq!(replaced["headerNames"], json!(["x-token"]), "nobody could have sent it back");
+    gateway.post(&format!("{path}:ping"), "").await;
+    let heard = receiver.hears(1).await.remove(0);
+    assert_eq!(believed(made["secret"].as_str().unwrap(), &heard)["type"], "ping", "the secret is the same");
+    assert_eq!(heard.0["x-token"], "t");
+    let disabled = replace("state", &json!({"state": "DISABLED"})).await.json();
+    assert_eq!(disabled["state"], "DISABLED");
+    let bare = replace("*", &json!({"url": moved, "headers": {}})).await.json();
+    assert_eq!((&bare["state"], bare.get("headerNames")), (&json!("DISABLED"), None));
+    let refused = replace("*", &json!({"description": "b"})).await.refused(400, "INVALID_FIELD");
+    assert!(refused.contains("url"), "{refused}");
+    let refused = replace("*,url", &json!({"url": moved})).await.refused(400, "INVALID_FIELD");
+    assert!(refused.contains("alone"), "{refused}");
+}
+
 /// Whoever could change where events go had the credentials sent there that nobody is shown.
 #[tokio::test]
 async fn headers_go_to_no_host_that_they_were_not_given_for() {

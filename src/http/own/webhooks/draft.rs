@@ -25,6 +25,8 @@ const CHANGEABLE: [&str; 9] = [
     "maxConcurrentDeliveries",
     "state",
 ];
+/// Names all of it.
+const ALL: &str = "*";
 /// What only we say.
 const OUTPUT_ONLY: [&str; 7] =
     ["name", "headerNames", "disabledReason", "failingSince", "pausedUntil", "createTime", "updateTime"];
@@ -73,7 +75,9 @@ pub(super) struct EndpointDraft {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(super) struct Mask {
-    /// Fields to change, separated by commas. What it names and the body lacks goes back to its default.
+    /// Fields to change, separated by commas. What it names and the body lacks goes back to its default, but for `state`, which
+    /// stays. `*` names all: the body takes the place of what there is, except `headers`, whose values cannot be read back and
+    /// stay unless it has them, `{}` for none.
     #[param(example = "description")]
     update_mask: Option<String>,
 }
@@ -124,7 +128,13 @@ pub(super) fn mask(query: &str) -> Result<Option<Vec<String>>> {
             name => return Err(Error::unknown_field(name, "expected updateMask")),
         }
     }
-    mask.map(|paths: Vec<String>| paths.iter().map(|path| changeable(path)).collect()).transpose()
+    let Some(paths): Option<Vec<String>> = mask else { return Ok(None) };
+    if paths.iter().any(|path| path == ALL) {
+        let alone = paths.len() == 1;
+        let wrong = || Error::invalid_field("updateMask", "* is all of them; give it alone, or name fields");
+        return alone.then_some(Some(paths)).ok_or_else(wrong);
+    }
+    paths.iter().map(|path| changeable(path)).collect::<Result<_>>().map(Some)
 }
 
 /// Finds the field that a path of a mask means, in camelCase or snake_case.
@@ -139,9 +149,11 @@ fn changeable(path: &str) -> Result<String> {
     })
 }
 
-/// Leaves only what a mask names; what it names and the body lacks goes back to its default.
+/// Leaves only what a mask names; what it names and the body lacks goes back to its default. Headers stay where all is named:
+/// nobody is shown their values, so whoever sends back what was answered lacks them.
 pub(super) fn masked(draft: Draft, mask: &[String]) -> Result<Draft> {
-    let named = |name: &str| mask.iter().any(|path| path == name);
+    let all = mask == [ALL];
+    let named = |name: &str| all || mask.iter().any(|path| path == name);
     if named("url") && draft.url.is_none() {
         return Err(Error::invalid_field("url", "is required, as updateMask names it"));
     }
@@ -154,7 +166,7 @@ pub(super) fn masked(draft: Draft, mask: &[String]) -> Result<Draft> {
         event_types: keep(named("eventTypes"), draft.event_types),
         upstreams: keep(named("upstreams"), draft.upstreams),
         kinds: keep(named("kinds"), draft.kinds),
-        headers: keep(named("headers"), draft.headers),
+        headers: if all { draft.headers } else { keep(named("headers"), draft.headers) },
         rate: keep(named("maxDeliveriesPerSecond"), draft.rate),
         concurrency: keep(named("maxConcurrentDeliveries"), draft.concurrency),
         state: draft.state.filter(|_| named("state")),

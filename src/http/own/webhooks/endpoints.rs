@@ -117,7 +117,8 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
 
 /// Changes a webhook endpoint.
 ///
-/// What `updateMask` names, or without it what the body holds. Disabling it cancels what is queued.
+/// What `updateMask` names, or without it what the body holds. What only the gateway says, and the secret, stay as they are.
+/// Disabling it cancels what is queued.
 #[utoipa::path(
     patch,
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}",
@@ -134,7 +135,7 @@ pub(super) async fn list(server: &Server, asked: &Asked<'_>, project: &str) -> R
 pub(super) async fn patch(server: &Server, mut asked: Asked<'_>, ids: &[&str]) -> Result<Response<Body>> {
     let mask = draft::mask(asked.query)?;
     let (mut draft, _) = draft::read(body(&mut asked).await?, false)?;
-    if let Some(mask) = mask.filter(|mask| *mask != ["*"]) {
+    if let Some(mask) = mask {
         draft = draft::masked(draft, &mask)?;
     }
     let (endpoints, project, id) = owned(server, ids);
