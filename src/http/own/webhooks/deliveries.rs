@@ -139,7 +139,7 @@ struct WantedDeliveries {
 
 /// Lists deliveries.
 ///
-/// The newest event first. A filter is `state = "EXHAUSTED"`.
+/// The latest event first, by when it happened. A filter is `state = "EXHAUSTED"`.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/webhookEndpoints/{endpoint}/deliveries",

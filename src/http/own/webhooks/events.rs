@@ -42,7 +42,7 @@ struct EventView {
 #[schema(as = webhooks::ListEvents)]
 #[serde(rename_all = "camelCase")]
 struct EventPage {
-    /// The events, the newest first.
+    /// The events, the latest first.
     events: Vec<EventView>,
     /// Send it as `pageToken` for the next page; not there on the last.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -105,7 +105,8 @@ struct OfEvent {
 
 /// Lists events.
 ///
-/// The newest first. A filter is `type = "operation.failed"`, or `type = "operation.*"` for a family.
+/// The latest first, by when it happened: what was found out later, because a gateway was killed, stands where it belongs and
+/// not on top. A filter is `type = "operation.failed"`, or `type = "operation.*"` for a family.
 #[utoipa::path(
     get,
     path = "/v1/projects/{project}/events",
