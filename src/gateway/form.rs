@@ -42,6 +42,7 @@ impl Form {
             defaults: self.defaults,
             selection: self.selection.as_ref(),
             pretty: self.pretty,
+            paths_as_they_are: false,
         }
     }
 

@@ -133,7 +133,8 @@ pub(super) fn noted(
 
 /// Notes as much of the request as may be kept.
 fn note(route: &Route, message: &[u8], notes: &mut Notes) {
-    let options = JsonOptions { selection: Some(&route.keepable), ..JsonOptions::default() };
+    let selection = Some(&route.keepable);
+    let options = JsonOptions { selection, paths_as_they_are: true, ..JsonOptions::default() };
     let mut request = Vec::new();
     let printed = route.request.message().to_json(message, &options, &mut request);
     if printed.is_ok() {

@@ -95,6 +95,9 @@ pub struct JsonOptions<'s> {
     pub selection: Option<&'s Selection>,
     /// Indented.
     pub pretty: bool,
+    /// Paths of a mask that JSON has no spelling for, such as `line_1`, are printed as they are. Without it they are an error,
+    /// since who reads them takes them for others.
+    pub paths_as_they_are: bool,
 }
 
 /// What is known about a message after printing it.
@@ -176,7 +179,8 @@ impl Plan {
         // Names make JSON about twice as long as the wire format of typical resources.
         out.reserve(wire_bytes * 2 + 64);
         let start = out.len();
-        let style = Style { enum_numbers: options.enum_numbers, defaults: options.defaults };
+        let JsonOptions { enum_numbers, defaults, paths_as_they_are, .. } = *options;
+        let style = Style { enum_numbers, defaults, paths_as_they_are };
         let printer = Printer::new(&self.tables, out, style, wire_bytes);
         let unknown_types = printer.print(write)?;
         if options.pretty {

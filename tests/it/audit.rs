@@ -60,6 +60,22 @@ async fn every_request_has_its_entry() {
     }
 }
 
+/// Whoever named such a field in a mask left nothing of the request in the log.
+#[tokio::test]
+async fn a_mask_that_json_has_no_spelling_for_hides_nothing() {
+    let upstream = Scripted::start(|_| book()).await;
+    let gateway = Gateway::library(&upstream).await;
+    drop(upstream);
+    let target = format!("{BOOK}?updateMask=line_1,title");
+    let changed = gateway.send("PATCH", &target, &[], r#"{"title":"Emma"}"#).await;
+    changed.refused(503, "UPSTREAM_UNAVAILABLE");
+    let all = list(&gateway, "filter=method=acme.v1.Library.UpdateBook").await;
+    assert_eq!(
+        all["auditEntries"][0]["request"],
+        json!({"book": {"name": "shelves/s/books/b", "title": "Emma"}, "updateMask": "line_1,title"})
+    );
+}
+
 /// It was found by its parent only.
 #[tokio::test]
 async fn a_creation_is_found_by_the_name_of_what_it_created() {

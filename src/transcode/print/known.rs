@@ -68,8 +68,13 @@ impl Printer<'_, '_> {
                 joined.push(',');
             }
             let path = std::str::from_utf8(path).map_err(|_| Stop::Bad(&"a field mask is not UTF-8"))?;
+            let start = joined.len();
             if !mask::to_camel(path, &mut joined) {
-                return Err(Stop::Bad(&"a field mask has a path that JSON cannot tell"));
+                if !self.style.paths_as_they_are {
+                    return Err(Stop::Bad(&"a field mask has a path that JSON cannot tell"));
+                }
+                joined.truncate(start);
+                joined.push_str(path);
             }
         }
         put_str(self.out, &joined);

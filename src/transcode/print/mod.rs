@@ -66,6 +66,7 @@ pub(super) fn json_bytes_max(wire_bytes: usize) -> usize {
 pub(super) struct Style {
     pub(super) enum_numbers: bool,
     pub(super) defaults: bool,
+    pub(super) paths_as_they_are: bool,
 }
 
 /// Prints one message and whatever is inside it.
