@@ -476,6 +476,7 @@ mod tell {
             "nothing goes before it was told"
         );
     }
+
     /// It was counted as late all the while, and said to be due before.
     pub(super) async fn what_is_left_alone_is_due_when_that_is_over(store: Store) {
         endpoint(&store, "we_a").await;
