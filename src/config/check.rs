@@ -38,8 +38,8 @@ pub(super) fn across_sections(config: &Config, report: &mut Report) {
             let origin = report.origin_of("http.listen");
             report.problem("http.listen", message, origin);
         }
-        Some(mode) if mode != Mode::None && !config.http.hosts.is_empty() => {
-            report.warning("http.hosts: has no effect; callers are asked who they are, under whatever name");
+        Some(mode) if !config.http.hosts.is_empty() && (mode != Mode::None || config.http.tls.is_some()) => {
+            report.warning("http.hosts: has no effect; with credentials, or a certificate, any name will do");
         }
         _ => {}
     }

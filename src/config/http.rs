@@ -19,8 +19,8 @@ pub struct Http {
     pub tls: Option<HttpTls>,
     /// `trusted_proxies`: the networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<Cidr>,
-    /// `hosts`: names that requests are addressed to, beside `localhost`, while callers are not asked who they are. Default
-    /// none.
+    /// `hosts`: names that requests are addressed to, beside `localhost`, addresses and names without a dot, while callers are
+    /// not asked who they are and no certificate says who answers. Default none.
     pub hosts: Vec<HostName>,
     /// `body_size_max`: the largest request body in bytes, also after decompression. Default 4 MiB.
     pub body_size_max: usize,

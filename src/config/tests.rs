@@ -114,6 +114,17 @@ fn without_authentication_only_loopback_is_served() {
 }
 
 #[test]
+fn a_name_of_the_gateway_is_a_host_without_a_port() {
+    accepted(set(&[r#"http.hosts=["Gateway.example.com", "causeway"]"#]));
+    for wrong in ["gateway:8080", "https://gateway", "a b", "", ".", "gateway."] {
+        let problems = refused(&[&format!("http.hosts=[{wrong:?}]")]);
+        assert!(problems.contains("http.hosts: expected the name of a host without a port"), "{problems}");
+    }
+    let told = Config::load(set(&["http.hosts=[\"gateway\"]", "identity.mode=keys"]));
+    assert!(told.warnings.join("\n").contains("http.hosts: has no effect"), "{:?}", told.warnings);
+}
+
+#[test]
 fn what_would_do_less_than_it_says_is_refused() {
     for settings in [
         &["upstreams.datastream.token=x"][..],

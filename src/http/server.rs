@@ -55,8 +55,8 @@ pub struct Server {
     /// Places for requests that are worked on.
     pub(super) places: Semaphore,
     pub(super) trusted_proxies: Vec<Cidr>,
-    /// Names that are ours while nobody is asked who they are.
-    pub(super) hosts: Vec<HostName>,
+    /// Names that are ours while nobody is asked who they are; `None` where a certificate says who we are.
+    pub(super) hosts: Option<Vec<HostName>>,
     pub(super) soft: CancellationToken,
     pub(super) in_flight: Gauge,
     /// Answers that nobody takes: of those who are known, and of all others.
@@ -159,7 +159,7 @@ impl Server {
             webhooks,
             places: Semaphore::new(bounds.concurrency_max),
             trusted_proxies: config.trusted_proxies.clone(),
-            hosts: config.hosts.clone(),
+            hosts: config.tls.is_none().then(|| config.hosts.clone()),
             about,
             soft,
             in_flight: gauge!("causeway_requests_in_flight"),

@@ -5,13 +5,13 @@
 //! 3. in flight: counted before anything can fail, until the last byte of the answer.
 //! 4. errors → envelope, metrics, log: outside of all that can fail, so that nothing answers in another form.
 //! 5. [`mod@panic`]: inside 4, so that a bug is an envelope too.
-//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them. Then
-//!    [`mod@origin`]: what only a credential could tell from its owner's doing is refused where there is none.
+//! 6. [`head`]: the limits of URL and headers, and what HTTP says of each head, before anybody reads them.
 //! 7. [`timeout`]: the deadline runs from the arrival of the head, body included.
 //! 8. [`verb`]: which verb the request stands for; needs the headers only, and the route needs it.
 //! 9. the route table: nothing of a body is read for a path that is not there. Its answer is kept back until 10, except
 //!    for the endpoints that need no credential.
-//! 10. [`admit`]: a place among the requests that are worked on, who calls, and how much of that is too much. From here on
+//! 10. [`mod@origin`]: where nobody is asked who they are, what a browser is made to send by another site's page. Then
+//!     [`admit`]: a place among the requests that are worked on, who calls, and how much of that is too much. From here on
 //!     a principal is known.
 //! 11. [`body`]: read, bounded and decoded, by the handler that wants one. What nobody wanted is dropped.
 //! 12. the handler: `own` or `proxied`. Before either, whether the principal may, by the name of the resource and not by
@@ -180,9 +180,6 @@ async fn handle<'s>(
     notes: &mut Notes,
 ) -> Result<Response<Body>> {
     head::check(head)?;
-    if !server.identity.is_on() {
-        origin::check(head, &server.hosts)?;
-    }
     if let Some(timeout) = timeout::of(&head.headers)? {
         let named = exchange.arrived + timeout;
         exchange.named_deadline = Some(named);
@@ -192,6 +189,9 @@ async fn handle<'s>(
     let Meant { verb, form } = meant(head)?;
     let found = server.routes.find(&verb, head.uri.path());
     *reached = found.as_ref().ok().map(|found| found.target);
+    if !is_public(*reached) && !server.identity.is_on() {
+        origin::check(head, server.hosts.as_deref())?;
+    }
     let _place = match is_public(*reached) {
         true => {
             admit::to_read(server, *reached)?;
