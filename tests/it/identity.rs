@@ -487,7 +487,11 @@ async fn a_key_in_use_outlives_the_database_for_a_while_and_an_unknown_one_waits
 #[tokio::test]
 async fn where_nobody_is_asked_a_page_of_another_site_does_nothing() {
     let upstream = Scripted::start(|_| Answer::Message(json!({}))).await;
-    let gateway = Gateway::library_with(&upstream, &["http.hosts=[\"gateway.example\"]"]).await;
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("a-get-that-changes.yaml");
+    let rules = "causeway: { rules: [{ selector: acme.v1.Library.GetTitle, read_only: false }] }";
+    std::fs::write(&file, rules).unwrap();
+    let rules = format!("upstreams.library.service_config=\"{}\"", file.display());
+    let gateway = Gateway::library_with(&upstream, &["http.hosts=[\"gateway.example\"]", &rules]).await;
     let host = ("host", "localhost:8080");
     let form = ("content-type", "application/x-www-form-urlencoded");
     let delete = format!("{BOOK}?$httpMethod=DELETE");
@@ -501,6 +505,9 @@ async fn where_nobody_is_asked_a_page_of_another_site_does_nothing() {
         refused.refused(403, "PERMISSION_DENIED");
         assert!(!refused.headers.contains_key("access-control-allow-origin"));
     }
+    let changes = format!("{BOOK}:title");
+    let image = gateway.send("GET", &changes, &[host, ("sec-fetch-site", "cross-site")], "").await;
+    image.refused(403, "PERMISSION_DENIED");
     assert_eq!(upstream.calls().len(), 0);
     for headers in [
         &[][..],

@@ -190,7 +190,8 @@ async fn handle<'s>(
     let found = server.routes.find(&verb, head.uri.path());
     *reached = found.as_ref().ok().map(|found| found.target);
     if !is_public(*reached) && !server.identity.is_on() {
-        origin::check(head, server.hosts.as_deref())?;
+        let changes = matches!(reached, Some(Target::Proxied(proxied)) if proxied.route.mutation);
+        origin::check(head, changes, server.hosts.as_deref())?;
     }
     let _place = match is_public(*reached) {
         true => {
