@@ -127,8 +127,8 @@ impl<T> RouteTable<T> {
         Ok(())
     }
 
-    /// Finds what is bound to `verb` and `path`, the path of a URL without its query; to GET, if nothing is to HEAD. Allocates nothing for a path
-    /// without percent sequences.
+    /// Finds what is bound to `verb` and `path`, the path of a URL without its query; to GET, if nothing is to HEAD. Allocates
+    /// nothing for a path without percent sequences.
     ///
     /// # Errors
     /// `ROUTE_NOT_FOUND` (404) if no template matches, `METHOD_NOT_ALLOWED` (405) with the verbs that are bound,

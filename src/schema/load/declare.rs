@@ -53,7 +53,9 @@ impl Loader {
     pub(super) fn declare_file(&mut self, set: &str, mut file: proto::File) -> Result<(), LoadError> {
         let comments = comments(file.source_code_info.take());
         let versions = self.files.entry(file.name.clone()).or_default();
-        if versions.iter().any(|&at| self.pending[at].file == file) {
+        // A copy with comments adds them to one that was compiled without.
+        let adds = |known: &PendingFile| known.comments.is_empty() && !comments.is_empty();
+        if versions.iter().any(|&at| self.pending[at].file == file && !adds(&self.pending[at])) {
             return Ok(());
         }
         let version = self.pending.len();

@@ -9,7 +9,8 @@ use crate::schema::{
     builtin::EMBEDDED,
     catalog::MIXINS,
     descriptor::{
-        Cardinality, Enum, EnumId, Field, Kind, Message, MessageId, Pool, Rpc, Service, ServiceId, Value,
+        Behavior, Cardinality, Enum, EnumId, Field, Kind, Message, MessageId, Pool, Rpc, Service, ServiceId,
+        Value,
     },
     proto::{HttpRule, Pattern},
 };
@@ -135,6 +136,17 @@ fn message_difference(pool: &Pool, one: &Message, other: &Message) -> Option<(St
             |message: &Message| if message.map_entry { "the entries of a map" } else { "fields of its own" };
         return Some((say(one).to_owned(), say(other).to_owned()));
     }
+    // What one demands and the other does not know is demanded of callers of both.
+    let lone = |message: &Message, than: &Message| {
+        let mut required = message.fields.iter().filter(|field| field.cardinality == Cardinality::Required);
+        required.find(|field| rival(than, field).is_none()).map(|field| describe(pool, message, field))
+    };
+    if let Some(before) = lone(one, other) {
+        return Some((before, "no such field".to_owned()));
+    }
+    if let Some(here) = lone(other, one) {
+        return Some(("no such field".to_owned(), here));
+    }
     let mut pairs = other.fields.iter().filter_map(|field| Some((rival(one, field)?, field)));
     pairs.find_map(|(known, field)| {
         let (before, here) = (describe(pool, one, known), describe(pool, other, field));
@@ -160,7 +172,7 @@ fn describe(pool: &Pool, home: &Message, field: &Field) -> String {
     };
     let oneof = field.oneof.and_then(|at| home.oneofs.get(at as usize));
     let oneof = oneof.map(|name| format!(" of oneof {name}")).unwrap_or_default();
-    let json_name = if field.json_name == lower_camel(&field.name) || field.name == field.json_name {
+    let json_name = if field.json_name == lower_camel(&field.name) || field.name.starts_with('[') {
         String::new()
     } else {
         format!(" [json_name = {:?}]", field.json_name)
@@ -192,14 +204,18 @@ fn enum_difference(one: &Enum, other: &Enum) -> Option<(String, String)> {
         return Some((say(one), say(other)));
     }
     let say = |value: &Value| format!("{} = {}", value.name, value.number);
+    // Of several names for a number the first is printed.
+    let printed = |home: &Enum, number| home.values.iter().position(|value| value.number == number);
+    let reprinted = other.values.iter().find_map(|value| {
+        let before = &one.values[printed(one, value.number)?];
+        let here = &other.values[printed(other, value.number)?];
+        (before.name != here.name).then(|| (say(before), say(here)))
+    });
+    if reprinted.is_some() {
+        return reprinted;
+    }
     other.values.iter().find_map(|value| {
-        let known = one.values.iter().find(|known| known.name == value.name);
-        // A second name for a number is an alias if this version has the first one too, else the value was renamed.
-        let renamed = || {
-            let known = one.values.iter().find(|known| known.number == value.number)?;
-            (!other.values.iter().any(|value| value.name == known.name)).then_some(known)
-        };
-        let known = known.or_else(renamed)?;
+        let known = one.values.iter().find(|known| known.name == value.name)?;
         (say(known) != say(value)).then(|| (say(known), say(value)))
     })
 }
@@ -273,8 +289,10 @@ fn join_message(home: &mut Message, later: Message) {
 }
 
 fn join_field(known: &mut Field, later: Field) {
-    // Both count: INPUT_ONLY keeps a field secret.
-    let added = later.behavior.into_iter().filter(|behavior| !known.behavior.contains(behavior));
+    // Both count: INPUT_ONLY keeps a field secret. But what one version can do without is not required.
+    known.behavior.retain(|behavior| *behavior != Behavior::Required || later.is(Behavior::Required));
+    let is_new = |behavior: &Behavior| *behavior != Behavior::Required && !known.behavior.contains(behavior);
+    let added = later.behavior.into_iter().filter(is_new);
     known.behavior.extend(added.collect::<Vec<_>>());
     if known.cardinality == Cardinality::Implicit {
         known.cardinality = later.cardinality;
@@ -318,8 +336,10 @@ fn join_service(home: &mut Service, later: Service) {
     if home.default_host.is_empty() {
         home.default_host = later.default_host;
     }
-    if home.oauth_scopes.is_empty() {
-        home.oauth_scopes = later.oauth_scopes;
+    for scope in later.oauth_scopes {
+        if !home.oauth_scopes.contains(&scope) {
+            home.oauth_scopes.push(scope);
+        }
     }
     home.comment = home.comment.take().or(later.comment);
 }

@@ -89,6 +89,37 @@ fn what_either_version_of_a_file_has_is_known_in_whatever_order_they_come() {
     }
 }
 
+/// What callers of one version never heard of was demanded of them.
+#[test]
+fn what_one_version_can_do_without_is_not_demanded() {
+    let old = |body: &str| compile(&[("old.proto", &format!("syntax = \"proto2\"; package old; {body}"))]);
+    let (one, other) = (
+        old("message M { optional int32 a = 1; }"),
+        old("message M { optional int32 a = 1; required int32 b = 2; }"),
+    );
+    for sets in [[("one", &*one), ("two", &*other)], [("two", &*other), ("one", &*one)]] {
+        let error = Pool::load(&sets).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("required int32 b = 2") && error.contains("no such field"), "{error}");
+    }
+    let must = "message Page { int32 size = 1 [(google.api.field_behavior) = REQUIRED]; }";
+    for pool in both_ways(must, "message Page { int32 size = 1; }") {
+        let pool = pool.unwrap();
+        let page = pool.message(pool.find_message("p.Page").unwrap());
+        assert!(!page.fields[0].is(Behavior::Required));
+    }
+}
+
+/// A field whose name in JSON is its own name passed for one that has none of its own, so that the order of the sets decided.
+#[test]
+fn a_name_in_json_that_is_the_fields_own_is_a_name() {
+    let versions = ["int32 page_size = 9;", "int32 page_size = 9 [json_name = \"page_size\"];"];
+    let [one, other] = versions.map(|field| format!("message Page {{ {field} }}"));
+    for refused in both_ways(&one, &other) {
+        let error = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("[json_name = \"page_size\"]"), "{error}");
+    }
+}
+
 #[test]
 fn versions_that_contradict_each_other_are_refused_naming_both_sets() {
     let table = [
@@ -118,6 +149,7 @@ fn versions_that_contradict_each_other_are_refused_naming_both_sets() {
         ),
         ("<string, int32>", "<string, int64>", "p.M.CountsEntry has", "int64 value = 2", "int32 value = 2"),
         ("SOME = 1;", "MANY = 1;", "p.Kind has", "MANY = 1", "SOME = 1"),
+        ("SOME = 1;", "option allow_alias = true; ANY = 1; SOME = 1;", "p.Kind has", "ANY = 1", "SOME = 1"),
         ("SOME = 1;", "SOME = 2;", "p.Kind has", "SOME = 2", "SOME = 1"),
         ("Get(M)", "Get(stream M)", "p.S has", "rpc Get(stream p.M) returns (p.M)", "rpc Get(p.M) returns"),
         (
