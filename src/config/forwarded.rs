@@ -8,7 +8,14 @@ use super::section::Section;
 const NAMES_MAX: usize = 32;
 
 /// What goes up anyway.
-const GOES_UP: [&str; 4] = ["accept-language", "traceparent", "tracestate", "x-request-id"];
+const GOES_UP: [&str; 6] = [
+    "accept-language",
+    "traceparent",
+    "tracestate",
+    "x-goog-api-client",
+    "x-goog-user-project",
+    "x-request-id",
+];
 
 /// What is between two neighbours, shown to prove who somebody is, or said to the gateway: an upstream that heard it from a
 /// caller would take it for the gateway's word.
@@ -69,7 +76,7 @@ fn name(text: &str) -> Result<HeaderName, &'static str> {
     let name: HeaderName = text.parse().map_err(|_| "is no name of a header")?;
     let text = name.as_str();
     if GOES_UP.contains(&text) {
-        return Err("goes up by itself");
+        return Err("goes up by itself where it may");
     }
     if text.ends_with("-bin") {
         return Err("would hold bytes, which a header of HTTP cannot");

@@ -251,6 +251,10 @@ fn only_headers_that_are_the_callers_own_to_say_are_forwarded() {
             "{problems}"
         );
     }
+    for (name, why) in [("x-goog-api-client", "goes up by itself"), ("x-goog-api-key", "never goes up")] {
+        let problems = Config::load(given(&format!("[{name:?}]"))).into_config().unwrap_err().to_string();
+        assert!(problems.contains(&format!("{name:?} ")) && problems.contains(why), "{problems}");
+    }
     let many: Vec<String> = (0..33).map(|n| format!("x-{n}")).collect();
     let problems = Config::load(given(&format!("{many:?}"))).into_config().unwrap_err().to_string();
     assert!(problems.contains("more than 32 names"), "{problems}");

@@ -1,6 +1,9 @@
 //! Whose mistake it is when a connector refuses a task: it calls everything INTERNAL and shows a Python traceback.
 
-use crate::error::{Code, Error};
+use crate::{
+    error::{Code, Error},
+    upstream::raised_by,
+};
 
 /// Classes of exceptions, what they are in our terms, and what is said about them.
 const EXCEPTIONS: [(&str, Code, &str); 5] = [
@@ -34,8 +37,7 @@ pub(super) fn explained(error: Error) -> Error {
     }
     let told = error.told();
     let known = EXCEPTIONS.iter().find(|(class, ..)| {
-        let named = format!(" failed with {class}. ");
-        error.message().contains(&named) && (*class != "ValueError" || told.contains(TYPES))
+        raised_by(&error) == Some(*class) && (*class != "ValueError" || told.contains(TYPES))
     });
     let Some((class, code, text)) = known else { return error };
     // What is wrong with a query is for whoever wrote it; other words may be about our own account.
@@ -54,12 +56,12 @@ fn words(told: &str, class: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::failed_with;
 
     fn refused(class: &str, words: &str) -> Error {
-        let text = format!("Upstream `flyte` failed with {class}. The log of the gateway has its words.");
-        let traceback =
-            format!("Traceback (most recent call last):\n      File \"x\", line 1\n    {class}: {words}\n");
-        explained(Error::upstream(Code::Internal, text, Vec::new()).with_source(traceback))
+        explained(failed_with(&format!(
+            "Traceback (most recent call last):\n      File \"x\", line 1\n    {class}: {words}\n"
+        )))
     }
 
     #[test]

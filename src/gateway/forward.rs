@@ -105,7 +105,13 @@ async fn read(
             tracker.saw(role, &answered).await;
             Ok(reply)
         }
-        Err(error) if role == Role::GetsLro && error.code() == Code::NotFound && error.reason().is_none() => {
+        // Where headers of callers go up, it may be there for others and not for this one.
+        Err(error)
+            if role == Role::GetsLro
+                && error.code() == Code::NotFound
+                && error.reason().is_none()
+                && route.forwarded.is_empty() =>
+        {
             let name = notes.entry.resource_names.first().map_or("", String::as_str);
             match Box::pin(tracker.remembered(&route.upstream_key, name)).await {
                 Some(message) => Ok(Reply { message: message.into(), headers: HeaderMap::new() }),

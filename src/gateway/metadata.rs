@@ -10,6 +10,9 @@ use crate::{
     upstream::Timeout,
 };
 
+/// Bytes of headers that go up because the configuration names them: servers of gRPC take 8 KiB of metadata in all by default.
+const FORWARDED_BYTES_MAX: usize = 4 * 1024;
+
 /// What goes up as it came; the upstream decides what of it its credentials allow. Everything else stays here unless
 /// `forward_headers` names it: a caller must not be able to set metadata that an upstream trusts because it comes from us.
 const PASSED: [HeaderName; 3] =
@@ -75,12 +78,18 @@ impl Caller<'_> {
         names.iter().flat_map(|name| self.headers.get_all(name).into_iter().map(move |value| (name, value)))
     }
 
-    /// Refuses what the metadata of gRPC cannot hold. Dropped, it would make another request of it.
+    /// Refuses what the metadata of gRPC cannot hold: dropped, it would make another request of it. And more than servers take.
     pub(super) fn require_forwardable(&self, names: &[HeaderName]) -> Result<()> {
         let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+        let bytes: usize = self.forwarded(names).map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > FORWARDED_BYTES_MAX {
+            return Err(Error::limit(format!(
+                "The headers that go to the upstream have {bytes} bytes; at most {FORWARDED_BYTES_MAX} are allowed."
+            )));
+        }
         match self.forwarded(names).find(|(_, value)| !is_plain(value)) {
             Some((name, _)) => {
-                let why = "this header goes to the upstream, so its value can only hold visible ASCII";
+                let why = "this header goes to the upstream, so its value can only hold printable ASCII";
                 Err(Error::invalid_field(name.as_str(), why))
             }
             None => Ok(()),

@@ -17,6 +17,7 @@ use crate::{
     error::{Code, Error, Result},
     model::{Entry, OperationId, Outcome},
     operations::{Answered, Role, TaskDraft},
+    schema::NAME_BYTES_MAX,
     store::journal::{Effects, Intent, KeyFate, KeyUse, Opened, Settled, Settlement, Ticket},
     upstream::{Call, Reply, Upstream},
 };
@@ -243,7 +244,8 @@ impl Started {
             return None;
         }
         let target = &effects.operations.first()?.operation.target;
-        target.strip_prefix(asked)?.starts_with('/').then(|| target.clone())
+        let is_below = target.strip_prefix(asked)?.starts_with('/');
+        (is_below && target.len() <= NAME_BYTES_MAX).then(|| target.clone())
     }
 
     /// Returns the name of the operation that was started when the answer was new.

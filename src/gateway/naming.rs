@@ -1,7 +1,7 @@
 //! How what came of a call is called: callers ask its parent, and the answer names it.
 
 use crate::{
-    schema::Method,
+    schema::{Method, NAME_BYTES_MAX},
     transcode::{Peeked, Plan, Transcoder},
 };
 
@@ -29,7 +29,7 @@ impl Naming {
     }
 
     /// Names what came of a call below the resource that it was asked of; `None` if that is what the call was about, or the
-    /// answer names nothing.
+    /// answer names nothing, or in more than [`NAME_BYTES_MAX`] bytes: upstreams answer what they like.
     pub(super) fn created(&self, asked: &str, reply: &[u8]) -> Option<String> {
         let name = self.response.peek(reply, "name").ok().flatten().and_then(Peeked::text)?;
         self.below(asked, name)
@@ -37,11 +37,12 @@ impl Naming {
 
     /// Spells a name as callers know it, if it is of something of the collection below what was asked: by that and the end of
     /// the name. An upstream may call the project by its number.
-    pub(super) fn below(&self, asked: &str, name: &str) -> Option<String> {
+    fn below(&self, asked: &str, name: &str) -> Option<String> {
         if asked.is_empty() || self.own(asked).is_some() {
             return None;
         }
-        self.own(name).map(|end| format!("{asked}/{end}"))
+        let end = self.own(name).filter(|end| asked.len() + end.len() < NAME_BYTES_MAX)?;
+        Some(format!("{asked}/{end}"))
     }
 
     /// Returns the end of a name of something in the collection.

@@ -30,7 +30,10 @@ pub fn unservable(catalog: &Catalog, transcoder: &Transcoder) -> Vec<Problem> {
 /// Makes the plans of a binding, as its route does.
 fn fits(transcoder: &Transcoder, method: &Method, binding: &Binding) -> Result<()> {
     let variables: Vec<&str> = binding.template.variables().iter().map(FieldPath::as_str).collect();
-    transcoder.request(method.input, &variables, &binding.body)?;
+    let request = transcoder.request(method.input, &variables, &binding.body)?;
+    if let ("PATCH", Some(mask)) = (&*binding.verb, &method.update_mask) {
+        request.with_mask(mask)?;
+    }
     transcoder.response(method.output, binding.response_body.as_deref())?;
     Ok(())
 }

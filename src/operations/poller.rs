@@ -92,6 +92,21 @@ impl Lane {
         f(&mut self.quota.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns what a look says about an operation. An upstream that is given headers of callers may hide by them what it has, and
+    /// the gateway has none: then nothing is known of what is not found.
+    fn believed(&self, looked: Looked) -> Looked {
+        match looked {
+            Looked::Refused(error)
+                if self.upstream.is_given_headers()
+                    && error.code() == Code::NotFound
+                    && error.reason().is_none() =>
+            {
+                Looked::Refused(Error::upstream(Code::PermissionDenied, error.message(), Vec::new()))
+            }
+            looked => looked,
+        }
+    }
+
     fn unlisted<T>(&self, f: impl FnOnce(&mut HashSet<String>) -> T) -> T {
         f(&mut self.unlisted.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -240,6 +255,8 @@ impl Poller {
         };
         // What was asked for together stays together.
         let random = fastrand::f64();
+        let looked: Vec<_> =
+            looked.into_iter().map(|(operation, looked)| (operation, lane.believed(looked))).collect();
         let changes: Vec<Change> = looked
             .iter()
             .map(|(operation, looked)| judge(&self.0.tracker, self.0.max_age, operation, looked, random))

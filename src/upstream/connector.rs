@@ -175,7 +175,7 @@ where
     Connection::open(socket, purpose).await.map_err(|error| {
         let why = if is_hang_up(&error) { "it hung up".to_owned() } else { error.to_string() };
         let text = format!(
-            "the server does not speak HTTP/2 in clear text ({why}): if it speaks TLS, the endpoint begins with https://"
+            "HTTP/2 in clear text could not be begun ({why}): if the server speaks TLS, the endpoint begins with https://"
         );
         io::Error::new(io::ErrorKind::Unsupported, text)
     })

@@ -27,10 +27,11 @@ const DOWN_BYTES_MAX: usize = 8 * 1024;
 
 /// Headers that never come down. Those of the connection and of the gRPC body mean nothing to the caller; those that
 /// steer a browser or a cache are for the gateway to say; the rest are names of its own.
-const NEVER_DOWN: [&str; 40] = [
+const NEVER_DOWN: [&str; 51] = [
     "accept-encoding",
     "accept-ranges",
     "age",
+    "allow",
     "alt-svc",
     "authorization",
     "cache-control",
@@ -48,30 +49,50 @@ const NEVER_DOWN: [&str; 40] = [
     "last-modified",
     "link",
     "location",
+    "nel",
+    "permissions-policy",
     "pragma",
     "proxy-authenticate",
     "proxy-connection",
     "ratelimit",
     "ratelimit-policy",
+    "referrer-policy",
     "refresh",
+    "report-to",
+    "reporting-endpoints",
     "retry-after",
     "server",
+    "service-worker-allowed",
     "set-cookie",
+    "status",
     "strict-transport-security",
     "te",
+    "timing-allow-origin",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "user-agent",
     "vary",
     "via",
+    "warning",
     "www-authenticate",
     "x-frame-options",
+    "x-http-method-override",
     "x-request-id",
 ];
 /// Beginnings of names that never come down.
-const NEVER_DOWN_PREFIXES: [&str; 7] =
-    ["grpc-", "content-", "causeway-", "access-control-", "cross-origin-", "sec-", "proxy-"];
+const NEVER_DOWN_PREFIXES: [&str; 10] = [
+    "grpc-",
+    "content-",
+    "causeway-",
+    "x-causeway-",
+    "x-accel-",
+    "x-forwarded-",
+    "access-control-",
+    "cross-origin-",
+    "sec-",
+    "proxy-",
+];
 
 /// What a call adds to the caller's headers.
 pub(super) struct Additions<'c> {

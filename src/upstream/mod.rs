@@ -61,8 +61,12 @@ pub use self::breaker::BreakerState;
 pub use self::call::{Call, Reply};
 pub use self::deadline::Timeout;
 pub use self::health::{Health, HealthStatus};
+pub use self::status::raised_by;
 pub use self::stream::Streaming;
 pub use self::upstreams::Upstreams;
+
+#[cfg(test)]
+pub(crate) use self::status::failed_with;
 
 use std::time::Duration;
 
@@ -120,6 +124,11 @@ impl Upstream {
     /// Returns the key of its section.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether what it answers may depend on headers of callers that the configuration names.
+    pub fn is_given_headers(&self) -> bool {
+        !self.forwarded.is_empty()
     }
 
     /// Tells how it is doing. Calls nobody.

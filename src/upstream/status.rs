@@ -21,6 +21,10 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
 /// The longest name of an exception that is repeated to the caller.
 const EXCEPTION_BYTES_MAX: usize = 80;
 
+/// What stands before and behind the name of an exception, where it sums up a stack trace.
+const RAISED: &str = "` failed with ";
+const IN_LOG: &str = ". The log of the gateway has its words.";
+
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 /// Stack traces of the server. Never passed on.
 const DEBUG_INFO: &str = "type.googleapis.com/google.rpc.DebugInfo";
@@ -93,6 +97,17 @@ fn error(upstream: &str, code: Code, message: String, packed: Vec<PackedDetail>)
     error
 }
 
+/// Names the exception that a failure was summed up by, if it was.
+pub fn raised_by(error: &Error) -> Option<&str> {
+    error.message().strip_suffix(IN_LOG)?.split_once(RAISED).map(|(_, name)| name)
+}
+
+/// The failure of a call that ended with this message.
+#[cfg(test)]
+pub(crate) fn failed_with(message: &str) -> Error {
+    error("flyte", Code::Internal, message.to_owned(), Vec::new())
+}
+
 fn unpack(upstream: &str, value: &HeaderValue) -> Option<Packed> {
     let first = value.as_bytes().split(|b| *b == b',').next().unwrap_or_default();
     let packed =
@@ -148,10 +163,8 @@ fn summarise(upstream: &str, message: &str) -> Option<String> {
     }
     let name = if python { raised(message) } else { message.lines().find_map(exception) };
     Some(match name {
-        Some(name) => {
-            format!("Upstream `{upstream}` failed with {name}. The log of the gateway has its words.")
-        }
-        None => format!("Upstream `{upstream}` failed. The log of the gateway has its words."),
+        Some(name) => format!("Upstream `{upstream}{RAISED}{name}{IN_LOG}"),
+        None => format!("Upstream `{upstream}` failed{IN_LOG}"),
     })
 }
 

@@ -94,6 +94,8 @@ async fn headers_that_the_configuration_names_go_up_and_are_part_of_the_request(
     let refused = gateway.send("GET", BOOK, &[("x-tenant", "Zoë")], "").await;
     let message = refused.refused(400, "INVALID_FIELD");
     assert!(message.starts_with("x-tenant: this header goes to the upstream"), "{message}");
+    let long = "x".repeat(4096);
+    gateway.send("GET", BOOK, &[("x-tenant", &*long)], "").await.refused(400, "LIMIT_EXCEEDED");
     assert_eq!(upstream.calls().len(), calls);
 
     let archive = async |tenant: &str| {

@@ -288,6 +288,21 @@ async fn what_is_started_is_recorded_followed_and_remembered() {
     }
 }
 
+/// Whoever looks after operations has no headers of callers: what an upstream shows by these was called lost.
+#[tokio::test]
+async fn what_may_be_hidden_from_the_gateway_is_not_called_lost() {
+    for story in Story::each().await {
+        let hand = story.hand_with(&["upstreams.datastream.forward_headers=[\"x-tenant\"]"]).await;
+        let it = hand.track(&story, "a").await;
+        story.far(|far| far.operations.clear());
+        story.pass(600);
+        hand.tick().await;
+        assert_eq!(hand.state(&it).await, State::Running);
+        let shown = hand.desk.get(&it.name()).await.unwrap();
+        assert_eq!(shown.problem, "The gateway may not look at it.");
+    }
+}
+
 /// Where no process polled, none was ever forgotten.
 #[tokio::test]
 async fn what_ended_long_ago_is_forgotten_also_where_nothing_is_polled() {

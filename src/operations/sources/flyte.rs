@@ -21,6 +21,7 @@ use crate::{
         },
         google::rpc::Status,
     },
+    upstream::raised_by,
 };
 
 /// The type of task, and its version.
@@ -29,8 +30,8 @@ pub const TASK_TYPE: &str = "bigquery_query_job_task";
 const CONTEXT: &[u8] = b"flyte task";
 /// What BigQuery calls the reason of a job that somebody stopped.
 const STOPPED: &str = "'reason': 'stopped'";
-/// How a connector's failure is summed up where BigQuery does not find something, and what that says of a job.
-const NOT_FOUND: &str = " failed with google.api_core.exceptions.NotFound. ";
+/// What a connector raises where BigQuery does not find something, and what that says of a job.
+const NOT_FOUND: &str = "google.api_core.exceptions.NotFound";
 const NO_JOB: &str = ": Not found: Job ";
 /// Characters of a failure's words that are kept.
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -219,22 +220,25 @@ impl Source for Flyte {
 
 /// Whether BigQuery knows no such job. It is asked where the job was begun, so it would find it if it had it.
 fn is_forgotten(error: &Error) -> bool {
-    error.reason().is_none() && error.message().contains(NOT_FOUND) && error.told().contains(NO_JOB)
+    error.reason().is_none() && raised_by(error) == Some(NOT_FOUND) && error.told().contains(NO_JOB)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Keys, Purpose};
+    use crate::{
+        crypto::{Keys, Purpose},
+        upstream::failed_with,
+    };
 
     /// A task whose job was gone stayed as it was for a month.
     #[test]
     fn only_a_job_that_bigquery_does_not_know_is_gone() {
         let flyte = Flyte::new(Keys::new(&[3; 32], &[]).sealer(Purpose::ResourceMeta));
         let raised = |class: &str, words: &str| {
-            let text = format!("Upstream `flyte` failed with {class}. The log of the gateway has its words.");
-            let traceback = format!("Traceback (most recent call last):\n    {class}: {words}\n");
-            flyte.meaning(&Error::upstream(Code::Internal, text, Vec::new()).with_source(traceback))
+            let frame = "      File \"connector.py\", line 1";
+            let traceback = format!("Traceback (most recent call last):\n{frame}\n    {class}: {words}\n");
+            flyte.meaning(&failed_with(&traceback))
         };
         let not_found = "google.api_core.exceptions.NotFound";
         let address = "404 GET https://bigquery.googleapis.com/bigquery/v2/projects/p/jobs/j";

@@ -122,7 +122,7 @@ async fn a_server_that_speaks_tls_and_not_clear_text_is_told_so() {
     let error = upstream(&url.replace("https://", "http://")).unary(call()).await.unwrap_err();
     assert_eq!(facts(&error), UNAVAILABLE);
     let why = error.told();
-    assert!(why.contains("if it speaks TLS, the endpoint begins with https://"), "{why}");
+    assert!(why.contains("if the server speaks TLS, the endpoint begins with https://"), "{why}");
     assert!(!why.contains("not a result of an error"), "{why}");
 }
 
