@@ -6,7 +6,7 @@
 
 use crate::{
     error::{Error, Result},
-    store::audit::{Filter, Named},
+    store::audit::{Filter, ResourceFilter},
 };
 
 /// Bytes of a filter.
@@ -89,7 +89,7 @@ fn term(filter: &mut Filter, field: &Word, operator: &Word, value: &Word) -> Res
 
 /// Reads what a resource's name is to be. As AIP-160 writes "begins with"; a name does not end with a slash, so what does can
 /// only be meant so, too.
-fn named(text: String) -> Result<Named> {
+fn named(text: String) -> Result<ResourceFilter> {
     let beginning = text.strip_suffix('*');
     if beginning.unwrap_or(&text).contains('*') {
         return Err(wrong(
@@ -97,12 +97,12 @@ fn named(text: String) -> Result<Named> {
         ));
     }
     match beginning {
-        Some(beginning) => Ok(Named::Beginning(beginning.to_owned())),
+        Some(beginning) => Ok(ResourceFilter::Beginning(beginning.to_owned())),
         None if text.is_empty() => {
             Err(wrong("resourceNames is compared with a name; give one, or * for any"))
         }
-        None if text.ends_with('/') => Ok(Named::Beginning(text)),
-        None => Ok(Named::Within(text)),
+        None if text.ends_with('/') => Ok(ResourceFilter::Beginning(text)),
+        None => Ok(ResourceFilter::Within(text)),
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(filter.principal, ["alice"]);
         assert_eq!(filter.method, ["a.b.C"]);
         assert_eq!(filter.status, Some((400, 499)));
-        assert_eq!(filter.resource, [Named::Beginning("projects/p/".to_owned())]);
+        assert_eq!(filter.resource, [ResourceFilter::Beginning("projects/p/".to_owned())]);
         assert_eq!(filter.request_id, ["x y"]);
         assert_eq!(filter.from, Some(1_767_225_600_000_001));
         assert_eq!(parse("  ").unwrap(), Filter::default());
@@ -175,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_name_means_what_is_below_it_and_a_star_what_begins_so() {
-        let within = |name: &str| Named::Within(name.to_owned());
-        let beginning = |text: &str| Named::Beginning(text.to_owned());
+        let within = |name: &str| ResourceFilter::Within(name.to_owned());
+        let beginning = |text: &str| ResourceFilter::Beginning(text.to_owned());
         for (text, named) in [
             ("resourceNames = projects/p/things/web", within("projects/p/things/web")),
             ("resourceNames : projects/p/things/web", within("projects/p/things/web")),

@@ -146,7 +146,7 @@ fn cut(text: &str) -> &str {
 
 /// What a resource's name is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum ResourceFilter {
     /// This, or the name of something below it.
     Within(String),
     /// Any that begins so.
@@ -163,7 +163,7 @@ pub struct Filter {
     /// Full name of the method.
     pub method: Vec<String>,
     /// What it is about.
-    pub resource: Vec<Named>,
+    pub resource: Vec<ResourceFilter>,
     /// Id of the request.
     pub request_id: Vec<String>,
     /// HTTP status, lowest and highest.
@@ -311,14 +311,14 @@ where
 }
 
 /// Leaves those whose resource is named so.
-fn narrow<DB>(query: &mut QueryBuilder<DB>, named: &Named)
+fn narrow<DB>(query: &mut QueryBuilder<DB>, named: &ResourceFilter)
 where
     DB: Globs,
     String: Type<DB> + for<'q> Encode<'q, DB>,
 {
     let (text, whole) = match named {
-        Named::Within(name) => (cut(name), true),
-        Named::Beginning(text) => (cut(text), false),
+        ResourceFilter::Within(name) => (cut(name), true),
+        ResourceFilter::Beginning(text) => (cut(text), false),
     };
     let mut parts = text.splitn(3, '/');
     let (first, project, rest) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
@@ -329,8 +329,10 @@ where
         query.push(" AND project = ").push_bind(plain(format!("projects/{project}")));
     }
     // Of a whole project nearly every row is wanted: no index of resources may be taken for that, whose rows would all have
-    // to be sorted. The same holds for all that have a name.
-    let is_most = text.is_empty() || is_of_one && rest.is_none_or(str::is_empty);
+    // to be sorted. The same holds for all that have a name, and for all that are of any project.
+    let is_most = text == "projects"
+        || !whole && "projects/".starts_with(text)
+        || is_of_one && rest.is_none_or(str::is_empty);
     query.push(if is_most { " AND CASE WHEN " } else { " AND " });
     let text = plain(text);
     if text.is_empty() {

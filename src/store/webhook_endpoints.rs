@@ -111,7 +111,8 @@ impl Store {
             .inspect(|_| self.tell())
     }
 
-    /// Forgets that an endpoint was failing, or disabled for it, and writes the event that says so, unless somebody did that already.
+    /// Forgets that an endpoint was failing, or disabled for it, and writes the event that says so, unless somebody did that
+    /// already.
     ///
     /// # Errors
     /// The database is away.

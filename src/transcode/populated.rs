@@ -27,13 +27,16 @@ pub(super) struct Populated<'t> {
     pub(super) paths: Vec<String>,
     /// There is more than a mask can name.
     pub(super) overflows: bool,
+    /// There is an extension, which no path of a mask names.
+    pub(super) nameless: bool,
 }
 
 impl<'t> Populated<'t> {
     /// Looks at the message that the field at a place of the request has.
     pub(super) fn new(tables: &'t Tables, resource: u16, given: &'t [Vec<u16>]) -> Self {
         let steps = vec![resource];
-        Self { tables, steps, path: String::new(), given, paths: Vec::new(), overflows: false }
+        let (path, paths) = (String::new(), Vec::new());
+        Self { tables, steps, path, given, paths, overflows: false, nameless: false }
     }
 
     /// Reads the fields of the message at `index`, and what is no object as nothing.
@@ -132,6 +135,8 @@ impl<'t> Populated<'t> {
     fn found(&mut self) {
         if self.paths.len() >= PATHS_MAX {
             self.overflows = true;
+        } else if self.path.contains('[') {
+            self.nameless = true;
         } else {
             self.paths.push(self.path.clone());
         }

@@ -90,6 +90,11 @@ impl UpdateMask {
             );
             return Err(self.refused(&why));
         }
+        if found.nameless {
+            return Err(
+                self.refused("cannot be made of a body with an extension, which no mask names: give it")
+            );
+        }
         if found.paths.is_empty() {
             // Without a mask some upstreams replace all there is, by nothing.
             return Err(self.refused("cannot be made of a body that changes no field: give one, or the mask"));

@@ -19,6 +19,7 @@ const DESCRIPTION_BYTES_MAX: usize = 1024;
 const RATE_MAX: u32 = 10_000;
 const CONCURRENCY_MAX: u32 = 1000;
 /// Why an endpoint is disabled that its owner disabled.
+/// Migration 9 compares with it: changing it does not change what is kept.
 const BY_OWNER: &str = "disabled by its owner";
 
 /// What is asked for, not yet judged. What is `None` stays as it is.

@@ -65,7 +65,7 @@ pub const ALL: [EventType; 15] = [
     of(
         ENDPOINT_RECOVERED,
         Subject::Endpoint,
-        "An endpoint accepted a delivery that had been failing for a minute or longer, or had been disabled for it.",
+        "An endpoint accepts again that had been failing for a minute or longer, or that the gateway had disabled.",
     ),
     of(PING, Subject::Nothing, "Somebody asked for a test event."),
 ];

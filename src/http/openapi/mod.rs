@@ -5,7 +5,8 @@
 //! document of the known upstreams, as `causeway openapi` prints it.
 //!
 //! - `address`: path templates as OpenAPI spells them. `parameters`, `operation`: one binding of a method.
-//! - `schemas`: messages and enums as components; `names`: what those are called; `known`: the types with a JSON form of their own; `oneof`.
+//! - `schemas`: messages and enums as components; `names`: what those are called; `known`: the types with a JSON form of their
+//!   own; `oneof`.
 //! - `across`: lists whose paths take a `-`.
 //! - `pages`: lists whose pages are kept. `headers`: what the headers of answers say.
 //! - `errors`: the envelope and the responses that all operations share.

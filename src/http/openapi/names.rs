@@ -3,7 +3,7 @@
 //! A message has its name without what all have in front, `datastream.v1.Stream`, and what is made of it that name and a
 //! suffix, `datastream.v1.StreamInput`. Names of ours stay ours, a name of a message is never given to what is made of
 //! another, and what finds its name taken gets a number. All types that are known have their names from the start, so that
-//! none depends on what else is served.
+//! the name of none of them depends on what else is served; the number of what is made of one may.
 
 use std::collections::{HashMap, HashSet};
 

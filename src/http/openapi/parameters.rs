@@ -164,7 +164,7 @@ impl Query<'_> {
                     let mut place = outer.clone();
                     place.positions.push(position);
                     place.path.push(field);
-                    match self.use_of(pool, &place.path, field) {
+                    match self.use_of(pool, &place.path) {
                         Use::None => {}
                         Use::Value if found.len() < QUERY_PARAMETERS_MAX => found.push(place),
                         Use::Value => {
@@ -184,7 +184,8 @@ impl Query<'_> {
         (found.into_iter().map(|place| place.path).collect(), more)
     }
 
-    fn use_of(&self, pool: &Pool, path: &[&Field], field: &Field) -> Use {
+    fn use_of(&self, pool: &Pool, path: &[&Field]) -> Use {
+        let Some(field) = path.last() else { return Use::None };
         let taken = match &self.address.binding.body {
             Body::None => false,
             Body::All => true,

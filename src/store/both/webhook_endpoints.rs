@@ -254,7 +254,8 @@ pub(in crate::store) async fn disable(
     Ok(true)
 }
 
-/// Forgets that an endpoint was failing or disabled for it, with the event that says so, if there is something to say.
+/// Forgets that an endpoint was failing or disabled for it, with the event that says so, if there is something to say. One that
+/// was disabled since it accepted is not back.
 pub(in crate::store) async fn recover(
     handle: &Handle,
     id: &str,
@@ -264,7 +265,7 @@ pub(in crate::store) async fn recover(
     let mut transaction = begin(&mut connection).await?;
     let done = sqlx::query(
         "UPDATE webhook_endpoints SET failing_since = NULL, last_failure_at = NULL, down_since = NULL
-         WHERE id = $1 AND (failing_since IS NOT NULL OR down_since IS NOT NULL)",
+         WHERE id = $1 AND state = 0 AND (failing_since IS NOT NULL OR down_since IS NOT NULL)",
     )
     .bind(id)
     .execute(&mut *transaction)

@@ -24,7 +24,7 @@ mod tell {
         model::{Ending, Entry, Outcome},
         store::{
             Projects, Store,
-            audit::{Closed, Filter, GENESIS, Named, Sealed, Walk, digest},
+            audit::{Closed, Filter, GENESIS, ResourceFilter, Sealed, Walk, digest},
             contract::Reading,
             journal::{Effects, Intent, Journal, KeyUse, Opened, Settled, Settlement},
         },
@@ -110,8 +110,11 @@ mod tell {
         assert_eq!(sorted(Filter { projects: like("p"), ..Filter::default() }).await, ["a", "b"]);
         assert_eq!(sorted(Filter { projects: like("*"), ..Filter::default() }).await, ["a", "b", "c"]);
         assert_eq!(
-            sorted(Filter { resource: vec![Named::Beginning("projects/p".into())], ..Filter::default() })
-                .await,
+            sorted(Filter {
+                resource: vec![ResourceFilter::Beginning("projects/p".into())],
+                ..Filter::default()
+            })
+            .await,
             ["a", "b", "c"]
         );
         assert_eq!(
@@ -145,13 +148,13 @@ mod tell {
         ];
         let rows = names.map(|(id, name)| observed(&store, id, name, 200));
         store.observe(&signer(), rows.to_vec(), 100).await.unwrap();
-        let found = async |named: &[Named]| {
+        let found = async |named: &[ResourceFilter]| {
             let mut ids = ids(&store, &Filter { resource: named.to_vec(), ..Filter::default() }, ALL).await;
             ids.sort();
             ids
         };
-        let within = |name: &str| Named::Within(name.to_owned());
-        let beginning = |text: &str| Named::Beginning(text.to_owned());
+        let within = |name: &str| ResourceFilter::Within(name.to_owned());
+        let beginning = |text: &str| ResourceFilter::Beginning(text.to_owned());
         assert_eq!(found(&[within("projects/p/things/web")]).await, ["below", "whole"]);
         assert_eq!(found(&[beginning("projects/p/things/web/")]).await, ["below"]);
         let of_project = ["below", "dash", "digit", "dot", "project", "whole"];
@@ -179,7 +182,8 @@ mod tell {
         ] {
             assert_eq!(count(filter.clone()).await, wanted, "{filter:?}");
         }
-        let resource = ["projects/q", "projects/p"].map(|name| Named::Within(name.to_owned())).to_vec();
+        let resource =
+            ["projects/q", "projects/p"].map(|name| ResourceFilter::Within(name.to_owned())).to_vec();
         assert_eq!(count(Filter { resource, ..Filter::default() }).await, 0);
     }
 
@@ -191,7 +195,7 @@ mod tell {
         let closed = Closed::observed(store.now().as_microsecond(), &entry, &outcome);
         store.observe(&signer(), vec![closed], 100).await.unwrap();
         for name in ["projects/p", "projects/p/things", made] {
-            let resource = vec![Named::Within(name.to_owned())];
+            let resource = vec![ResourceFilter::Within(name.to_owned())];
             let filter = Filter { resource, ..Filter::default() };
             let found = store.audit_page(&filter, ALL).await.unwrap();
             assert_eq!(found.len(), 1, "{name}");

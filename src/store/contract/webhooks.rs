@@ -18,6 +18,7 @@ super::contract! {
     what_is_old_goes,
     what_is_left_alone_is_due_when_that_is_over,
     who_writes_an_event_wakes_couriers,
+    who_was_disabled_meanwhile_is_not_back,
 }
 
 mod tell {
@@ -457,6 +458,22 @@ mod tell {
         let disabled = about("webhook_endpoint.disabled");
         assert!(store.disable_webhook_endpoint("we_a", "enough", &disabled).await.unwrap());
         assert!(is_told(&store).await);
+    }
+
+    /// What had accepted just before it was disabled counted as back.
+    pub(super) async fn who_was_disabled_meanwhile_is_not_back(store: Store) {
+        endpoint(&store, "we_a").await;
+        let about = |kind| store.new_event("p", kind, "{}".into());
+        let disabled = about("webhook_endpoint.disabled");
+        assert!(store.disable_webhook_endpoint("we_a", "gone", &disabled).await.unwrap());
+        let recovered = about("webhook_endpoint.recovered");
+        store.recover_webhook_endpoint("we_a", Some(&recovered)).await.unwrap();
+        assert_eq!(store.event("p", &recovered.id).await.unwrap(), None);
+        let mut enabled = store.webhook_endpoint("p", "we_a").await.unwrap().unwrap();
+        enabled.state = EndpointState::Enabled;
+        assert!(store.update_webhook_endpoint(&enabled, true).await.unwrap());
+        store.recover_webhook_endpoint("we_a", Some(&recovered)).await.unwrap();
+        assert!(store.event("p", &recovered.id).await.unwrap().is_some(), "now it is");
     }
 
     pub(super) async fn what_is_old_goes(store: Store) {

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::store::{
         Backend, Projects,
-        audit::{Filter, Walk, entry_query, page_query},
+        audit::{Filter, ResourceFilter, Walk, entry_query, page_query},
         contract,
     };
 
@@ -196,10 +196,16 @@ mod tests {
         let store = contract::on_sqlite().await.expect("a file can be made");
         let Backend::Sqlite(files) = &store.0.backend else { unreachable!("it is a file") };
         let said = || vec!["x".to_owned()];
+        let about = |named| Filter { resource: vec![named], ..Filter::default() };
         let filters = [
             ("principal", Filter { principal: said(), ..Filter::default() }),
             ("method", Filter { method: said(), ..Filter::default() }),
             ("project", Filter { projects: Projects::One("p".into()), ..Filter::default() }),
+            ("project", about(ResourceFilter::Within("projects/p".into()))),
+            ("project", about(ResourceFilter::Beginning("projects/p/".into()))),
+            ("", about(ResourceFilter::Within("projects".into()))),
+            ("", about(ResourceFilter::Beginning("projects/".into()))),
+            ("", about(ResourceFilter::Beginning(String::new()))),
         ];
         for (index, filter) in filters {
             for ascending in [true, false] {
@@ -212,10 +218,13 @@ mod tests {
                     .expect("a plan");
                 let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
                 let after = if ascending { ">" } else { "<" };
-                let wanted = format!(
-                    "SEARCH audit_entries USING INDEX audit_entries_{index} ({index}=? AND rowid{after}?)"
-                );
-                assert_eq!(steps, [wanted]);
+                let wanted = match index {
+                    "" => format!("SEARCH audit_entries USING INTEGER PRIMARY KEY (rowid{after}?)"),
+                    _ => format!(
+                        "SEARCH audit_entries USING INDEX audit_entries_{index} ({index}=? AND rowid{after}?)"
+                    ),
+                };
+                assert_eq!(steps, [wanted], "{filter:?}");
             }
         }
     }

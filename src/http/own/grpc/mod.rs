@@ -132,8 +132,8 @@ async fn wait(server: &Server, asked: &mut Asked<'_>, request: &WaitOperationReq
         let it = operations::waited(server, asked.exchange, name, timeout(request)?).await?;
         return Ok(operations::view(server).wire(&it)?.into());
     }
-    let rest = Rest::of(Rpc::Wait, name);
-    let way = Way::find(server, asked, &rest, name).await?;
+    let over_rest = OverRest::of(Rpc::Wait, name);
+    let way = Way::find(server, asked, &over_rest, name).await?;
     let longest = operations::longest(asked.exchange, timeout(request)?);
     wait::until_end(server, asked, &way, name, longest).await
 }
@@ -171,8 +171,8 @@ async fn list(
 
 /// Makes the call at the upstream that serves this name over REST.
 async fn pass(server: &Server, asked: &mut Asked<'_>, rpc: Rpc, name: &str, message: &[u8]) -> Result<Bytes> {
-    let rest = Rest::of(rpc, name);
-    let way = Way::find(server, asked, &rest, name).await?;
+    let over_rest = OverRest::of(rpc, name);
+    let way = Way::find(server, asked, &over_rest, name).await?;
     if rpc != Rpc::List {
         return way.go(server, asked, message).await;
     }
@@ -183,13 +183,13 @@ async fn pass(server: &Server, asked: &mut Asked<'_>, rpc: Rpc, name: &str, mess
 }
 
 /// What a call about a name is over REST: one of these paths, and what is done there.
-struct Rest {
+struct OverRest {
     verb: &'static str,
     paths: Vec<String>,
     role: Role,
 }
 
-impl Rest {
+impl OverRest {
     fn of(rpc: Rpc, name: &str) -> Self {
         let path = format!("/v1/{}", encode(name));
         let (verb, paths, role) = match rpc {
@@ -210,12 +210,17 @@ struct Way<'w> {
 
 impl<'w> Way<'w> {
     /// Finds it, notes what is asked for, and refuses a caller that may not have that.
-    async fn find(server: &'w Server, asked: &mut Asked<'_>, rest: &'w Rest, name: &str) -> Result<Self> {
-        for path in &rest.paths {
-            let Ok(found) = server.routes.find(rest.verb, path) else { continue };
+    async fn find(
+        server: &'w Server,
+        asked: &mut Asked<'_>,
+        over_rest: &'w OverRest,
+        name: &str,
+    ) -> Result<Self> {
+        for path in &over_rest.paths {
+            let Ok(found) = server.routes.find(over_rest.verb, path) else { continue };
             let Target::Proxied(proxied) = found.target else { continue };
             let route = &*proxied.route;
-            if route.role() != Some(rest.role) {
+            if route.role() != Some(over_rest.role) {
                 continue;
             }
             let resource = route.resource(&found.captures);

@@ -15,7 +15,7 @@ use crate::{
 
 /// The pause behind the first look.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// The longest pause between two looks, and every pause for what is on record.
+/// The longest pause between two looks, before jitter, and every pause for what is on record.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// What a pause is multiplied with for the next one.
 const GROWTH: f64 = 1.5;
