@@ -110,7 +110,7 @@ async fn read(
             if role == Role::GetsLro
                 && error.code() == Code::NotFound
                 && error.reason().is_none()
-                && route.forwarded.is_empty() =>
+                && !upstream.is_given_headers() =>
         {
             let name = notes.entry.resource_names.first().map_or("", String::as_str);
             match Box::pin(tracker.remembered(&route.upstream_key, name)).await {

@@ -85,7 +85,8 @@ async fn make(
     let work = async move {
         match ledger.journal.open(intent).await {
             Ok(Opened::Go(ticket)) => {
-                let result = started.understood(&ledger, upstream.unary(call).await).await;
+                let result = upstream.unary(call).await;
+                let result = started.understood(&ledger, result, upstream.is_given_headers()).await;
                 let (effects, operation) = started.effects(&ledger, &ticket, &result).await;
                 let outcome = Outcome {
                     latency_us: u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -177,15 +178,16 @@ impl Started {
     }
 
     /// Says what an answer means. A refusal is turned around where a caller deletes what the upstream has forgotten and only
-    /// the record still shows: it is there for whoever asks, so it can be deleted.
-    async fn understood(&self, ledger: &Ledger, result: Result<Reply>) -> Result<Reply> {
+    /// the record still shows: it is there for whoever asks, so it can be deleted. Not where the upstream `may_hide` by headers
+    /// of the caller what is another's.
+    async fn understood(&self, ledger: &Ledger, result: Result<Reply>, may_hide: bool) -> Result<Reply> {
         if self.task.is_some() {
             return result.map_err(connector::explained);
         }
         let missing =
             result.as_ref().is_err_and(|error| error.code() == Code::NotFound && error.reason().is_none());
         let (true, Some(Role::DeletesLro), Some(name)) =
-            (missing, self.role, self.entry.resource_names.first())
+            (missing && !may_hide, self.role, self.entry.resource_names.first())
         else {
             return result;
         };

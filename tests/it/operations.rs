@@ -303,6 +303,30 @@ async fn what_may_be_hidden_from_the_gateway_is_not_called_lost() {
     }
 }
 
+/// What one tenant had seen was shown to another from the record, and deleted there for both.
+#[tokio::test]
+async fn what_may_be_hidden_from_a_caller_is_not_shown_from_the_record() {
+    for story in Story::each().await {
+        let tenants = "upstreams.datastream.forward_headers=[\"x-tenant\"]";
+        let gateway = Gateway::start(&[story.settings(), vec![tenants.to_owned()]].concat()).await;
+        let hand = story.hand_with(&[tenants]).await;
+        let it = hand.track(&story, "a").await;
+        story.far(|far| far.end("a", json!({"error": {"code": 10, "message": "taken"}})));
+        story.pass(10);
+        hand.tick().await;
+        assert_eq!(hand.state(&it).await, State::Failed);
+        story.far(|far| {
+            far.operations.clear();
+            far.moods.insert("DeleteOperation".to_owned(), (5, Vec::new()));
+        });
+        let theirs = format!("/v1/{PLACE}/operations/a");
+        for verb in ["GET", "DELETE"] {
+            assert_eq!(gateway.send(verb, &theirs, &[], "").await.status, 404, "{verb}");
+        }
+        assert_eq!(hand.state(&it).await, State::Failed, "it is on record still");
+    }
+}
+
 /// Where no process polled, none was ever forgotten.
 #[tokio::test]
 async fn what_ended_long_ago_is_forgotten_also_where_nothing_is_polled() {
