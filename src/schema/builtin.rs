@@ -4,6 +4,12 @@
 /// [`Pool::load`](super::Pool::load) takes; its name is for messages.
 pub const EMBEDDED: (&str, &[u8]) = ("embedded", include_bytes!(concat!(env!("OUT_DIR"), "/causeway.binpb")));
 
+/// The service of operations.
+pub(super) const OPERATIONS: &str = "google.longrunning.Operations";
+/// Services that many hosts offer, each under paths of its own: bound by the YAML, whatever their annotations say.
+pub(super) const MIXINS: &[&str] =
+    &[OPERATIONS, "google.cloud.location.Locations", "google.iam.v1.IAMPolicy"];
+
 /// A known upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {

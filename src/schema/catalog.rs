@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     binding,
-    builtin::{BUILTINS, Builtin},
+    builtin::{BUILTINS, Builtin, MIXINS},
     descriptor::{Pool, Rpc, Service, ServiceId},
     effect::Effect,
     method::{Method, Origin, full_name},
@@ -13,12 +13,6 @@ use super::{
     service_config::{Part, ServiceConfig},
 };
 use crate::error::nearest;
-
-/// The service of operations.
-pub(super) const OPERATIONS: &str = "google.longrunning.Operations";
-/// Services that many hosts offer, each under paths of its own: bound by the YAML, whatever their annotations say.
-pub(super) const MIXINS: &[&str] =
-    &[OPERATIONS, "google.cloud.location.Locations", "google.iam.v1.IAMPolicy"];
 
 /// What the configuration says about an upstream, as far as descriptors are concerned.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub struct LongRunning {
 impl LongRunning {
     /// `None` for a method that answers with something else, and for those of the Operations service itself.
     pub(super) fn of(pool: &Pool, service: &str, rpc: &Rpc, hints: PollHints) -> Option<Self> {
-        if *pool.message(rpc.output).full_name != *OPERATION || service == super::catalog::OPERATIONS {
+        if *pool.message(rpc.output).full_name != *OPERATION || service == super::builtin::OPERATIONS {
             return None;
         }
         let info = rpc.operation_info.as_ref();

@@ -6,8 +6,7 @@
 
 use super::{LoadError, Loader, MESSAGE_FIELDS_MAX, lower_camel, scope::Scope};
 use crate::schema::{
-    builtin::EMBEDDED,
-    catalog::MIXINS,
+    builtin::{EMBEDDED, MIXINS},
     descriptor::{
         Behavior, Cardinality, Enum, EnumId, Field, Kind, Message, MessageId, Pool, Rpc, Service, ServiceId,
         Value,
