@@ -18,9 +18,9 @@ use crate::{
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what another site's page sends. `changes` says that what is asked for may change something although it is a GET;
-/// `hosts` are names that the gateway has beside those that are always its own;
-/// `None`: nobody can pretend to be it under another name, since its certificate says who it is.
+/// Refuses what another site's page sends. `changes` says that what is asked for may change something although it is a GET.
+/// `hosts` are names that the gateway has beside those that are always its own; `None`: nobody can pretend to be it under
+/// another name, since its certificate says who it is.
 ///
 /// # Errors
 /// `PERMISSION_DENIED`.
@@ -39,7 +39,8 @@ pub(super) fn check(head: &Parts, changes: bool, hosts: Option<&[HostName]>) -> 
     }
     let is_read = !changes && matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !is_read && is_foreign(head, target.or(named), hosts.unwrap_or_default()) {
-        let text = "A browser sent this for a page of another site. While identity.mode is none, only the gateway's own pages may.";
+        let text = "A browser sent this for a page of another site. While identity.mode is none, only the gateway's own \
+                    pages may.";
         return Err(denied(text.to_owned()));
     }
     Ok(())
