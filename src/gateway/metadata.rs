@@ -98,8 +98,7 @@ impl Caller<'_> {
 
     /// Makes one word of these headers, in which every one of their values counts.
     pub(super) fn forwarded_tag(&self, names: &[HeaderName]) -> [u8; 32] {
-        let all = self.forwarded(names);
-        sha256_of_each(all.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
+        tag(self.forwarded(names))
     }
 
     /// Returns the time that is left.
@@ -131,6 +130,11 @@ impl Caller<'_> {
         value.set_sensitive(true);
         Some(value)
     }
+}
+
+/// Makes one word of headers, in which every name and value counts.
+pub(super) fn tag<'h>(pairs: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>) -> [u8; 32] {
+    sha256_of_each(pairs.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
 }
 
 #[cfg(test)]

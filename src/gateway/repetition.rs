@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{
+    metadata,
     notes::Notes,
     route::{Repeat, Route},
 };
@@ -61,7 +62,7 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
 /// What goes up because the configuration names it: with another tenant, say, it is another request.
 fn forwarded(route: &Route, call: &Call) -> [u8; 32] {
     let pairs = call.metadata.iter().filter(|(name, _)| route.forwarded.contains(name));
-    crypto::sha256_of_each(pairs.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
+    metadata::tag(pairs.map(|(name, value)| (name, value)))
 }
 
 /// What a message says, in whatever order: neither the fields of JSON nor the entries of a map have one, and a client that
