@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use prost::Message as _;
 use serde_json::Value;
 
-use super::{announcement::Announcement, routing_header};
+use super::{announcement::Announcement, naming::Naming, routing_header};
 use crate::{
     error::{Code, Error, Result},
     model::{Entry, Outcome, WebhookEvent},
@@ -97,7 +97,9 @@ impl Aftermath {
         let mut rules = HashMap::new();
         for method in &catalog.methods {
             let change = method.full_name.strip_prefix(SERVICE).and_then(Change::of);
-            if let (Some(change), Some(announcement)) = (change, Announcement::of(transcoder, method)?) {
+            let naming = Arc::new(Naming::of(transcoder, method));
+            let announcement = Announcement::of(transcoder, method, &naming)?;
+            if let (Some(change), Some(announcement)) = (change, announcement) {
                 let key = (method.upstream.to_string(), method.full_name.clone());
                 rules.insert(key, Rule { change, announcement });
             }

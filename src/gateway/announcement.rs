@@ -25,7 +25,7 @@ const RESOURCE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Announcement {
     kind: &'static str,
-    naming: Naming,
+    naming: Arc<Naming>,
     response: Plan,
     keepable: Selection,
 }
@@ -40,7 +40,11 @@ impl Announcement {
     ///
     /// # Errors
     /// The rule names an event that no rule can, which [`super::unservable()`] has said before.
-    pub(super) fn of(transcoder: &Transcoder, method: &Method) -> Result<Option<Arc<Self>>> {
+    pub(super) fn of(
+        transcoder: &Transcoder,
+        method: &Method,
+        naming: &Arc<Naming>,
+    ) -> Result<Option<Arc<Self>>> {
         let Some(tells) = &method.tells else { return Ok(None) };
         let known = find(tells).ok_or_else(|| {
             Error::internal(format!("{}: tells {:?}, which no rule can", tells.place, tells.event))
@@ -48,7 +52,7 @@ impl Announcement {
         let response = transcoder.plan(method.output);
         Ok(Some(Arc::new(Self {
             kind: known.name,
-            naming: Naming::of(transcoder, method),
+            naming: naming.clone(),
             keepable: response.keepable(&tells.secret_fields),
             response,
         })))

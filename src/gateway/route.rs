@@ -11,7 +11,9 @@ use crate::{
     error::{Error, Result},
     operations::Role,
     schema::{Binding, Effect, FieldPath, Method},
-    transcode::{Intent, JsonOptions, Plan, Printed, RequestPlan, ResponsePlan, Selection, UnknownFields},
+    transcode::{
+        Intent, JsonOptions, Plan, Printed, RequestPlan, ResponsePlan, Selection, Transcoder, UnknownFields,
+    },
     upstream::Upstream,
 };
 
@@ -106,6 +108,23 @@ fn intent(method: &Method, binding: &Binding) -> Intent {
     }
 }
 
+/// Makes the plan of a binding's requests.
+///
+/// # Errors
+/// The binding does not fit its method's messages.
+pub(super) fn request_plan(
+    transcoder: &Transcoder,
+    method: &Method,
+    binding: &Binding,
+) -> Result<RequestPlan> {
+    let names: Vec<&str> = binding.template.variables().iter().map(FieldPath::as_str).collect();
+    let plan = transcoder.request(method.input, &names, &binding.body)?;
+    match (&*binding.verb, &method.update_mask) {
+        ("PATCH", Some(mask)) => plan.with_mask(mask),
+        _ => Ok(plan),
+    }
+}
+
 impl Gateway {
     /// Returns the headers of callers that an upstream is given because its section names them.
     pub(super) fn forwarded(&self, upstream: &str) -> Arc<[HeaderName]> {
@@ -118,7 +137,6 @@ impl Gateway {
     /// The binding does not fit its method's messages, or its rule tells of what is no type of event.
     pub fn route(&self, method: &Method, binding: &Binding) -> Result<Route> {
         let variables = binding.template.variables().to_vec();
-        let names: Vec<&str> = variables.iter().map(FieldPath::as_str).collect();
         let unknown = self.config.get(&*method.upstream).map_or(UnknownFields::Reject, |upstream| {
             match upstream.unknown_fields {
                 crate::config::UnknownFields::Reject => UnknownFields::Reject,
@@ -126,10 +144,7 @@ impl Gateway {
                 crate::config::UnknownFields::Warn => UnknownFields::Warn,
             }
         });
-        let mut request = self.transcoder.request(method.input, &names, &binding.body)?;
-        if let ("PATCH", Some(mask)) = (&*binding.verb, &method.update_mask) {
-            request = request.with_mask(mask)?;
-        }
+        let naming = Arc::new(Naming::of(&self.transcoder, method));
         let salt = crypto::sha256_of_each([
             env!("CARGO_PKG_VERSION").as_bytes(),
             &self.catalog.pool.version().to_be_bytes(),
@@ -141,15 +156,15 @@ impl Gateway {
             collection: method.collection.clone(),
             label: format!("{} {}", binding.verb, binding.template),
             upstream_key: method.upstream.clone(),
-            request,
+            request: request_plan(&self.transcoder, method, binding)?,
             response: self.transcoder.response(method.output, binding.response_body.as_deref())?,
             server_streaming: method.server_streaming,
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
             forwarded: self.forwarded(&method.upstream),
-            announcement: Announcement::of(&self.transcoder, method)?,
-            naming: Arc::new(Naming::of(&self.transcoder, method)),
+            announcement: Announcement::of(&self.transcoder, method, &naming)?,
+            naming,
             role: Role::of(method),
             keepable: self.transcoder.plan(method.input).keepable(&method.secret_fields),
             upstream: self.upstreams.get(&method.upstream).cloned(),

@@ -1,9 +1,9 @@
 //! What descriptors and rules say, and what no request could be served by: found before anything is opened.
 
-use super::announcement;
+use super::{announcement, route::request_plan};
 use crate::{
     error::{Result, nearest},
-    schema::{Binding, Catalog, FieldPath, Method, Problem},
+    schema::{Binding, Catalog, Method, Problem},
     transcode::Transcoder,
     webhooks::event_type::EventType,
 };
@@ -29,11 +29,7 @@ pub fn unservable(catalog: &Catalog, transcoder: &Transcoder) -> Vec<Problem> {
 
 /// Makes the plans of a binding, as its route does.
 fn fits(transcoder: &Transcoder, method: &Method, binding: &Binding) -> Result<()> {
-    let variables: Vec<&str> = binding.template.variables().iter().map(FieldPath::as_str).collect();
-    let request = transcoder.request(method.input, &variables, &binding.body)?;
-    if let ("PATCH", Some(mask)) = (&*binding.verb, &method.update_mask) {
-        request.with_mask(mask)?;
-    }
+    request_plan(transcoder, method, binding)?;
     transcoder.response(method.output, binding.response_body.as_deref())?;
     Ok(())
 }
