@@ -165,6 +165,11 @@ impl Route {
     }
 }
 
+/// Whether a name is of something within a resource: its children, theirs, and not itself.
+pub fn is_below(name: &str, resource: &str) -> bool {
+    !resource.is_empty() && name.strip_prefix(resource).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Returns the project that a resource belongs to; `None` for one without, and for all of them at once.
 pub fn project_of(resource: &str) -> Option<&str> {
     let project = resource.strip_prefix(PROJECTS)?.split('/').next()?;
@@ -175,6 +180,20 @@ pub fn project_of(resource: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::schema::Body;
+
+    #[test]
+    fn what_is_below_a_resource_begins_with_a_segment_of_its_own() {
+        for (name, resource, expected) in [
+            ("projects/p/things/t", "projects/p", true),
+            ("projects/p/things/t", "projects/p/things", true),
+            ("projects/p2/things/t", "projects/p", false),
+            ("projects/p", "projects/p", false),
+            ("projects", "projects/p", false),
+            ("/things/t", "", false),
+        ] {
+            assert_eq!(is_below(name, resource), expected, "{name} below {resource}");
+        }
+    }
 
     fn name(template: &str, captures: &[&str]) -> String {
         let binding = Binding {

@@ -67,7 +67,7 @@ use crate::{
 };
 
 pub use self::{
-    access::{Access, project_of},
+    access::{Access, is_below, project_of},
     across::{Across, Freshness, across, forget_partial},
     aftermath::Aftermath,
     form::{Form, WIRE},

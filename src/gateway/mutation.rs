@@ -4,6 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use super::{
     Gateway, Ledger,
+    access::is_below,
     announcement::Announcement,
     certainty::{Certainty, outcome},
     connector, kept,
@@ -246,8 +247,7 @@ impl Started {
             return None;
         }
         let target = &effects.operations.first()?.operation.target;
-        let is_below = target.strip_prefix(asked)?.starts_with('/');
-        (is_below && target.len() <= NAME_BYTES_MAX).then(|| target.clone())
+        (is_below(target, asked) && target.len() <= NAME_BYTES_MAX).then(|| target.clone())
     }
 
     /// Returns the name of the operation that was started when the answer was new.

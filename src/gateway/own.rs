@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Gateway, Ledger,
+    access::is_below,
     certainty::{Certainty, outcome},
     kept,
     notes::Notes,
@@ -112,8 +113,7 @@ pub async fn journaled(
 /// Names what was created below its parent: what the answer shows.
 fn created(parent: &str, result: &Result<Answer>) -> Option<String> {
     let name = result.as_ref().ok()?.kept["name"].as_str()?;
-    let is_below = !parent.is_empty() && name.strip_prefix(parent)?.starts_with('/');
-    is_below.then(|| name.to_owned())
+    is_below(name, parent).then(|| name.to_owned())
 }
 
 fn refused(result: Result<Value>) -> Done {

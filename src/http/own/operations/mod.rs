@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Asked, fields::Fields};
 use crate::{
     error::{Code, Error, Reason, Result},
-    gateway::{Answer, Notes, Twice},
+    gateway::{Answer, Notes, Twice, is_below},
     http::{Server, body::Body, edge::Exchange, json, streams},
     identity::access,
     model::{Operation, Role},
@@ -275,8 +275,7 @@ pub(super) async fn track(server: &Server, mut asked: Asked<'_>) -> Result<Respo
     fields.finish()?;
     // What is read through the record is what could be read at the upstream.
     access::require(asked.exchange.principal()?, TRACK.0, TRACK.1, &name)?;
-    let inside = parent == ALL || name.strip_prefix(&*parent).is_some_and(|rest| rest.starts_with('/'));
-    if !inside {
+    if parent != ALL && !is_below(&name, &parent) {
         return Err(Error::invalid_field("name", format!("expected a name within {parent}")));
     }
     asked.notes.entry.upstream.clone_from(&upstream);
