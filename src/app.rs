@@ -43,7 +43,8 @@ impl App {
         let mut lifecycle = Lifecycle::new(config.http.drain_timeout);
 
         let catalog = catalog(&config)?;
-        servable(&catalog)?;
+        let transcoder = Transcoder::new(&catalog.pool);
+        servable(&catalog, &transcoder)?;
         let known = catalog.methods.iter().map(|method| method.upstream.to_string()).collect();
         let store = open_store(&config, clock.clone()).await?;
         let keys = keys(&config.secrets, &store).await?;
@@ -51,7 +52,6 @@ impl App {
         let (journal, journal_work) = Journal::new(store.clone());
         let (recorder, recorder_work) = Recorder::new(store.clone(), &keys);
         let sealer = Sealer::new(store.clone(), &keys);
-        let transcoder = Transcoder::new(&catalog.pool);
         let upstreams = Upstreams::build(&config.upstreams, |key| catalog.oauth_scopes(key))
             .map_err(|error| one(error.told()))?;
         let kv = config.redis.url.as_ref().map(|url| Kv::new(url, &config.redis.tls));
@@ -294,10 +294,10 @@ pub fn catalog(config: &Config) -> Result<Catalog, StartError> {
 ///
 /// # Errors
 /// Everything that cannot be served.
-pub fn servable(catalog: &Catalog) -> Result<(), StartError> {
+pub fn servable(catalog: &Catalog, transcoder: &Transcoder) -> Result<(), StartError> {
     let mut problems = catalog.routes(|_, _| ()).err().unwrap_or_default();
     problems.extend(catalog.trespasses(http::own_paths()));
-    problems.extend(unservable(catalog, &Transcoder::new(&catalog.pool)));
+    problems.extend(unservable(catalog, transcoder));
     if problems.is_empty() {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use crate::{
     http::Listener,
     kv::Kv,
     schema::{Binding, Catalog, Effect, Method},
+    transcode::Transcoder,
     upstream::Upstreams,
 };
 
@@ -61,7 +62,12 @@ impl Check {
         problems.extend(stranger);
         let catalog = match app::catalog(&loaded.config) {
             Ok(catalog) => {
-                problems.extend(app::servable(&catalog).err().into_iter().flat_map(|error| error.0));
+                problems.extend(
+                    app::servable(&catalog, &Transcoder::new(&catalog.pool))
+                        .err()
+                        .into_iter()
+                        .flat_map(|error| error.0),
+                );
                 Some(catalog)
             }
             Err(error) => {

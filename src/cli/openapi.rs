@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use clap::Args;
 
 use super::{ConfigArgs, Outcome, say};
-use crate::{app, http::openapi};
+use crate::{app, http::openapi, transcode::Transcoder};
 
 /// Where the document of the known upstreams is kept in the repository.
 const COMMITTED: &str = "openapi/causeway.json";
@@ -43,7 +43,7 @@ impl Openapi {
         let presumed = vec![("identity.mode".to_owned(), "none".to_owned())];
         let config = self.config.load(presumed).into_config()?;
         let catalog = app::catalog(&config)?;
-        app::servable(&catalog)?;
+        app::servable(&catalog, &Transcoder::new(&catalog.pool))?;
         let text = openapi::print(&catalog);
         let path = self.file.display();
         if self.write {
