@@ -171,7 +171,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
         path: route.path.clone(),
         retryable: may_repeat(route, &message),
         message,
-        metadata: input.caller.metadata(&route.forwarded),
+        metadata: input.caller.metadata(&route.forward_headers),
         routing: routing_header::of(&route.variables, input.captures),
         timeout: Some(input.caller.timeout()),
         authorization: input.caller.authorization(),
@@ -179,7 +179,7 @@ pub(super) fn call(route: &Route, input: &Input<'_>, message: Bytes) -> Call {
 }
 
 pub(super) fn transcode_in(route: &Route, input: &Input<'_>) -> Result<Parsed> {
-    input.caller.require_forwardable(&route.forwarded)?;
+    input.caller.require_forwardable(&route.forward_headers)?;
     match input.payload {
         Payload::Json(body) => route.request.to_wire(input.captures, input.query, body, route.unknown),
         Payload::Wire(message) => Ok(Parsed { bytes: message.to_vec(), ignored: Vec::new() }),

@@ -64,7 +64,7 @@ impl Listing {
         let section = gateway.config.get(&*method.upstream);
         let callers =
             section.is_some_and(|section| section.credentials == crate::config::Credentials::Caller);
-        let forwarded = gateway.forwarded(&method.upstream);
+        let forward_headers = gateway.forward_headers(&method.upstream);
         let (ttl, stale) = (method.cache.ttl, method.cache.stale);
         let on = gateway.keeping.pages.is_on()
             && binding.response_body.is_none()
@@ -83,7 +83,8 @@ impl Listing {
             collection: method.collection.clone(),
             alternates: access::alternates(&binding.template),
             by_caller: callers.then(|| gateway.keeping.visibility.clone()),
-            by_headers: (!forwarded.is_empty()).then(|| (gateway.keeping.visibility.clone(), forwarded)),
+            by_headers: (!forward_headers.is_empty())
+                .then(|| (gateway.keeping.visibility.clone(), forward_headers)),
         })
     }
 

@@ -41,7 +41,7 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
     let names = notes.entry.resource_names.iter().map(String::as_bytes);
     let method = [route.method.as_bytes()].into_iter();
     let said = said(route, &call.message);
-    let forwarded = (!route.forwarded.is_empty()).then(|| forwarded(route, call));
+    let forwarded = (!route.forward_headers.is_empty()).then(|| forwarded(route, call));
     let asked = method.chain(names).chain([&said[..]]).chain(forwarded.as_ref().map(|tag| &tag[..]));
     let fingerprint = crypto::sha256_of_each(asked);
     let mut reissuable = false;
@@ -61,7 +61,7 @@ pub(super) fn key_use(route: &Route, call: &mut Call, notes: &Notes) -> Result<O
 
 /// What goes up because the configuration names it: with another tenant, say, it is another request.
 fn forwarded(route: &Route, call: &Call) -> [u8; 32] {
-    let pairs = call.metadata.iter().filter(|(name, _)| route.forwarded.contains(name));
+    let pairs = call.metadata.iter().filter(|(name, _)| route.forward_headers.contains(name));
     metadata::tag(pairs.map(|(name, value)| (name, value)))
 }
 

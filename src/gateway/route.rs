@@ -36,7 +36,7 @@ pub struct Route {
     /// Whether it changes anything.
     pub mutation: bool,
     /// Headers of the caller that its upstream is given because the configuration says so.
-    pub forwarded: Arc<[HeaderName]>,
+    pub forward_headers: Arc<[HeaderName]>,
     pub(super) announcement: Option<Arc<Announcement>>,
     pub(super) naming: Arc<Naming>,
     pub(super) role: Option<Role>,
@@ -127,7 +127,7 @@ pub(super) fn request_plan(
 
 impl Gateway {
     /// Returns the headers of callers that an upstream is given because its section names them.
-    pub(super) fn forwarded(&self, upstream: &str) -> Arc<[HeaderName]> {
+    pub(super) fn forward_headers(&self, upstream: &str) -> Arc<[HeaderName]> {
         self.config.get(upstream).map_or_else(Arc::default, |section| section.forward_headers.clone().into())
     }
 
@@ -162,7 +162,7 @@ impl Gateway {
             access: Access::of(method, binding),
             method: method.full_name.clone(),
             mutation: method.effect == Effect::Mutation,
-            forwarded: self.forwarded(&method.upstream),
+            forward_headers: self.forward_headers(&method.upstream),
             announcement: Announcement::of(&self.transcoder, method, &naming)?,
             naming,
             role: Role::of(method),

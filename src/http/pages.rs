@@ -60,7 +60,7 @@ pub(super) async fn across(
 
 /// Names the headers on which the answer may depend beside those of every page.
 fn vary(route: &Route, headers: &mut HeaderMap) {
-    for name in route.forwarded.iter() {
+    for name in route.forward_headers.iter() {
         headers.append(header::VARY, HeaderValue::from(name.clone()));
     }
 }

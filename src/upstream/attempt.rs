@@ -216,7 +216,7 @@ impl Upstream {
                 authorization: shown.authorization.clone(),
                 user_project: self.quota_project.as_ref().or(shown.user_project.as_ref()),
                 callers_credential: self.credentials.are_the_callers(),
-                forwarded: &self.forwarded,
+                forward_headers: &self.forward_headers,
             },
         );
         let mut request = Request::new(());

@@ -107,7 +107,7 @@ pub(super) struct Additions<'c> {
     /// Whether the credential is the caller's own.
     pub(super) callers_credential: bool,
     /// Headers that go up because the configuration names them.
-    pub(super) forwarded: &'c [HeaderName],
+    pub(super) forward_headers: &'c [HeaderName],
 }
 
 /// Builds the headers of a call from those of the caller.
@@ -134,7 +134,7 @@ pub(super) fn up(callers: &[(HeaderName, HeaderValue)], additions: Additions<'_>
             let mut value = value.clone();
             value.set_sensitive(once);
             headers.insert(name.clone(), value);
-        } else if additions.forwarded.contains(name) {
+        } else if additions.forward_headers.contains(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -184,7 +184,7 @@ mod tests {
             authorization: None,
             user_project: None,
             callers_credential,
-            forwarded: &[],
+            forward_headers: &[],
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
     fn what_is_configured_goes_up_with_all_its_values() {
         let callers = pairs(&[("x-tenant", "a"), ("x-secret", "s"), ("x-tenant", "b")]);
         let forwarded = [HeaderName::from_static("x-tenant")];
-        let headers = up(&callers, Additions { forwarded: &forwarded, ..additions(false) });
+        let headers = up(&callers, Additions { forward_headers: &forwarded, ..additions(false) });
         assert_eq!(headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["a", "b"]);
         assert!(!headers.contains_key("x-secret"));
     }

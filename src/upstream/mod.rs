@@ -94,7 +94,7 @@ pub struct Upstream {
     credentials: Credentials,
     quota_project: Option<HeaderValue>,
     /// Headers of the caller that go up too.
-    forwarded: Vec<HeaderName>,
+    forward_headers: Vec<HeaderName>,
     limit: Limit,
     gate: Gate,
     retry: Retry,
@@ -113,7 +113,7 @@ impl Upstream {
             message_size_max: config.message_size_max,
             credentials: Credentials::new(&config.credentials, scopes).map_err(wrong)?,
             quota_project: config.quota_project.as_deref().map(project).transpose().map_err(wrong)?,
-            forwarded: config.forward_headers.clone(),
+            forward_headers: config.forward_headers.clone(),
             limit: Limit::new(config.concurrency_max),
             gate: Gate::new(key, breaker),
             retry: Retry::new(&config.retry, fastrand::f64),
@@ -128,7 +128,7 @@ impl Upstream {
 
     /// Whether what it answers may depend on headers of callers that the configuration names.
     pub fn is_given_headers(&self) -> bool {
-        !self.forwarded.is_empty()
+        !self.forward_headers.is_empty()
     }
 
     /// Tells how it is doing. Calls nobody.
