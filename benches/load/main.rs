@@ -31,6 +31,7 @@ mod upstream;
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -79,6 +80,9 @@ struct Arguments {
     /// Only the peers with this in their name, and the floor.
     #[arg(long, default_value = "")]
     peer: String,
+    /// Another build of the gateway, measured beside the one that cargo made for this run: what ./release made, or an older one.
+    #[arg(long, value_name = "EXECUTABLE")]
+    other: Option<PathBuf>,
     /// A private Postgres, as tests/services/with starts one.
     #[arg(long, env = "CAUSEWAY_TEST_POSTGRES")]
     postgres: Option<String>,
@@ -149,6 +153,7 @@ fn run(arguments: &Arguments) -> Outcome {
         peer: arguments.peer.clone(),
         connections: arguments.connections.max(1),
         postgres: arguments.postgres.clone(),
+        other: arguments.other.clone(),
     };
     let runtime = alone()?;
     if arguments.cached {

@@ -1,12 +1,14 @@
 //! What is measured: the floor, the gateway, and the peers that are installed.
 
-use std::{fs, io, net::SocketAddr, process::Command, time::Duration};
+use std::{fs, io, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use serde_json::json;
+use sqlx::Connection as _;
 
 use super::{
     payload::{Outcome, descriptor_set},
     process::{Process, free_address, scratch},
+    speed::Plan,
 };
 
 /// What the table calls what nobody who converts nothing can do much better.
@@ -26,6 +28,11 @@ pub(crate) const TEAM_NAME: &str = "causeway, Postgres";
 
 /// The same without an entry for each read. The floor and the peers keep no log, so for reads this is what they do.
 pub(crate) const BARE_NAME: &str = "causeway, not recording";
+
+/// What the table calls the same of another build of the gateway.
+pub(crate) fn other(name: &str) -> String {
+    name.replacen(GATEWAY_NAME, "other build", 1)
+}
 
 /// What the table calls a process that is started as by somebody who says nothing about workers: one for each core.
 pub(crate) fn by_default(name: &str) -> String {
@@ -53,11 +60,7 @@ pub(crate) async fn upstream() -> Outcome<Process> {
 }
 
 /// Starts all that are there; says which are not.
-pub(crate) async fn all(
-    upstream: SocketAddr,
-    postgres: Option<&str>,
-    say: impl Fn(&str),
-) -> Outcome<Vec<Peer>> {
+pub(crate) async fn all(upstream: SocketAddr, plan: &Plan, say: impl Fn(&str)) -> Outcome<Vec<Peer>> {
     let set = scratch("bench.binpb");
     fs::write(&set, descriptor_set()?)?;
     let set = set.display().to_string();
@@ -70,13 +73,23 @@ pub(crate) async fn all(
         floor(&by_default(FLOOR), &["--runtime", "default-workers"], upstream).await?,
         gateway(&by_default(GATEWAY_NAME), &[], upstream).await?,
     ];
-    match postgres {
+    match &plan.postgres {
         Some(url) => {
             let database = format!("database.url={url}");
             let set = ["http.worker_threads=1", &database];
             peers.insert(2, gateway(TEAM_NAME, &set, upstream).await?);
         }
         None => say("no Postgres, see tests/services/with: the gateway with its log there is left out"),
+    }
+    if let Some(executable) = &plan.other {
+        let mut kinds = vec![(GATEWAY_NAME, None), (BARE_NAME, Some("audit.reads=false".to_owned()))];
+        if let Some(url) = &plan.postgres {
+            kinds.insert(1, (TEAM_NAME, Some(format!("database.url={}", schema(url).await?))));
+        }
+        for (name, key) in &kinds {
+            let set: Vec<&str> = ["http.worker_threads=1"].into_iter().chain(key.as_deref()).collect();
+            peers.push(served(&other(name), executable, &set, upstream).await?);
+        }
     }
     let proxies = [
         (PROXY.to_owned(), structured_proxy(PROXY, Some(1), upstream, &set).await),
@@ -93,6 +106,14 @@ pub(crate) async fn all(
     Ok(peers)
 }
 
+/// Makes a schema of its own for another build: two that share one would do each other's work.
+async fn schema(url: &str) -> Outcome<String> {
+    let mut connection = sqlx::PgConnection::connect(url).await?;
+    sqlx::query("CREATE SCHEMA other_build").execute(&mut connection).await?;
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Ok(format!("{url}{separator}options=-csearch_path%3Dother_build"))
+}
+
 fn is_absent(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
@@ -106,18 +127,24 @@ async fn floor(name: &str, more: &[&str], upstream: SocketAddr) -> Outcome<Peer>
 
 /// Starts `causeway serve` as an operator would, with a few keys set.
 pub(crate) async fn gateway(name: &str, set: &[&str], upstream: SocketAddr) -> Outcome<Peer> {
+    served(name, GATEWAY.as_ref(), set, upstream).await
+}
+
+async fn served(name: &str, executable: &Path, set: &[&str], upstream: SocketAddr) -> Outcome<Peer> {
     let address = free_address().await?;
-    start(name, serve(set, address, upstream), address, Some("/healthz"), false).await
+    start(name, serve(executable, set, address, upstream), address, Some("/healthz"), false).await
 }
 
 /// Starts it and returns how long it took to be ready.
 pub(crate) async fn gateway_start_time(upstream: SocketAddr) -> Outcome<Duration> {
     let address = free_address().await?;
-    Process::start("causeway", serve(&[], address, upstream), address)?.ready(Some("/healthz")).await
+    Process::start("causeway", serve(GATEWAY.as_ref(), &[], address, upstream), address)?
+        .ready(Some("/healthz"))
+        .await
 }
 
-fn serve(set: &[&str], address: SocketAddr, upstream: SocketAddr) -> Command {
-    let mut command = Command::new(GATEWAY);
+fn serve(executable: &Path, set: &[&str], address: SocketAddr, upstream: SocketAddr) -> Command {
+    let mut command = Command::new(executable);
     command.arg("serve");
     let listen = format!("http.listen={address}");
     let [connection, datastream] =

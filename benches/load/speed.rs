@@ -1,6 +1,6 @@
 //! The table: each case against each peer, in slices that take turns, so that a noisy neighbour hurts all alike.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 use serde_json::Value;
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) connections: usize,
     /// Where a gateway can keep its log as a team's does.
     pub(crate) postgres: Option<String>,
+    /// An executable of the gateway to be measured beside the one of this run.
+    pub(crate) other: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -48,7 +50,7 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let payload = Payload::load()?;
     say(&format!("{}, {} connections", machine(), plan.connections));
     let upstream = peers::upstream().await?;
-    let peers = peers::all(upstream.address, plan.postgres.as_deref(), &say).await?;
+    let peers = peers::all(upstream.address, plan, &say).await?;
     let peers: Vec<Peer> = peers
         .into_iter()
         .filter(|peer| peer.name == peers::FLOOR || peer.name.contains(&plan.peer))
@@ -122,7 +124,9 @@ async fn measure(
     };
     for target in targets::of(case.name) {
         let alike = [peers::GATEWAY_NAME, peers::TEAM_NAME, peers::BARE_NAME]
-            .map(|name| (name.to_owned(), target.of.to_owned()));
+            .into_iter()
+            .flat_map(|name| [name.to_owned(), peers::other(name)])
+            .map(|name| (name, target.of.to_owned()));
         let by_default = (peers::by_default(peers::GATEWAY_NAME), peers::by_default(target.of));
         for (name, of) in alike.into_iter().chain([by_default]) {
             if let (Some(ours), Some(theirs)) = (cpu(&name), cpu(&of)) {
