@@ -8,7 +8,6 @@ use sqlx::Connection as _;
 use super::{
     payload::{Outcome, descriptor_set},
     process::{Process, free_address, scratch},
-    speed::Plan,
 };
 
 /// What the table calls what nobody who converts nothing can do much better.
@@ -60,7 +59,12 @@ pub(crate) async fn upstream() -> Outcome<Process> {
 }
 
 /// Starts all that are there; says which are not.
-pub(crate) async fn all(upstream: SocketAddr, plan: &Plan, say: impl Fn(&str)) -> Outcome<Vec<Peer>> {
+pub(crate) async fn all(
+    upstream: SocketAddr,
+    postgres: Option<&str>,
+    other_build: Option<&Path>,
+    say: impl Fn(&str),
+) -> Outcome<Vec<Peer>> {
     let set = scratch("bench.binpb");
     fs::write(&set, descriptor_set()?)?;
     let set = set.display().to_string();
@@ -73,7 +77,7 @@ pub(crate) async fn all(upstream: SocketAddr, plan: &Plan, say: impl Fn(&str)) -
         floor(&by_default(FLOOR), &["--runtime", "default-workers"], upstream).await?,
         gateway(&by_default(GATEWAY_NAME), &[], upstream).await?,
     ];
-    match &plan.postgres {
+    match postgres {
         Some(url) => {
             let database = format!("database.url={url}");
             let set = ["http.worker_threads=1", &database];
@@ -81,9 +85,9 @@ pub(crate) async fn all(upstream: SocketAddr, plan: &Plan, say: impl Fn(&str)) -
         }
         None => say("no Postgres, see tests/services/with: the gateway with its log there is left out"),
     }
-    if let Some(executable) = &plan.other {
+    if let Some(executable) = other_build {
         let mut kinds = vec![(GATEWAY_NAME, None), (BARE_NAME, Some("audit.reads=false".to_owned()))];
-        if let Some(url) = &plan.postgres {
+        if let Some(url) = postgres {
             kinds.insert(1, (TEAM_NAME, Some(format!("database.url={}", schema(url).await?))));
         }
         for (name, key) in &kinds {
@@ -109,7 +113,7 @@ pub(crate) async fn all(upstream: SocketAddr, plan: &Plan, say: impl Fn(&str)) -
 /// Makes a schema of its own for another build: two that share one would do each other's work.
 async fn schema(url: &str) -> Outcome<String> {
     let mut connection = sqlx::PgConnection::connect(url).await?;
-    sqlx::query("CREATE SCHEMA other_build").execute(&mut connection).await?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS other_build").execute(&mut connection).await?;
     let separator = if url.contains('?') { '&' } else { '?' };
     Ok(format!("{url}{separator}options=-csearch_path%3Dother_build"))
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(plan: &Plan, say: impl Fn(&str)) -> Outcome {
     let payload = Payload::load()?;
     say(&format!("{}, {} connections", machine(), plan.connections));
     let upstream = peers::upstream().await?;
-    let peers = peers::all(upstream.address, plan, &say).await?;
+    let peers = peers::all(upstream.address, plan.postgres.as_deref(), plan.other.as_deref(), &say).await?;
     let peers: Vec<Peer> = peers
         .into_iter()
         .filter(|peer| peer.name == peers::FLOOR || peer.name.contains(&plan.peer))
