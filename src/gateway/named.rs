@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::Route;
+use super::{Route, is_below};
 use crate::{
     error::{Error, Result},
     model::Principal,
@@ -75,9 +75,7 @@ impl Named {
         // It was looked at before, and may have a `-` in it that is narrowed later. What a path has in parts is looked at as a
         // whole.
         let is_of_path = |text: &str| {
-            let rest = resource.strip_prefix(text);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                && captures.iter().any(|value| value == text)
+            (resource == text || is_below(&resource, text)) && captures.iter().any(|value| value == text)
         };
         let mut seen = HashSet::new();
         route.request.message().texts(message, route.intent, |text| {

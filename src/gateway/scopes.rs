@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::project_of;
+use super::{is_below, project_of};
 use crate::cache::Scope;
 
 /// The name by which callers ask for all members of a collection at once.
@@ -42,7 +42,7 @@ pub(super) fn is_too_deep(resource: &str) -> bool {
 
 /// Whether a resource is of all projects.
 pub(super) fn is_across_projects(resource: &str) -> bool {
-    resource.strip_prefix("projects/-").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    resource == "projects/-" || is_below(resource, "projects/-")
 }
 
 /// Returns what a change of a resource, or in a collection of one, makes worthless.
